@@ -1,0 +1,42 @@
+/** The import rules of docs/architecture.md: which room may look into which. Checked by `npm run lint`. */
+const rooms = {
+  base: [],
+  federation: ['base'],
+  imaging: ['base'],
+  components: [],
+  stacks: ['components'],
+  training: ['base', 'imaging', 'federation/tensors', 'federation/trainer-contract'],
+  'fl-coordinator': ['base', 'federation'],
+  'fl-site': ['base', 'federation', 'imaging'],
+  aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors'],
+  cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging'],
+};
+const all = [...Object.keys(rooms), 'test', 'bench', 'scripts'];
+
+const roomRules = Object.entries(rooms).map(([room, allowed]) => ({
+  name: `${room}-may-import-only-${allowed.length ? allowed.map((a) => a.replaceAll('/', '-')).join('-and-') : 'itself'}`,
+  severity: 'error',
+  from: { path: `^${room}/` },
+  to: { path: `^(${all.join('|')})/`, pathNot: [`^${room}/`, ...allowed.map((a) => `^${a}(/|\\.ts$)`)] },
+}));
+
+module.exports = {
+  forbidden: [
+    ...roomRules,
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'no-dev-dependency-at-run-time',
+      severity: 'error',
+      from: { path: `^(${Object.keys(rooms).join('|')})/` },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: ['node_modules/@types/'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: ['^dist/', '\\.as\\.ts$'] },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default'] },
+  },
+};

@@ -1,0 +1,58 @@
+import type { Strategy } from './strategy';
+
+/**
+ * Combinations that can never work or that mean something else than they say. They are refused when a plan is submitted,
+ * with the reason, instead of failing in round one.
+ */
+
+interface RuledPlan {
+  readonly cohort: 'all' | readonly string[];
+  readonly quorum: 'all' | number;
+  readonly strategy: Strategy;
+  readonly siteWeights: Readonly<Record<string, number>>;
+}
+
+interface BrokenRule {
+  readonly path: readonly (string | number)[];
+  readonly rule: string;
+}
+
+/** With fewer updates the median of a coordinate is a mean, or one site's value. */
+const MEDIAN_MINIMUM = 3;
+
+export function impossibleCombinations(plan: RuledPlan): BrokenRule[] {
+  const broken: BrokenRule[] = [];
+  if (plan.cohort !== 'all') broken.push(...cohortRules(plan, plan.cohort));
+  if (plan.strategy.combiner.kind === 'median') broken.push(...medianRules(plan));
+  return broken;
+}
+
+function cohortRules(plan: RuledPlan, cohort: readonly string[]): BrokenRule[] {
+  const broken: BrokenRule[] = [];
+  cohort.forEach((site, index) => {
+    if (cohort.indexOf(site) !== index)
+      broken.push({ path: ['cohort', index], rule: `names ${site} twice; name each site once` });
+  });
+  if (plan.quorum !== 'all' && plan.quorum > cohort.length) {
+    broken.push({ path: ['quorum'], rule: `cannot exceed the ${cohort.length} sites of the cohort` });
+  }
+  for (const site of Object.keys(plan.siteWeights)) {
+    if (!cohort.includes(site)) broken.push({ path: ['siteWeights', site], rule: 'is not a site of the cohort' });
+  }
+  return broken;
+}
+
+function medianRules(plan: RuledPlan): BrokenRule[] {
+  const broken: BrokenRule[] = [];
+  const fewest = plan.quorum !== 'all' ? plan.quorum : plan.cohort === 'all' ? undefined : plan.cohort.length;
+  if (fewest !== undefined && fewest < MEDIAN_MINIMUM) {
+    broken.push({
+      path: plan.quorum === 'all' ? ['cohort'] : ['quorum'],
+      rule: `the median needs at least ${MEDIAN_MINIMUM} updates to outvote one; raise it or choose a weighted mean`,
+    });
+  }
+  if (Object.keys(plan.siteWeights).length > 0) {
+    broken.push({ path: ['siteWeights'], rule: 'the median has no weights; remove them or choose a weighted mean' });
+  }
+  return broken;
+}

@@ -1,0 +1,167 @@
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { ClaraError, type Fault, showValue } from '../base/errors';
+import { impossibleCombinations } from './plan-rules';
+import { strategySchema } from './strategy';
+
+/**
+ * A plan: what an investigator submits. The schema is total: everything wrong with a plan is reported at once, each fault
+ * with its path, value and rule. Parsing fills in every default, so that a parsed plan says all that will happen.
+ */
+
+const MAX_PLAN_CHARACTERS = 1_000_000;
+
+const name = (what: string) =>
+  z
+    .string()
+    .regex(
+      /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+      `${what} must be 1-63 characters of a-z, 0-9 and "-", as a DNS label`,
+    );
+
+export const siteIdSchema = name('a site id');
+
+/** `90s`, `10m`, `2h`, `1d`; kept as milliseconds. */
+export const durationSchema = z
+  .union([z.number().int().positive(), z.string()])
+  .transform((value, context) => {
+    if (typeof value === 'number') return value;
+    const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value.trim());
+    if (match)
+      return (
+        Number(match[1]) * { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86400e3 }[match[2] as 'ms' | 's' | 'm' | 'h' | 'd']
+      );
+    context.addIssue({ code: 'custom', message: 'must be a duration such as 90s, 10m or 2h' });
+    return z.NEVER;
+  })
+  .refine((millis) => millis >= 1000 && millis <= 30 * 86400e3, 'must be between 1s and 30d');
+
+const initialModelSchema = z.discriminatedUnion('from', [
+  z.strictObject({ from: z.literal('trainer') }),
+  z.strictObject({ from: z.literal('run'), run: z.string().min(1).max(100) }),
+]);
+
+const regularExpression = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine(isRegularExpression, 'must be a regular expression (ECMAScript)');
+
+export const planSchema = z.strictObject({
+  name: name('a plan name'),
+  /** Where round 1 starts: a site's trainer makes the weights, or the final model of an earlier run. @default trainer */
+  initialModel: initialModelSchema.default({ from: 'trainer' }),
+  /** Which trainer every site must be configured with, and what it is told. */
+  trainer: z.strictObject({
+    name: name('a trainer name'),
+    parameters: z.record(z.string().min(1).max(100), z.json()).default({}),
+  }),
+  /** Which sites take part: every enrolled site, or those named. @default all */
+  cohort: z
+    .union([z.literal('all'), z.array(siteIdSchema).min(1, 'must name at least one site').max(1000)])
+    .default('all'),
+  rounds: z.number().int().min(1).max(10_000),
+  /** How many updates a round needs to close. @default all of the cohort */
+  quorum: z.union([z.literal('all'), z.number().int().min(1)]).default('all'),
+  /** The one deadline: how long each round, and the wait for approvals, may take. @default 1h */
+  deadline: durationSchema.default(3600e3),
+  /** What happens to an update that comes after its round closed. */
+  lateUpdates: z.literal('drop').default('drop'),
+  mode: z.literal('synchronous').default('synchronous'),
+  strategy: strategySchema.default({
+    name: 'fedavg',
+    clientRule: { kind: 'none' },
+    combiner: { kind: 'weighted-mean' },
+    serverOptimiser: { kind: 'replace' },
+  }),
+  /** Factor on a site's number of samples in weighted means. @default 1 for every site */
+  siteWeights: z.record(siteIdSchema, z.number().positive().max(1e6)).default({}),
+  /** Tensors whose name matches keep the initial model's values and never leave a site. */
+  excludedTensors: z.array(regularExpression).max(100).default([]),
+  evaluation: z
+    .strictObject({
+      /** Every site judges the global model on its held-out cases after each round. @default true */
+      everyRound: z.boolean().default(true),
+      /**
+       * At the end, each site trains alone from the initial model for as many rounds, and every site judges all these models
+       * and the global one: what federation bought. @default false
+       */
+      siteModels: z.boolean().default(false),
+    })
+    .default({ everyRound: true, siteModels: false }),
+  /** Unsigned 32-bit. The same plan, seed and data give a model of the same bytes. @default 1 */
+  seed: z.number().int().min(0).max(0xffffffff).default(1),
+});
+
+/** The fields that {@link impossibleCombinations} reads, whatever else stands beside them. */
+const ruledFieldsSchema = z.object(
+  planSchema.pick({ cohort: true, quorum: true, strategy: true, siteWeights: true }).shape,
+);
+
+export type Plan = z.output<typeof planSchema>;
+/** What a user writes: defaults may be left out. */
+export type PlanInput = z.input<typeof planSchema>;
+
+/**
+ * Parses YAML or JSON text into a plan.
+ * @throws ClaraError `invalid-input` with every fault.
+ */
+export function parsePlan(text: string): Plan {
+  if (text.length > MAX_PLAN_CHARACTERS) {
+    throw new ClaraError(
+      'invalid-input',
+      `the plan has ${text.length} characters; at most ${MAX_PLAN_CHARACTERS} are read`,
+    );
+  }
+  let document: unknown;
+  try {
+    document = parseYaml(text, { maxAliasCount: 10, uniqueKeys: true });
+  } catch (error) {
+    const first = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new ClaraError('invalid-input', `the plan is neither YAML nor JSON: ${first}`, { cause: error });
+  }
+  return checkPlan(document);
+}
+
+/** As {@link parsePlan}, for a document that is already parsed. */
+export function checkPlan(document: unknown): Plan {
+  const result = planSchema.safeParse(document);
+  const faults = result.success ? [] : faultsOf(result.error, document);
+  // The rules between fields are checked even when other fields are wrong, so that nobody mends a plan twice.
+  const ruled = result.success ? result : ruledFieldsSchema.safeParse(document);
+  if (ruled.success) {
+    for (const { path, rule } of impossibleCombinations(ruled.data)) faults.push(faultAt(path, document, rule));
+  }
+  if (faults.length > 0 || !result.success) throw ClaraError.ofFaults('the plan', faults);
+  return result.data;
+}
+
+/** Every fault of a zod error, with the value found at its path. */
+export function faultsOf(error: z.ZodError, document: unknown): Fault[] {
+  return error.issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) =>
+        faultAt([...issue.path, key], document, 'is not known here; check the spelling or remove it'),
+      );
+    }
+    return [faultAt(issue.path, document, issue.message)];
+  });
+}
+
+function faultAt(path: readonly PropertyKey[], document: unknown, rule: string): Fault {
+  const value = path.reduce<unknown>(
+    (inner, key) =>
+      typeof inner === 'object' && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined,
+    document,
+  );
+  return { path: path.map(String).join('.'), ...(value === undefined ? {} : { value: showValue(value) }), rule };
+}
+
+function isRegularExpression(text: string): boolean {
+  try {
+    new RegExp(text, 'u');
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+
+/**
+ * The trainer contract, protocol 1: a trainer is any program that is started with a folder, reads `task.json` there, and
+ * leaves `report.json` (and a model, when the task asks for one). What each file holds is fixed by the schemas below; the
+ * agent that runs a trainer and the reference trainer both parse with them. See docs/trainer-contract.md.
+ */
+export const TRAINER_PROTOCOL = 1;
+
+/** File names inside a task folder. */
+export const TASK_FILE = 'task.json';
+export const REPORT_FILE = 'report.json';
+export const STATE_FOLDER = 'state';
+/** The folder is the program's last argument and also in this environment variable. */
+export const TASK_FOLDER_VARIABLE = 'CLARA_FED_TASK_DIR';
+
+/** A name of a file inside the task folder: no separators that climb, no absolute paths. */
+const innerPath = z
+  .string()
+  .max(200)
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/,
+    'must be a relative path inside the task folder',
+  );
+
+/** Finite numbers only: JSON has no NaN, and a metric that is not a number is no metric. */
+export const metricsSchema = z.record(z.string().min(1).max(100), z.number());
+export type Metrics = z.infer<typeof metricsSchema>;
+
+const common = {
+  protocol: z.literal(TRAINER_PROTOCOL),
+  /** Stays the same when an interrupted task is started again in the same folder. */
+  task: z.string().min(1).max(200),
+  run: z.string().min(1).max(100),
+  /** Rounds count from 1; 0 is the initial model. */
+  round: z.number().int().min(0),
+  /** How many rounds the plan has, for schedules that need the end (cosine learning rate). */
+  rounds: z.number().int().min(1),
+  site: z.string().min(1).max(100),
+  /** Unsigned 32-bit; the same seed, model and data must give the same bytes. */
+  seed: z.number().int().min(0).max(0xffffffff),
+  /** RFC 3339 time on the site's own clock after which the agent stops the trainer. */
+  deadline: z.iso.datetime(),
+  dataset: z.object({ kind: z.enum(['decathlon', 'none']), path: z.string() }),
+  /** From the plan, unread by anyone but the trainer. */
+  parameters: z.record(z.string(), z.json()),
+};
+
+export const initialiseTaskSchema = z.object({
+  ...common,
+  kind: z.literal('initialise'),
+  model: z.object({ output: innerPath }),
+});
+export const trainTaskSchema = z.object({
+  ...common,
+  kind: z.literal('train'),
+  model: z.object({ input: innerPath, output: innerPath }),
+});
+export const evaluateTaskSchema = z.object({
+  ...common,
+  kind: z.literal('evaluate'),
+  /** Each is evaluated on the site's held-out cases. */
+  models: z
+    .array(z.object({ name: z.string().min(1).max(100), file: innerPath }))
+    .min(1)
+    .max(1000),
+});
+export const trainerTaskSchema = z.discriminatedUnion('kind', [
+  initialiseTaskSchema,
+  trainTaskSchema,
+  evaluateTaskSchema,
+]);
+
+export type InitialiseTask = z.infer<typeof initialiseTaskSchema>;
+export type TrainTask = z.infer<typeof trainTaskSchema>;
+export type EvaluateTask = z.infer<typeof evaluateTaskSchema>;
+export type TrainerTask = z.infer<typeof trainerTaskSchema>;
+export type TaskKind = TrainerTask['kind'];
+
+export const trainerReportSchema = z.object({
+  protocol: z.literal(TRAINER_PROTOCOL),
+  /** Training cases behind the update: its weight in the average. Evaluation: held-out cases. */
+  samples: z.number().int().min(0),
+  /** Optimiser steps done in this task. */
+  steps: z.number().int().min(0).default(0),
+  metrics: metricsSchema.default({}),
+  /** Evaluation only: one entry a model of the task. */
+  evaluations: z.array(z.object({ model: z.string().min(1), metrics: metricsSchema })).default([]),
+  warnings: z.array(z.string().max(1000)).max(100).default([]),
+});
+export type TrainerReport = z.infer<typeof trainerReportSchema>;
+
+/** A line on stdout that parses as this is progress; every other line is log text. */
+export const progressLineSchema = z.object({
+  progress: z.number().min(0).max(1),
+  step: z.number().int().min(0).optional(),
+  metrics: metricsSchema.optional(),
+});
+export type ProgressLine = z.infer<typeof progressLineSchema>;
+
+/** How a trainer ends: done; bad input (never retried); try again; everything else failed and is retried once. */
+export const TRAINER_EXIT = { done: 0, badInput: 64, tryAgain: 75 } as const;

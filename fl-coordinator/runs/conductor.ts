@@ -1,0 +1,170 @@
+import { ClaraError, hasCode } from '../../base/errors';
+import type { ObjectStore } from '../storage/object-store';
+import { advance, approvalDeadline, type Command, decide } from './decide';
+import type { NewEvent } from './events';
+import { appendEvent } from './journal';
+import { type PendingModel, pendingModel } from './pending-model';
+import type { RunState } from './run-state';
+import type { Traffic } from './traffic';
+
+export interface ConductorOptions {
+  readonly store: ObjectStore;
+  readonly traffic: Traffic;
+  readonly now?: () => Date;
+  /** Makes a model durable under its target key. Doing it twice must give the same bytes. */
+  readonly makeModel: (
+    state: RunState,
+    work: PendingModel,
+    signal: AbortSignal,
+  ) => Promise<{ digest: string; bytes: number }>;
+  /** After every event, with the state that it led to. */
+  readonly onChange: (state: RunState) => void;
+  /** This coordinator may not go on with the run: another one writes its journal, or the journal cannot be written. */
+  readonly onFatal: (error: ClaraError) => void;
+}
+
+const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+const RETRY_MILLIS = 1000;
+const MODEL_ATTEMPTS = 6;
+
+/**
+ * Carries one run from its journal to a final state: applies commands one after another, lets follow-up events happen, keeps
+ * the deadline and has models made. Everything it does follows from the state, so a new conductor on the same journal goes
+ * on where a killed one stopped.
+ */
+export class Conductor {
+  #state: RunState;
+  #tail: Promise<unknown> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #working = false;
+  #modelFailures = 0;
+  readonly #stop = new AbortController();
+
+  constructor(
+    state: RunState,
+    private readonly options: ConductorOptions,
+  ) {
+    this.#state = state;
+  }
+
+  get state(): RunState {
+    return this.#state;
+  }
+
+  /** Goes on from the state as it is: after submission, and after a restart. */
+  start(): void {
+    void this.#serially(() => this.#settleDown()).catch((error: unknown) => this.#retryLater(error));
+  }
+
+  /**
+   * Applies a command after all earlier ones.
+   * @returns true when it became an event, false when it came too late to matter.
+   * @throws ClaraError when the event could not be made durable: nothing has happened then.
+   */
+  dispatch(command: Command): Promise<boolean> {
+    return this.#serially(async () => {
+      const event = decide(this.#state, command);
+      if (event) await this.#append(event);
+      // The command is durable: what follows from it may fail and be tried again without the caller.
+      await this.#settleDown().catch((error: unknown) => this.#retryLater(error));
+      return event !== undefined;
+    });
+  }
+
+  /** Stops timers and model work; the journal stays as it is. */
+  async close(): Promise<void> {
+    this.#stop.abort(new ClaraError('cancelled', 'the coordinator is stopping'));
+    clearTimeout(this.#timer);
+    await this.#tail.catch(() => undefined);
+  }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(() => {
+      this.#stop.signal.throwIfAborted();
+      return work();
+    });
+    this.#tail = result.catch(() => undefined);
+    return result;
+  }
+
+  async #append(event: NewEvent): Promise<void> {
+    const { store, now = currentTime } = this.options;
+    try {
+      this.#state = await appendEvent(store, this.#state.run, this.#state, event, now());
+    } catch (error) {
+      if (hasCode(error, 'precondition-failed')) {
+        this.#stop.abort(error);
+        this.options.onFatal(error);
+      }
+      throw error;
+    }
+    if (event.type === 'stage-opened') this.options.traffic.openStage(this.#state.run);
+    this.options.onChange(this.#state);
+  }
+
+  /** Lets every event happen that follows by itself, then arranges for what the run waits for. */
+  async #settleDown(): Promise<void> {
+    const { traffic, now = currentTime } = this.options;
+    for (;;) {
+      const event = advance(this.#state, { now: now(), ...traffic.ofStage(this.#state.run) });
+      if (!event) break;
+      await this.#append(event);
+    }
+    this.#watchDeadline();
+    this.#makePendingModel();
+  }
+
+  #watchDeadline(): void {
+    clearTimeout(this.#timer);
+    if (this.#state.outcome || this.#stop.signal.aborted) return;
+    const { open, closed } = this.#state;
+    if (!open && closed.length > 0) return;
+    const deadline = open ? Date.parse(open.deadline) : approvalDeadline(this.#state);
+    const now = (this.options.now ?? currentTime)().getTime();
+    this.#timer = setTimeout(() => this.start(), Math.min(Math.max(deadline - now, 0), MAX_TIMER_MILLIS));
+  }
+
+  #retryLater(error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    if (hasCode(error, 'corrupt', 'internal')) this.options.onFatal(error);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.start(), RETRY_MILLIS);
+  }
+
+  #makePendingModel(): void {
+    const work = pendingModel(this.#state);
+    if (!work || this.#working || this.#stop.signal.aborted) return;
+    this.#working = true;
+    this.options
+      .makeModel(this.#state, work, this.#stop.signal)
+      .then(
+        (model) => {
+          this.#working = false;
+          this.#modelFailures = 0;
+          return this.dispatch({ kind: 'publish-model', round: work.round, ...model });
+        },
+        (error: unknown) => {
+          this.#working = false;
+          return this.#modelFailed(work, error);
+        },
+      )
+      .catch((error: unknown) => this.#retryLater(error));
+  }
+
+  async #modelFailed(work: PendingModel, error: unknown): Promise<void> {
+    if (this.#stop.signal.aborted || this.#state.outcome) return;
+    this.#modelFailures++;
+    const passing = hasCode(error, 'unavailable', 'out-of-space', 'resource-exhausted');
+    if (passing && this.#modelFailures < MODEL_ATTEMPTS) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.start(), RETRY_MILLIS * 2 ** this.#modelFailures);
+      return;
+    }
+    const reason = `the model of round ${work.round} could not be made: ${ClaraError.from(error).message}`;
+    await this.dispatch({ kind: 'fail', reason });
+  }
+}
+
+function currentTime(): Date {
+  return new Date();
+}

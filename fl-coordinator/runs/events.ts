@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { planSchema, siteIdSchema } from '../../federation/plan';
+import { metricsSchema } from '../../federation/trainer-contract';
+import { stageSchema } from './stage';
+
+/**
+ * What can happen to a run. Events are immutable facts, one JSON object each, and the only truth: the state of a run is a
+ * function of them. A journal of an older release must stay readable: only add kinds, and only add fields with a default.
+ */
+export const EVENT_VERSION = 1;
+
+const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+const site = siteIdSchema;
+const reason = z.string().max(2000);
+const bytes = z.number().int().min(0);
+
+const bodies = {
+  'run-submitted': { plan: planSchema, cohort: z.array(site).min(1), operator: z.string(), submitToken: z.string() },
+  'site-approved': { site },
+  'site-refused': { site, reason },
+  'stage-opened': { stage: stageSchema, cohort: z.array(site), deadline: z.iso.datetime() },
+  'update-accepted': {
+    stage: stageSchema,
+    site,
+    digest,
+    bytes,
+    samples: z.number().int().min(0),
+    metrics: metricsSchema,
+    warnings: z.array(z.string().max(1000)).max(100),
+    seconds: z.number().min(0),
+    peakRssBytes: bytes,
+  },
+  'evaluation-reported': {
+    stage: stageSchema,
+    site,
+    samples: z.number().int().min(0),
+    evaluations: z.array(z.object({ model: z.string(), metrics: metricsSchema })),
+    peakRssBytes: bytes,
+  },
+  /** What a site sent was refused: it cannot contribute to this stage any more. */
+  'update-rejected': { stage: stageSchema, site, reason },
+  /** A site did not deliver: its trainer failed, or the deadline passed. */
+  'site-lost': { stage: stageSchema, site, reason },
+  /** Contributors in site order: the order in which they are aggregated. */
+  'stage-closed': { stage: stageSchema, contributors: z.array(site), bytesToSites: bytes, bytesFromSites: bytes },
+  'model-published': { round: z.number().int().min(0), digest, bytes },
+  'run-completed': { digest },
+  'run-aborted': { operator: z.string(), reason },
+  'run-failed': { reason },
+} as const;
+
+type Bodies = typeof bodies;
+export type EventType = keyof Bodies;
+
+const stamp = {
+  v: z.literal(EVENT_VERSION),
+  /** Position in the journal, from 1. */
+  seq: z.number().int().min(1),
+  /** The coordinator's clock. */
+  at: z.iso.datetime(),
+};
+
+const eventSchema = <T extends EventType>(type: T) => z.object({ ...stamp, type: z.literal(type), ...bodies[type] });
+
+export const runEventSchema = z.discriminatedUnion('type', [
+  eventSchema('run-submitted'),
+  eventSchema('site-approved'),
+  eventSchema('site-refused'),
+  eventSchema('stage-opened'),
+  eventSchema('update-accepted'),
+  eventSchema('evaluation-reported'),
+  eventSchema('update-rejected'),
+  eventSchema('site-lost'),
+  eventSchema('stage-closed'),
+  eventSchema('model-published'),
+  eventSchema('run-completed'),
+  eventSchema('run-aborted'),
+  eventSchema('run-failed'),
+]);
+
+export type RunEvent = z.output<typeof runEventSchema>;
+export type EventOf<T extends EventType> = Extract<RunEvent, { type: T }>;
+
+type WithoutStamp<E> = E extends unknown ? Omit<E, 'v' | 'seq' | 'at'> : never;
+/** An event that has been decided but has no place in the journal yet. */
+export type NewEvent = WithoutStamp<RunEvent>;

@@ -1,0 +1,19 @@
+import type { Stage } from './stage';
+
+/** Where the objects of a run lie in the store. Paths are the address, digests in the journal are the proof. */
+
+const round4 = (round: number): string => String(round).padStart(4, '0');
+
+export const runPrefix = (run: string): string => `runs/${run}/`;
+export const journalPrefix = (run: string): string => `runs/${run}/journal/`;
+/** Twelve digits, so that the store's lexicographic order is the order of events. */
+export const journalKey = (run: string, seq: number): string =>
+  `${journalPrefix(run)}${String(seq).padStart(12, '0')}.json`;
+export const modelKey = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/model.safetensors`;
+export const optimiserKey = (run: string, round: number): string =>
+  `runs/${run}/rounds/${round4(round)}/optimiser.safetensors`;
+
+export function updateKey(run: string, stage: Stage, site: string): string {
+  const folder = stage.kind === 'train-alone' ? 'alone' : 'rounds';
+  return `runs/${run}/${folder}/${round4(stage.round)}/updates/${site}.safetensors`;
+}

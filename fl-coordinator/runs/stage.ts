@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import { ClaraError } from '../../base/errors';
+
+/**
+ * A run is a sequence of stages. Each has a cohort, a deadline and one task a site; what differs is what the sites are asked
+ * to do. Aggregation is not a stage: it follows from a closed `train` stage and asks nothing of a site.
+ *
+ * - initialise: one site's trainer makes the first weights.
+ * - train: one federated round.
+ * - evaluate: every site judges the global model of a round.
+ * - train-alone: as `train`, but each site goes on from its own last weights; the baseline that shows what federation bought.
+ * - cross-evaluate: every site judges the global model and each site's own.
+ */
+export const STAGE_KINDS = ['initialise', 'train', 'evaluate', 'train-alone', 'cross-evaluate'] as const;
+export type StageKind = (typeof STAGE_KINDS)[number];
+
+export const stageSchema = z.object({ kind: z.enum(STAGE_KINDS), round: z.number().int().min(0) });
+export type Stage = z.infer<typeof stageSchema>;
+
+export function sameStage(a: Stage, b: Stage): boolean {
+  return a.kind === b.kind && a.round === b.round;
+}
+
+/** Stages whose tasks end with an upload. */
+export function expectsUpdate(stage: Stage): boolean {
+  return stage.kind === 'initialise' || stage.kind === 'train' || stage.kind === 'train-alone';
+}
+
+/** What the trainer is asked for. */
+export function taskKindOf(stage: Stage): 'initialise' | 'train' | 'evaluate' {
+  if (stage.kind === 'initialise') return 'initialise';
+  return expectsUpdate(stage) ? 'train' : 'evaluate';
+}
+
+/** `<run>/<stage kind>/<round>/<site>`: the same task has the same id after any restart of either end. */
+export function taskId(run: string, stage: Stage, site: string): string {
+  return `${run}/${stage.kind}/${stage.round}/${site}`;
+}
+
+export interface TaskAddress {
+  readonly run: string;
+  readonly stage: Stage;
+  readonly site: string;
+}
+
+/** The parts of a task id; @throws ClaraError `invalid-input` when it is none. */
+export function parseTaskId(id: string): TaskAddress {
+  const [run, kind, round, site, ...rest] = id.split('/');
+  const stage = stageSchema.safeParse({ kind, round: Number(round) });
+  if (!run || !site || rest.length > 0 || !stage.success) {
+    throw new ClaraError('invalid-input', `${JSON.stringify(id.slice(0, 200))} is not a task id`);
+  }
+  return { run, stage: stage.data, site };
+}

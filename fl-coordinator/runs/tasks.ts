@@ -1,0 +1,94 @@
+import { deriveSeed } from '../../base/random';
+import type { Plan } from '../../federation/plan';
+import { modelKey, updateKey } from './object-names';
+import type { RunState } from './run-state';
+import { expectsUpdate, type Stage, sameStage, taskId, taskKindOf } from './stage';
+
+/** What a site is asked to do: a function of the state of the run, so it is the same after any restart. */
+export interface SiteTask {
+  readonly id: string;
+  readonly run: string;
+  readonly site: string;
+  readonly stage: Stage;
+  readonly kind: 'initialise' | 'train' | 'evaluate';
+  /** Which private state of the trainer goes on: training alone must not mix with federated training. */
+  readonly track: 'federated' | 'alone';
+  readonly rounds: number;
+  readonly seed: number;
+  readonly deadline: string;
+  readonly plan: Plan;
+  readonly models: readonly TaskModel[];
+}
+
+export interface TaskModel {
+  readonly name: string;
+  readonly key: string;
+  readonly digest: string;
+  readonly bytes: number;
+}
+
+/** The name of the global model in evaluations; what a site learned alone is named `site:<id>`. */
+export const GLOBAL_MODEL = 'global';
+
+/** Every task that the run waits for now. */
+export function openTasks(state: RunState): SiteTask[] {
+  const { open } = state;
+  if (!open || state.outcome) return [];
+  return open.cohort
+    .filter((site) => !open.results.has(site))
+    .map((site) => taskOf(state, open.stage, site, open.deadline));
+}
+
+function taskOf(state: RunState, stage: Stage, site: string, deadline: string): SiteTask {
+  return {
+    id: taskId(state.run, stage, site),
+    run: state.run,
+    site,
+    stage,
+    kind: taskKindOf(stage),
+    track: stage.kind === 'train-alone' ? 'alone' : 'federated',
+    rounds: state.plan.rounds,
+    // Training alone draws the same numbers as federated training, so that only the federation differs.
+    seed: deriveSeed(state.plan.seed, taskKindOf(stage), stage.round, stage.kind === 'initialise' ? '' : site),
+    deadline,
+    plan: state.plan,
+    models: modelsOf(state, stage, site),
+  };
+}
+
+function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskModel[] {
+  switch (stage.kind) {
+    case 'initialise':
+      return [];
+    case 'train':
+      return [globalModel(state, stage.round - 1)];
+    case 'train-alone':
+      return [stage.round === 1 ? globalModel(state, 0) : ownModel(state, stage.round - 1, site)!];
+    case 'evaluate':
+      return [globalModel(state, stage.round)];
+    case 'cross-evaluate':
+      return [
+        globalModel(state, stage.round),
+        ...state.candidates.flatMap((other) => ownModel(state, stage.round, other) ?? []),
+      ];
+  }
+}
+
+function globalModel(state: RunState, round: number): TaskModel {
+  const model = state.models[round]!;
+  return { name: GLOBAL_MODEL, key: modelKey(state.run, round), digest: model.digest, bytes: model.bytes };
+}
+
+/** What the site had learned alone by the end of that round; none when it fell out. */
+function ownModel(state: RunState, round: number, site: string): TaskModel | undefined {
+  const stage: Stage = { kind: 'train-alone', round };
+  const result = state.closed.find((closed) => sameStage(closed.stage, stage))?.results.get(site);
+  if (result?.kind !== 'update') return undefined;
+  return { name: `site:${site}`, key: updateKey(state.run, stage, site), digest: result.digest, bytes: result.bytes };
+}
+
+/** The model whose tensors an update of this stage must have; none for the first weights. */
+export function baseModelOf(state: RunState, stage: Stage): TaskModel | undefined {
+  if (!expectsUpdate(stage) || stage.kind === 'initialise') return undefined;
+  return globalModel(state, stage.kind === 'train' ? stage.round - 1 : 0);
+}

@@ -1,0 +1,50 @@
+// The compiled form of the rooms that run as programs: where it is, whether it is current, and how it is made.
+// Plain JavaScript, because it decides whether TypeScript has to be loaded at all.
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const ROOT = path.resolve(__dirname, '..');
+const DIST = path.join(ROOT, 'dist');
+const STAMP = path.join(DIST, '.complete');
+const ROOMS = ['base', 'federation', 'fl-coordinator', 'fl-site', 'training', 'imaging', 'aiaa', 'cli', 'bench'];
+/** What a program reads beside its code. */
+const ASSETS = /\.(wasm|html|css|svg)$/;
+const SOURCES = /(?<!\.as)\.ts$/;
+
+function* files(folder) {
+  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+    const name = path.join(folder, entry.name);
+    if (entry.isDirectory()) yield* files(name);
+    else if (SOURCES.test(entry.name) || ASSETS.test(entry.name)) yield name;
+  }
+}
+
+/** True when every source and asset is older than the last complete build. */
+function isCurrent() {
+  const built = fs.statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs;
+  if (built === undefined) return false;
+  for (const room of ROOMS) {
+    for (const file of files(path.join(ROOT, room))) if (fs.statSync(file).mtimeMs >= built) return false;
+  }
+  return true;
+}
+
+function build() {
+  fs.rmSync(DIST, { recursive: true, force: true });
+  const compiler = path.join(path.dirname(require.resolve('typescript-native/package.json')), 'bin', 'tsc');
+  const run = spawnSync(process.execPath, [compiler, '-p', path.join(ROOT, 'tsconfig.build.json')], { stdio: 'inherit' });
+  if (run.status !== 0) process.exit(run.status ?? 1);
+  for (const room of ROOMS) {
+    for (const file of files(path.join(ROOT, room))) {
+      if (!ASSETS.test(file)) continue;
+      const target = path.join(DIST, path.relative(ROOT, file));
+      fs.mkdirSync(path.dirname(target), { recursive: true });
+      fs.copyFileSync(file, target);
+    }
+  }
+  fs.writeFileSync(STAMP, '');
+}
+
+module.exports = { DIST, ROOT, isCurrent };
+if (require.main === module && !isCurrent()) build();

@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { ClaraError } from '../../../base/errors';
+import type { RunEvent } from '../../../fl-coordinator/runs/events';
+import { pendingModel } from '../../../fl-coordinator/runs/pending-model';
+import { type RunState, reduce } from '../../../fl-coordinator/runs/run-state';
+import { openTasks } from '../../../fl-coordinator/runs/tasks';
+import { RUN, Story } from './story';
+
+const SITES = ['northern', 'riverside', 'st-marys'];
+
+describe('the rules of a run', () => {
+  it('trains and evaluates round by round until the plan is done', () => {
+    const story = new Story({}, SITES);
+    story.approveAll();
+    for (let i = 0; i < 5; i++) story.answerAll();
+    assert.deepEqual(story.stages(), ['initialise 0', 'train 1', 'evaluate 1', 'train 2', 'evaluate 2']);
+    assert.equal(story.state.outcome?.kind, 'completed');
+    assert.equal(story.state.models.length, 3);
+  });
+
+  it('trains each site alone and crosses all models with all sites when the plan asks for site models', () => {
+    const story = new Story({ evaluation: { everyRound: false, siteModels: true } }, SITES);
+    story.approveAll();
+    for (let i = 0; i < 5; i++) story.answerAll();
+    const crossing = openTasks(story.state);
+    assert.deepEqual(
+      crossing.map(({ models }) => models.map(({ name }) => name)),
+      SITES.map(() => ['global', 'site:northern', 'site:riverside', 'site:st-marys']),
+    );
+    story.answerAll();
+    assert.deepEqual(story.stages().slice(1), [
+      'train 1',
+      'train 2',
+      'train-alone 1',
+      'train-alone 2',
+      'cross-evaluate 2',
+    ]);
+    assert.equal(story.state.outcome?.kind, 'completed');
+  });
+
+  it('starts training alone from the initial model, and goes on from the own one', () => {
+    const story = new Story({ evaluation: { everyRound: false, siteModels: true } }, SITES);
+    story.approveAll();
+    for (let i = 0; i < 3; i++) story.answerAll();
+    assert.deepEqual(openTasks(story.state)[0]!.models[0]!.key, `runs/${RUN}/rounds/0000/model.safetensors`);
+    story.answerAll();
+    assert.deepEqual(openTasks(story.state)[0]!.models[0]!.key, `runs/${RUN}/alone/0001/updates/northern.safetensors`);
+  });
+
+  it('gives training alone the seeds of federated training, and a track of its own', () => {
+    const story = new Story({ rounds: 1, evaluation: { everyRound: false, siteModels: true } }, SITES);
+    story.approveAll();
+    story.answerAll();
+    const federated = openTasks(story.state);
+    story.answerAll();
+    const alone = openTasks(story.state);
+    assert.deepEqual(
+      alone.map(({ seed }) => seed),
+      federated.map(({ seed }) => seed),
+    );
+    assert.deepEqual([federated[0]!.track, alone[0]!.track], ['federated', 'alone']);
+    assert.equal(new Set(federated.map(({ seed }) => seed)).size, SITES.length);
+  });
+
+  it('aggregates in site order whatever the order of arrival', () => {
+    for (const order of [SITES, [...SITES].reverse()]) {
+      const story = new Story(
+        { evaluation: { everyRound: false, siteModels: false }, siteWeights: { 'st-marys': 2 }, cohort: SITES },
+        SITES,
+      );
+      story.approveAll();
+      story.answerAll();
+      const arriving = order.map((site) => [site, story.deliver(site, 3)]);
+      assert.deepEqual(
+        arriving,
+        order.map((site) => [site, true]),
+      );
+      const closed = story.state.closed.at(-1)!;
+      assert.deepEqual(closed.contributors, SITES);
+      const before = { ...story.state, models: story.state.models.slice(0, 1), open: undefined } as RunState;
+      const work = pendingModel(before);
+      assert.ok(work?.kind === 'aggregate');
+      assert.deepEqual(
+        work.updates.map(({ weight }) => weight),
+        [3, 3, 6],
+      );
+    }
+  });
+
+  it('closes a round at the deadline with a quorum, and drops what comes later', () => {
+    const story = new Story({ quorum: 2 }, SITES);
+    story.approveAll();
+    story.answerAll();
+    const late = openTasks(story.state).find(({ site }) => site === 'riverside')!;
+    story.deliver('northern');
+    story.deliver('st-marys');
+    assert.equal(story.state.open?.stage.kind, 'train');
+    story.pass(60_000);
+    const closed = story.state.closed.find(({ stage }) => stage.kind === 'train')!;
+    assert.deepEqual(closed.contributors, ['northern', 'st-marys']);
+    assert.match((closed.results.get('riverside') as { reason: string }).reason, /before the deadline/);
+    const accepted = story.command({ kind: 'lose-site', stage: late.stage, site: 'riverside', reason: 'late' });
+    assert.equal(accepted, false);
+    assert.equal(story.state.open?.stage.kind, 'evaluate');
+  });
+
+  it('fails at once, with every reason, when the quorum cannot be reached any more', () => {
+    const story = new Story({ quorum: 2 }, SITES);
+    story.approveAll();
+    story.answerAll();
+    const { stage } = openTasks(story.state)[0]!;
+    story.command({ kind: 'lose-site', stage, site: 'northern', reason: 'disk is full' });
+    assert.equal(story.state.outcome, undefined);
+    story.command({ kind: 'reject-update', stage, site: 'riverside', reason: 'tensor a is NaN' });
+    assert.equal(story.state.outcome?.kind, 'failed');
+    assert.match(
+      (story.state.outcome as { reason: string }).reason,
+      /quorum of 2.*northern: disk is full; riverside: tensor a is NaN/,
+    );
+  });
+
+  it('asks the next site for the initial model when one cannot make it, and fails when none can', () => {
+    const story = new Story({ quorum: 1 }, SITES);
+    story.approveAll();
+    for (const site of SITES) {
+      assert.deepEqual(
+        openTasks(story.state).map((task) => task.site),
+        [site],
+      );
+      story.command({ kind: 'lose-site', stage: { kind: 'initialise', round: 0 }, site, reason: 'no trainer' });
+    }
+    assert.equal(story.state.outcome?.kind, 'failed');
+  });
+
+  it('ends when too many sites refuse, and says why', () => {
+    const story = new Story({}, SITES);
+    story.command({ kind: 'approve', site: 'northern' });
+    story.command({ kind: 'refuse', site: 'riverside', reason: 'more than 10 rounds' });
+    assert.match((story.state.outcome as { reason: string }).reason, /riverside: more than 10 rounds/);
+  });
+
+  it('ends when sites stay silent past the deadline, and names them', () => {
+    const story = new Story({}, SITES);
+    story.command({ kind: 'approve', site: 'northern' });
+    story.pass(59_999);
+    assert.equal(story.state.outcome, undefined);
+    story.pass(1);
+    assert.match((story.state.outcome as { reason: string }).reason, /riverside, st-marys/);
+  });
+
+  it('refuses an update of zero samples, whose weight would be zero', () => {
+    const story = new Story({ quorum: 1 }, SITES);
+    story.approveAll();
+    story.answerAll();
+    story.deliver('northern', 0);
+    assert.equal(story.state.open?.results.get('northern')?.kind, 'rejected');
+  });
+
+  it('lets an evaluation have gaps', () => {
+    const story = new Story({ rounds: 1 }, SITES);
+    story.approveAll();
+    story.answerAll();
+    story.answerAll();
+    for (const site of SITES) {
+      story.command({ kind: 'lose-site', stage: { kind: 'evaluate', round: 1 }, site, reason: 'broken' });
+    }
+    assert.equal(story.state.outcome?.kind, 'completed');
+  });
+
+  it('stops for good when aborted', () => {
+    const story = new Story({}, SITES);
+    story.approveAll();
+    story.command({ kind: 'abort', operator: 'ada', reason: 'wrong dataset' });
+    assert.deepEqual(openTasks(story.state), []);
+    assert.equal(story.command({ kind: 'approve', site: 'northern' }), false);
+    assert.equal(story.state.outcome?.kind, 'aborted');
+  });
+});
+
+type Move = { readonly site: number; readonly what: 'deliver' | 'lose' | 'reject' | 'wait' | 'refuse' };
+
+describe('any history of a run', () => {
+  const move = fc.record<Move>({
+    site: fc.nat(SITES.length - 1),
+    what: fc.constantFrom('deliver', 'deliver', 'deliver', 'lose', 'reject', 'wait', 'refuse'),
+  });
+  const plan = fc.record({
+    rounds: fc.integer({ min: 1, max: 3 }),
+    quorum: fc.constantFrom<'all' | number>('all', 1, 2),
+    evaluation: fc.record({ everyRound: fc.boolean(), siteModels: fc.boolean() }),
+  });
+
+  const play = (story: Story, { site, what }: Move): void => {
+    const id = SITES[site]!;
+    const task = openTasks(story.state).find((open) => open.site === id);
+    if (what === 'wait') story.pass(20_000);
+    else if (what === 'refuse') story.command({ kind: 'refuse', site: id, reason: 'policy' });
+    else if (!task) story.command({ kind: 'approve', site: id });
+    else if (what === 'deliver') story.deliver(id);
+    else
+      story.command({
+        kind: what === 'lose' ? 'lose-site' : 'reject-update',
+        stage: task.stage,
+        site: id,
+        reason: 'because',
+      });
+  };
+
+  it('reaches a final state by itself once time passes', () => {
+    fc.assert(
+      fc.property(plan, fc.array(move, { maxLength: 60 }), (settings, moves) => {
+        const story = new Story(settings, SITES);
+        for (const each of moves) play(story, each);
+        for (let i = 0; i < 40 && !story.state.outcome; i++) story.pass(60_000);
+        assert.ok(story.state.outcome);
+      }),
+    );
+  });
+
+  it('is replayed to the same state, and the replay goes on with the same events', () => {
+    fc.assert(
+      fc.property(plan, fc.array(move, { maxLength: 40 }), fc.nat(), (settings, moves, cut) => {
+        const story = new Story(settings, SITES);
+        for (const each of moves) play(story, each);
+        const replayed = story.events.reduce<RunState | undefined>(
+          (state, event) => reduce(state, RUN, event),
+          undefined,
+        );
+        assert.deepEqual(replayed, story.state);
+        const prefix = story.events.slice(0, 1 + (cut % story.events.length));
+        const earlier = prefix.reduce<RunState | undefined>((state, event) => reduce(state, RUN, event), undefined)!;
+        assert.equal(earlier.seq, prefix.length);
+      }),
+    );
+  });
+
+  it('is refused as corrupt when an event is missing, repeated or foreign', () => {
+    const story = new Story({}, SITES);
+    story.approveAll();
+    story.answerAll();
+    const replay = (events: readonly RunEvent[]) =>
+      events.reduce<RunState | undefined>((state, event) => reduce(state, RUN, event), undefined);
+    const isCorrupt = (error: unknown) => error instanceof ClaraError && error.code === 'corrupt';
+    assert.throws(() => replay(story.events.filter((_, index) => index !== 2)), isCorrupt);
+    assert.throws(() => replay([...story.events, story.events.at(-1)!]), isCorrupt);
+    assert.throws(() => replay(story.events.slice(1)), isCorrupt);
+  });
+});
