@@ -33,7 +33,9 @@ function isCurrent() {
 function build() {
   fs.rmSync(DIST, { recursive: true, force: true });
   const compiler = path.join(path.dirname(require.resolve('typescript-native/package.json')), 'bin', 'tsc');
-  const run = spawnSync(process.execPath, [compiler, '-p', path.join(ROOT, 'tsconfig.build.json')], { stdio: 'inherit' });
+  const run = spawnSync(process.execPath, [compiler, '-p', path.join(ROOT, 'tsconfig.build.json')], {
+    stdio: 'inherit',
+  });
   if (run.status !== 0) process.exit(run.status ?? 1);
   for (const room of ROOMS) {
     for (const file of files(path.join(ROOT, room))) {

@@ -10,8 +10,8 @@ export const journalPrefix = (run: string): string => `runs/${run}/journal/`;
 export const journalKey = (run: string, seq: number): string =>
   `${journalPrefix(run)}${String(seq).padStart(12, '0')}.json`;
 export const modelKey = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/model.safetensors`;
-export const optimiserKey = (run: string, round: number): string =>
-  `runs/${run}/rounds/${round4(round)}/optimiser.safetensors`;
+/** Below it lie the server optimiser's moments after that round. */
+export const momentsPrefix = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/moments`;
 
 export function updateKey(run: string, stage: Stage, site: string): string {
   const folder = stage.kind === 'train-alone' ? 'alone' : 'rounds';

@@ -1,4 +1,4 @@
-import { modelKey, optimiserKey, updateKey } from './object-names';
+import { modelKey, momentsPrefix, updateKey } from './object-names';
 import type { RunState } from './run-state';
 
 /** Work on models that the state of a run asks of the coordinator itself, between two stages. */
@@ -16,8 +16,8 @@ export type PendingModel =
       readonly base: string;
       /** In site order, which is the order of aggregation. */
       readonly updates: readonly { readonly site: string; readonly key: string; readonly weight: number }[];
-      readonly optimiserBefore?: string;
-      readonly optimiserAfter?: string;
+      readonly momentsBefore?: string;
+      readonly momentsAfter?: string;
       readonly target: string;
     };
 
@@ -31,10 +31,10 @@ export function pendingModel(state: RunState): PendingModel | undefined {
     if (plan.initialModel.from === 'run')
       return { kind: 'copy', round: 0, source: { run: plan.initialModel.run }, target };
     const site = last?.contributors[0];
-    if (!last || last.stage.kind !== 'initialise' || !site) return undefined;
+    if (last?.stage.kind !== 'initialise' || !site) return undefined;
     return { kind: 'copy', round: 0, source: { key: updateKey(run, last.stage, site) }, target };
   }
-  if (!last || last.stage.kind !== 'train' || state.models.length > last.stage.round) return undefined;
+  if (last?.stage.kind !== 'train' || state.models.length > last.stage.round) return undefined;
   const { round } = last.stage;
   const updates = last.contributors.map((site) => {
     const result = last.results.get(site);
@@ -47,8 +47,8 @@ export function pendingModel(state: RunState): PendingModel | undefined {
     round,
     base: modelKey(run, round - 1),
     updates,
-    ...(keepsState && round > 1 ? { optimiserBefore: optimiserKey(run, round - 1) } : {}),
-    ...(keepsState ? { optimiserAfter: optimiserKey(run, round) } : {}),
+    ...(keepsState && round > 1 ? { momentsBefore: momentsPrefix(run, round - 1) } : {}),
+    ...(keepsState ? { momentsAfter: momentsPrefix(run, round) } : {}),
     target: modelKey(run, round),
   };
 }

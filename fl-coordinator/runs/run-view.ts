@@ -76,8 +76,14 @@ function siteView(state: RunState, site: string, live: LiveSources): RunSiteView
     connected: live.isConnected(site),
     bytesToSite: BigInt(bytes.toSite),
     bytesFromSite: BigInt(bytes.fromSite),
+    peakRssBytes: BigInt(peakRssOf(state, site)),
     ...siteActivity(state, site, live),
   });
+}
+
+function peakRssOf(state: RunState, site: string): number {
+  const results = [...state.closed, ...(state.open ? [state.open] : [])].map((stage) => stage.results.get(site));
+  return Math.max(0, ...results.map((result) => (result && 'peakRssBytes' in result ? result.peakRssBytes : 0)));
 }
 
 interface SiteActivity {

@@ -1,0 +1,35 @@
+import { Command } from 'commander';
+import { fetchModel } from '../fetch-model';
+import { asOperator, type OperatorOptions, withOperator } from '../operator';
+import { openTerminal, showBytes } from '../terminal';
+
+interface FetchOptions extends OperatorOptions {
+  readonly out: string;
+  readonly round?: string;
+  readonly json?: boolean;
+}
+
+export function modelCommand(): Command {
+  const command = new Command('model').description('Global models of runs.');
+  withOperator(command.command('fetch <run>'))
+    .description('Fetches the newest global model of a run, verified by its digest.')
+    .requiredOption('-o, --out <file>', 'where the model goes (safetensors)')
+    .option('--round <n>', 'the model of that round instead')
+    .option('--json', 'one JSON object')
+    .addHelpText(
+      'after',
+      '\nExample:\n  clara-fed model fetch spleen-1a2b3c4d -o model.safetensors --operator ./coordinator/operator',
+    )
+    .action(fetch);
+  return command;
+}
+
+async function fetch(run: string, options: FetchOptions): Promise<void> {
+  const terminal = openTerminal(options);
+  const round = options.round === undefined ? undefined : Number(options.round);
+  const { digest, bytes } = await asOperator(options, (client) =>
+    fetchModel(client, { run, round, file: options.out }),
+  );
+  terminal.record({ event: 'fetched', run, file: options.out, digest, bytes });
+  terminal.line(`${options.out}  ${showBytes(bytes)}  ${digest}`);
+}

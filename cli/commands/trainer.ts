@@ -1,0 +1,61 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { Command } from 'commander';
+import { EXIT } from '../../base/exit-codes';
+import { checkTrainer } from '../../fl-site/trainer-check/trainer-check';
+import { referenceTrainer } from '../reference-trainer';
+import { openTerminal } from '../terminal';
+
+interface CheckOptions {
+  readonly dataset?: string;
+  readonly json?: boolean;
+}
+
+export function trainerCommand(): Command {
+  const command = new Command('trainer').description('Trainers: the programs that learn at a site.');
+  command
+    .command('check')
+    .description('Proves a trainer against the contract: each rule, whether it holds, and what to mend.')
+    .argument('<command...>', 'the program and its arguments, after --; the task folder is appended')
+    .option('--dataset <dir>', 'Decathlon folder to train on (default: none)')
+    .option('--json', 'one JSON object a check')
+    .addHelpText('after', '\nExample:\n  clara-fed trainer check --dataset ./phantoms -- node my-trainer.js')
+    .action(check);
+  command
+    .command('reference <folder>')
+    .description('Runs the built-in trainer on a task folder, as a site agent does.')
+    .addHelpText('after', '\nExample:\n  clara-fed trainer check --dataset ./phantoms -- clara-fed trainer reference')
+    .action(reference);
+  return command;
+}
+
+const MARKS = { passed: 'ok  ', failed: 'FAIL', skipped: 'skip' } as const;
+
+async function check(words: readonly string[], options: CheckOptions): Promise<void> {
+  const terminal = openTerminal(options);
+  const [program, ...args] = words;
+  const report = await checkTrainer(
+    { command: program!, args },
+    {
+      ...(options.dataset ? { dataset: { kind: 'decathlon' as const, path: path.resolve(options.dataset) } } : {}),
+      onStep: (step) => {
+        terminal.record({ event: 'check', ...step });
+        terminal.line(`${MARKS[step.outcome]}  ${step.name}${step.reason ? `: ${step.reason}` : ''}`);
+        if (step.mend) terminal.line(`      ${step.mend}`);
+      },
+    },
+  );
+  terminal.record({ event: 'checked', passed: report.passed });
+  terminal.line(report.passed ? 'the trainer keeps the contract' : 'the trainer does not keep the contract');
+  if (!report.passed) process.exitCode = EXIT.badData;
+}
+
+/** The trainer's own exit code is the answer: see docs/trainer-contract.md. */
+async function reference(folder: string): Promise<void> {
+  const { command, args } = referenceTrainer();
+  const child = spawn(command, [...args, path.resolve(folder)], { stdio: 'inherit' });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill('SIGTERM'));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  process.exitCode = code ?? EXIT.internal;
+}

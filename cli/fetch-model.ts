@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import { writeFileDurably } from '../base/durable-file';
+import { ClaraError } from '../base/errors';
+import { checkCrc } from '../federation/chunk-codec';
+import { received } from '../federation/stream-flow';
+import type { OperationsClient } from './operator';
+
+export interface FetchRequest {
+  readonly run: string;
+  /** Absent: the newest. */
+  readonly round?: number | undefined;
+  readonly file: string;
+}
+
+/** Fetches a model to a file; the file appears only when every byte is there and has the announced digest. */
+export async function fetchModel(client: OperationsClient, { run, round, file }: FetchRequest) {
+  const hash = createHash('sha256');
+  let position = 0;
+  let expected: { readonly size: number; readonly sha256: Uint8Array } | undefined;
+  async function* verified(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of received(client.fetchModel({ run, round }))) {
+      expected ??= chunk.header;
+      checkCrc(chunk);
+      if (chunk.offset !== position)
+        throw new ClaraError('corrupt', `the model of run ${run} arrived with a gap; fetch it again`);
+      position += chunk.data.length;
+      hash.update(chunk.data);
+      yield chunk.data;
+    }
+    const whole = expected && position === expected.size && hash.copy().digest().equals(expected.sha256);
+    if (!whole) throw new ClaraError('corrupt', `the model of run ${run} arrived damaged or cut short; fetch it again`);
+  }
+  await writeFileDurably(file, verified());
+  return { digest: `sha256:${hash.digest('hex')}`, bytes: position };
+}

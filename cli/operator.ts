@@ -1,0 +1,47 @@
+import { type Command, Option } from 'commander';
+import { ClaraError } from '../base/errors';
+import { openChannel } from '../federation/channel';
+import { loadCredentials } from '../federation/credentials';
+import { Operations } from '../federation/gen/federation/v1/federation_pb';
+import { clientOf, type ServiceClient } from '../federation/services';
+
+export type OperationsClient = ServiceClient<typeof Operations>;
+
+export const OPERATOR_VARIABLE = 'CLARA_FED_OPERATOR';
+
+export interface OperatorOptions {
+  /** Folder with the operator's credentials. */
+  readonly operator: string;
+  /** `host:port`, when it is not the one in the credentials. */
+  readonly coordinator?: string | undefined;
+}
+
+/** Options of every verb that talks to a coordinator. */
+export function withOperator(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--operator <dir>', "folder with the operator's credentials")
+        .env(OPERATOR_VARIABLE)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--coordinator <host:port>', 'address of the coordinator (default: the one in the credentials)'),
+    );
+}
+
+/** Opens the operator's channel for the length of `work`. */
+export async function asOperator<T>(
+  options: OperatorOptions,
+  work: (client: OperationsClient) => Promise<T>,
+): Promise<T> {
+  const credentials = await loadCredentials(options.operator);
+  const address = options.coordinator ?? credentials.coordinator;
+  if (!address)
+    throw new ClaraError('not-found', `${options.operator} names no coordinator; say --coordinator HOST:PORT`);
+  const channel = openChannel({ address, credentials });
+  try {
+    return await work(clientOf(Operations, channel));
+  } finally {
+    channel.close();
+  }
+}

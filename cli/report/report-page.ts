@@ -1,0 +1,145 @@
+import { showBytes } from '../terminal';
+import { type Cell, escapeHtml, htmlTable } from './html';
+import { lineChart } from './line-chart';
+import { meanOf, type ReportData } from './report-data';
+
+/** The report of a run as one self-contained page: no script, no font, nothing from elsewhere. */
+export function reportPage(data: ReportData): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(data.title)}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<main>
+<h1>${escapeHtml(data.title)}</h1>
+${data.synthetic ? SYNTHETIC_NOTICE : ''}
+${figures(data)}
+<section aria-labelledby="rounds"><h2 id="rounds">The global model, round by round</h2>
+<p>Dice of the global model on the held-out cases of every site (1 is perfect). Each site sees only its own images; what travels is weights.</p>
+${diceChart(data)}
+${roundTable(data)}</section>
+<section aria-labelledby="matrix"><h2 id="matrix">What federation bought</h2>
+<p>Each row is a model, each column a hospital whose held-out cases it was tried on. A site's own model was trained on that site's images alone, from the same
+start, with the same amount of work. Read a row from left to right: how far does a model travel?</p>
+${matrixTable(data)}</section>
+<section aria-labelledby="scan"><h2 id="scan">A scan that no site has seen</h2>
+<p>${escapeHtml(data.scan.name)}, sent to the annotation server as 3D Slicer sends it and segmented with the finished model in ${data.scan.seconds.toFixed(1)} s:
+Dice ${data.scan.dice.toFixed(3)}. <span class="key truth">truth</span> <span class="key prediction">prediction</span></p>
+<div class="slices">${data.scan.slices.map(sliceFigure).join('')}</div></section>
+<section aria-labelledby="next"><h2 id="next">Go on from here</h2>
+<p>Serve this model to 3D Slicer (module NVIDIA AIAA, server URL <code>${escapeHtml(data.slicerUrl)}</code>):</p>
+<pre>${escapeHtml(data.serveCommand)}</pre>
+<p>The mask is in <code>${escapeHtml(data.maskFile)}</code>, on the grid of the scan.</p>
+<p>Model <code>${escapeHtml(data.modelDigest)}</code>. The same seed (${data.seed}) gives the same digest.</p></section>
+</main>
+</body>
+</html>
+`;
+}
+
+const SYNTHETIC_NOTICE = `<p class="notice" role="note"><strong>Synthetic data.</strong> The images are computed phantoms. These figures show that the federation works; they say nothing about
+clinical quality.</p>`;
+
+function figures(data: ReportData): string {
+  const last = data.rounds.at(-1);
+  const moved = data.rounds.reduce((sum, round) => sum + round.bytesToSites + round.bytesFromSites, 0);
+  const facts: readonly (readonly [string, string])[] = [
+    ['mean Dice', last?.meanDice?.toFixed(3) ?? 'none'],
+    ['hospitals', String(data.sites.length)],
+    ['rounds', String(data.rounds.length)],
+    ['strategy', data.strategy],
+    ['time', `${data.seconds.toFixed(0)} s`],
+    ['model', showBytes(data.modelBytes)],
+    ['weights moved', showBytes(moved)],
+    ['images moved', 'none'],
+  ];
+  return `<dl class="figures">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>`;
+}
+
+function diceChart(data: ReportData): string {
+  const lines = data.sites.map(({ site }, index) => ({
+    name: site,
+    values: data.rounds.map(({ dice }) => dice[index]),
+  }));
+  return lineChart(
+    'Dice of the global model per round and site',
+    data.rounds.map(({ round }) => round),
+    [...lines, { name: 'mean', values: data.rounds.map(({ meanDice }) => meanDice), strong: true }],
+  );
+}
+
+function roundTable(data: ReportData): string {
+  const head = ['round', ...data.sites.map(({ site }) => site), 'mean', 'loss', 'seconds', 'to sites', 'from sites'];
+  const rows = data.rounds.map((round) => [
+    String(round.round),
+    ...round.dice.map(showDice),
+    showDice(round.meanDice),
+    round.loss?.toFixed(3) ?? '-',
+    round.seconds.toFixed(1),
+    showBytes(round.bytesToSites),
+    showBytes(round.bytesFromSites),
+  ]);
+  return htmlTable('Dice, training loss, time and bytes of each round', head, rows);
+}
+
+function matrixTable(data: ReportData): string {
+  const head = ['model', ...data.sites.map(({ site }) => site), 'mean'];
+  const rows = data.matrix.map(({ model, dice }) => [model, ...[...dice, meanOf(dice)].map(heatCell)]);
+  return htmlTable('Mean Dice: model (row) on the held-out cases of a site (column)', head, rows);
+}
+
+/** Darker is better; text keeps a contrast of at least 4.5:1 on its ground (WCAG 2.2, 1.4.3). */
+function heatCell(value: number | undefined): Cell {
+  if (value === undefined) return { text: '-' };
+  const lightness = 96 - 58 * Math.min(Math.max((value - 0.5) / 0.5, 0), 1);
+  return {
+    text: value.toFixed(3),
+    style: `background:hsl(208 70% ${lightness.toFixed(0)}%);color:${lightness < 58 ? '#fff' : '#111'}`,
+  };
+}
+
+function sliceFigure({ plane, url, width, height }: ReportData['scan']['slices'][number]): string {
+  const alt = `${plane} slice of the scan with truth and prediction`;
+  return `<figure><img src="${escapeHtml(url)}" width="${width}" height="${height}" alt="${escapeHtml(alt)}"><figcaption>${escapeHtml(plane)}</figcaption></figure>`;
+}
+
+function showDice(value: number | undefined): string {
+  return value?.toFixed(3) ?? '-';
+}
+
+const STYLE = `
+:root{color-scheme:light dark;--ink:#16202b;--soft:#536170;--line:#d5dce3;--ground:#fff;--card:#f4f7fa;--accent:#0072b2}
+@media (prefers-color-scheme:dark){:root{--ink:#e8edf2;--soft:#a3b1bf;--line:#36424e;--ground:#12181e;--card:#1b242d;--accent:#6db8e8}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
+main{max-width:60rem;margin:0 auto;padding:2rem 1.25rem 4rem}
+h1{font-size:1.7rem;line-height:1.2;margin:0 0 1rem}
+h2{font-size:1.2rem;margin:2.75rem 0 .5rem}
+p{max-width:46rem}
+.notice{border-left:4px solid #e69f00;background:var(--card);padding:.75rem 1rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(7rem,1fr));gap:.75rem;margin:1.5rem 0}
+.figures div{background:var(--card);border-radius:.5rem;padding:.7rem .9rem}
+dt{color:var(--soft);font-size:.8rem}
+dd{margin:0;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}
+svg{width:100%;height:auto;font:13px system-ui,sans-serif}
+svg text{fill:var(--ink)}
+svg .grid{stroke:var(--line);stroke-width:1}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;margin:.75rem 0}
+caption{text-align:left;color:var(--soft);font-size:.85rem;padding-bottom:.35rem}
+th,td{padding:.4rem .6rem;text-align:right;border-bottom:1px solid var(--line)}
+th[scope=row],thead th:first-child{text-align:left}
+.slices{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-end}
+figure{margin:0}
+figure img{display:block;background:#000;border-radius:.35rem;max-width:100%;height:auto;image-rendering:auto}
+figcaption{color:var(--soft);font-size:.85rem;padding-top:.25rem}
+.key::before{content:"";display:inline-block;width:.8em;height:.8em;margin-right:.35em;border-radius:2px;vertical-align:-.05em}
+.key{margin-left:.8rem}
+.truth::before{background:rgb(64 224 120)}
+.prediction::before{background:rgb(255 140 40)}
+pre{background:var(--card);padding:.8rem 1rem;border-radius:.5rem;overflow-x:auto}
+code{overflow-wrap:anywhere}
+`;

@@ -1,0 +1,4 @@
+import './decorator-metadata';
+
+/** The X.509 library, loaded after what it needs. Import it from here only. */
+export * from '@peculiar/x509';

@@ -1,0 +1,119 @@
+import type { ServerOptimiser } from '../../federation/strategy';
+import { encodeHeader } from '../../federation/tensors/header';
+import type { ObjectStore, ObjectWriter, RangeReader } from '../storage/object-store';
+import type { BlockKernels } from './block-kernels';
+import type { Block } from './spans';
+import { readStoredLayout } from './stored-layout';
+
+export interface MomentFilesOptions {
+  readonly store: ObjectStore;
+  readonly optimiser: ServerOptimiser;
+  /** Combined elements of the model, in model order. */
+  readonly elements: number;
+  readonly momentsBefore?: string | undefined;
+  readonly momentsAfter?: string | undefined;
+}
+
+/**
+ * The server optimiser's moments as safetensors objects, one a moment, each a float32 vector over the combined elements in
+ * model order. At the first round they start from their defined values: 0, and tau squared for the second moment of adam
+ * (Reddi 2021, algorithm 2).
+ */
+export class MomentFiles implements AsyncDisposable {
+  #finished = false;
+
+  private constructor(
+    private readonly names: readonly string[],
+    private readonly starts: readonly number[],
+    private readonly readers: readonly { readonly reader: RangeReader; readonly dataBegin: number }[],
+    private readonly writers: readonly ObjectWriter[],
+  ) {}
+
+  static async open({
+    store,
+    optimiser,
+    elements,
+    momentsBefore,
+    momentsAfter,
+  }: MomentFilesOptions): Promise<MomentFiles> {
+    const moments = momentsOf(optimiser);
+    const readers: { reader: RangeReader; dataBegin: number }[] = [];
+    const writers: ObjectWriter[] = [];
+    try {
+      for (const { name } of moments) {
+        if (momentsBefore) {
+          const key = momentKey(momentsBefore, name);
+          const { headerBytes } = await readStoredLayout(store, key);
+          readers.push({ reader: await store.openForRanges(key), dataBegin: headerBytes.length });
+        }
+        if (momentsAfter) {
+          const writer = await store.create(momentKey(momentsAfter, name));
+          writers.push(writer);
+          await writer.write(encodeHeader([{ name, dtype: 'F32', shape: [elements] }]));
+        }
+      }
+    } catch (error) {
+      await closeAll(readers, writers);
+      throw error;
+    }
+    return new MomentFiles(
+      moments.map(({ name }) => name),
+      moments.map(({ start }) => start),
+      readers,
+      writers,
+    );
+  }
+
+  async load(kernels: BlockKernels, set: 0 | 1, block: Block): Promise<void> {
+    if (block.treatment !== 'combine') return;
+    for (const i of this.names.keys()) {
+      const target = kernels.moment(set, i as 0 | 1, block.elements);
+      const source = this.readers[i];
+      if (!source) target.fill(this.starts[i]!);
+      else await source.reader.read(source.dataBegin + block.firstElement * 4, bytesOf(target));
+    }
+  }
+
+  async write(kernels: BlockKernels, set: 0 | 1, block: Block): Promise<void> {
+    for (const [i, writer] of this.writers.entries()) {
+      await writer.write(bytesOf(kernels.moment(set, i as 0 | 1, block.elements)));
+    }
+  }
+
+  /** Durable before the model is: a model without its moments could not be gone on from. */
+  async finish(): Promise<void> {
+    for (const writer of this.writers) await writer.finish();
+    this.#finished = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await closeAll(this.readers, this.#finished ? [] : this.writers);
+  }
+}
+
+const momentKey = (prefix: string, name: string): string => `${prefix}/${name}.safetensors`;
+
+function momentsOf(optimiser: ServerOptimiser): readonly { readonly name: string; readonly start: number }[] {
+  switch (optimiser.kind) {
+    case 'replace':
+      return [];
+    case 'momentum':
+      return [{ name: 'velocity', start: 0 }];
+    case 'adam':
+      return [
+        { name: 'first', start: 0 },
+        { name: 'second', start: optimiser.tau ** 2 },
+      ];
+  }
+}
+
+function bytesOf(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+async function closeAll(
+  readers: readonly { readonly reader: RangeReader }[],
+  writers: readonly ObjectWriter[],
+): Promise<void> {
+  await Promise.all([...readers.map(({ reader }) => reader.close()), ...writers.map((writer) => writer.discard())]);
+}

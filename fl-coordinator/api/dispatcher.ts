@@ -1,0 +1,124 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type CoordinatorMessage,
+  ModelReferenceSchema,
+  ProposalSchema,
+  RunFinishedSchema,
+  TaskCancelledSchema,
+  TaskSchema,
+  TaskSettledSchema,
+} from '../../federation/gen/federation/v1/federation_pb';
+import type { RunState } from '../runs/run-state';
+import { parseTaskId } from '../runs/stage';
+import { openTasks, type SiteTask } from '../runs/tasks';
+import type { SiteConnection, SiteHub } from './site-hub';
+
+/**
+ * Brings what connected sites know in line with the state of a run: proposals, tasks, cancellations, the end. Called after
+ * every event and for every new connection; what a connection has been told already is not told again.
+ */
+export class Dispatcher {
+  constructor(
+    private readonly hub: SiteHub,
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  /** Tells every connected site of the run what it does not know yet. */
+  runChanged(state: RunState): void {
+    const tasks = new Map(openTasks(state).map((task) => [task.site, task]));
+    for (const site of state.candidates) {
+      const connection = this.hub.get(site);
+      if (connection) this.#inform(connection, state, tasks.get(site));
+    }
+  }
+
+  /** Tells a new connection everything about a run. */
+  siteConnected(connection: SiteConnection, state: RunState): void {
+    if (!state.candidates.includes(connection.site)) return;
+    const task = openTasks(state).find(({ site }) => site === connection.site);
+    this.#inform(connection, state, task);
+  }
+
+  #inform(connection: SiteConnection, state: RunState, task: SiteTask | undefined): void {
+    this.#takeBack(connection, state, task);
+    if (state.outcome) {
+      tellOnce(connection, `end ${state.run}`, () => runFinished(state));
+      return;
+    }
+    if (!state.answers.has(connection.site)) tellOnce(connection, `proposal ${state.run}`, () => proposal(state));
+    if (task && !connection.pushed.has(task.id)) {
+      connection.pushed.add(task.id);
+      connection.send({ case: 'task', value: this.#task(task) });
+    }
+  }
+
+  /** Tasks of this run that were pushed and are not open any more: settled by the site's result, or pointless by now. */
+  #takeBack(connection: SiteConnection, state: RunState, open: SiteTask | undefined): void {
+    for (const id of connection.pushed) {
+      if (id === open?.id || parseTaskId(id).run !== state.run) continue;
+      connection.pushed.delete(id);
+      const reason = state.outcome && 'reason' in state.outcome ? state.outcome.reason : 'the round has closed';
+      connection.send(
+        hasDelivered(state, id)
+          ? { case: 'taskSettled', value: create(TaskSettledSchema, { task: id }) }
+          : { case: 'taskCancelled', value: create(TaskCancelledSchema, { task: id, reason }) },
+      );
+    }
+  }
+
+  #task(task: SiteTask) {
+    return create(TaskSchema, {
+      id: task.id,
+      kind: task.kind,
+      run: task.run,
+      round: task.stage.round,
+      rounds: task.rounds,
+      seed: task.seed,
+      remainingMillis: BigInt(Math.max(Date.parse(task.deadline) - this.now(), 1)),
+      trainer: task.plan.trainer.name,
+      parametersJson: JSON.stringify(task.plan.trainer.parameters),
+      excludedTensors: task.plan.excludedTensors,
+      track: task.track,
+      models: task.models.map(({ name, key, digest, bytes }) =>
+        create(ModelReferenceSchema, {
+          name,
+          object: key,
+          size: BigInt(bytes),
+          sha256: Buffer.from(digest.slice('sha256:'.length), 'hex'),
+        }),
+      ),
+    });
+  }
+}
+
+/** True when the journal holds a result of this site for the task. */
+function hasDelivered(state: RunState, id: string): boolean {
+  const { stage, site } = parseTaskId(id);
+  const holder = [...state.closed, ...(state.open ? [state.open] : [])].find(
+    (candidate) =>
+      candidate.stage.kind === stage.kind && candidate.stage.round === stage.round && candidate.results.has(site),
+  );
+  const result = holder?.results.get(site);
+  return result?.kind === 'update' || result?.kind === 'evaluation';
+}
+
+function tellOnce(connection: SiteConnection, what: string, message: () => CoordinatorMessage['message']): void {
+  if (connection.told.has(what)) return;
+  connection.told.add(what);
+  connection.send(message());
+}
+
+function proposal(state: RunState): CoordinatorMessage['message'] {
+  const value = create(ProposalSchema, {
+    run: state.run,
+    planJson: JSON.stringify({ ...state.plan, cohort: state.candidates }),
+  });
+  return { case: 'proposal', value };
+}
+
+function runFinished(state: RunState): CoordinatorMessage['message'] {
+  return {
+    case: 'runFinished',
+    value: create(RunFinishedSchema, { run: state.run, state: state.outcome?.kind ?? '' }),
+  };
+}

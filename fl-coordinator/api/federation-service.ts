@@ -1,0 +1,255 @@
+import { create } from '@bufbuild/protobuf';
+import { ClaraError, hasCode } from '../../base/errors';
+import type { WireChunk } from '../../federation/chunk-codec';
+import {
+  type CoordinatorMessage,
+  type Federation,
+  type Hello,
+  type SiteMessage,
+  TaskCancelledSchema,
+  type TaskDone,
+  type TaskResult,
+  TaskSettledSchema,
+  WelcomeSchema,
+} from '../../federation/gen/federation/v1/federation_pb';
+import type { SiteIdentity } from '../../federation/identity';
+import type { ServiceHandlers } from '../../federation/service-handlers';
+import { metricsSchema } from '../../federation/trainer-contract';
+import type { Command } from '../runs/decide';
+import { awaits } from '../runs/decide';
+import type { LiveBoard } from '../runs/live-board';
+import type { RunRegister } from '../runs/run-register';
+import { expectsUpdate, parseTaskId } from '../runs/stage';
+import { openTasks, type SiteTask } from '../runs/tasks';
+import type { Traffic } from '../runs/traffic';
+import type { ObjectStore } from '../storage/object-store';
+import type { Dispatcher } from './dispatcher';
+import { downloadChunks } from './downloads';
+import type { SiteConnection, SiteHub } from './site-hub';
+import type { Uploads } from './uploads';
+
+/** What a site calls. The caller's identity comes from its certificate; a site reaches only its own open tasks. */
+export interface FederationServiceOptions {
+  readonly runs: RunRegister;
+  readonly hub: SiteHub;
+  readonly dispatcher: Dispatcher;
+  readonly uploads: Uploads;
+  readonly store: ObjectStore;
+  readonly board: LiveBoard;
+  readonly traffic: Traffic;
+  readonly software: string;
+  readonly heartbeatMillis: number;
+  readonly onProgress: (run: string) => void;
+  readonly renew: (site: SiteIdentity, csr: Uint8Array) => Promise<{ chainPem: string; rootsPem: string }>;
+}
+
+export const PROTOCOL = 1;
+/** Request metadata of an upload: the task that it answers. */
+export const TASK_METADATA = 'clara-task';
+
+type Handlers = ServiceHandlers<typeof Federation, SiteIdentity>;
+
+export function federationService(options: FederationServiceOptions): Handlers {
+  const { runs, hub, dispatcher, uploads, store, traffic } = options;
+
+  const openTaskOf = (site: string, id: string): SiteTask => {
+    const address = parseTaskId(id);
+    if (address.site !== site) throw new ClaraError('permission-denied', `task ${id} is not a task of ${site}`);
+    const task = runs.has(address.run)
+      ? openTasks(runs.get(address.run).state).find((open) => open.id === id)
+      : undefined;
+    if (!task) throw new ClaraError('precondition-failed', `task ${id} is not open any more; forget it`);
+    return task;
+  };
+
+  const uploadTask = (site: string, id: string): SiteTask => {
+    const task = openTaskOf(site, id);
+    if (!expectsUpdate(task.stage))
+      throw new ClaraError('invalid-input', `task ${id} asks for an evaluation, not for an update`);
+    return task;
+  };
+
+  const greet = (site: string, { message }: SiteMessage, call: Parameters<Handlers['connect']>[2]): SiteConnection => {
+    if (message.case !== 'hello') throw new ClaraError('invalid-input', 'the first message of a site must be hello');
+    checkProtocol(message.value);
+    const stream = { write: (outgoing: CoordinatorMessage) => void call.write(outgoing), end: () => call.end() };
+    const connection = hub.attach(site, message.value.software, stream);
+    const { software, heartbeatMillis } = options;
+    connection.send({ case: 'welcome', value: create(WelcomeSchema, { software, heartbeatMillis }) });
+    return connection;
+  };
+
+  return {
+    async connect(messages, { caller }, call) {
+      let connection: SiteConnection | undefined;
+      try {
+        for await (const message of messages) {
+          if (!connection) {
+            connection = greet(caller.id, message, call);
+            for (const { state } of runs.all()) dispatcher.siteConnected(connection, state);
+          } else {
+            hub.heard(connection);
+            await onSiteMessage(options, connection, message);
+          }
+        }
+      } finally {
+        if (connection) hub.detach(connection);
+      }
+    },
+
+    async *download({ object, offset }, { caller }) {
+      const found = runs
+        .all()
+        .flatMap(({ state }) => openTasks(state))
+        .filter((task) => task.site === caller.id)
+        .flatMap((task) => task.models.map((model) => ({ task, model })))
+        .find(({ model }) => model.key === object);
+      if (!found)
+        throw new ClaraError(
+          'permission-denied',
+          `no open task of ${caller.id} refers to ${JSON.stringify(object.slice(0, 200))}`,
+        );
+      const { key, digest } = found.model;
+      for await (const chunk of downloadChunks(store, { key, digest, offset: Number(offset) })) {
+        yield chunk;
+        traffic.toSite(found.task.run, caller.id, chunk.data.length);
+      }
+    },
+
+    async uploadStatus({ task, size, sha256 }, { caller }) {
+      const announcement = { size: Number(size), sha256: Buffer.from(sha256).toString('hex') };
+      return { durableBytes: BigInt(await uploads.status(uploadTask(caller.id, task), announcement)) };
+    },
+
+    async upload(chunks: AsyncIterable<WireChunk>, { caller, metadata }) {
+      const id = String(metadata.get(TASK_METADATA)[0] ?? '');
+      const task = uploadTask(caller.id, id);
+      try {
+        const { digest, bytes } = await uploads.receive(task, chunks);
+        return { size: BigInt(bytes), sha256: Buffer.from(digest.slice('sha256:'.length), 'hex') };
+      } catch (error) {
+        // A model that breaks a rule breaks it again however often it is sent; damage on the way does not.
+        if (hasCode(error, 'invalid-input') && error.faults.length > 0) {
+          const { stage, site } = task;
+          await runs.get(task.run).dispatch({ kind: 'reject-update', stage, site, reason: error.message });
+        }
+        throw error;
+      }
+    },
+
+    async renew({ csrDer }, { caller }) {
+      return options.renew(caller, csrDer);
+    },
+  };
+}
+
+async function onSiteMessage(
+  options: FederationServiceOptions,
+  connection: SiteConnection,
+  message: SiteMessage,
+): Promise<void> {
+  const { runs, board } = options;
+  const { site } = connection;
+  switch (message.message.case) {
+    case 'heartbeat':
+      for (const progress of message.message.value.progress) {
+        const { run, stage } = parseTaskId(progress.task);
+        if (!runs.has(run) || !awaits(runs.get(run).state, stage, site)) {
+          connection.send({
+            case: 'taskCancelled',
+            value: create(TaskCancelledSchema, { task: progress.task, reason: 'the task is not open any more' }),
+          });
+        } else if (board.report(site, progress)) options.onProgress(run);
+      }
+      return;
+    case 'proposalAnswer': {
+      const { run, approved, reason } = message.message.value;
+      if (!runs.has(run)) return;
+      await runs
+        .get(run)
+        .dispatch(approved ? { kind: 'approve', site } : { kind: 'refuse', site, reason: reason.slice(0, 2000) });
+      return;
+    }
+    case 'taskResult':
+      await onTaskResult(options, connection, message.message.value);
+      return;
+    case 'hello':
+      throw new ClaraError('invalid-input', 'hello may be said once only');
+    case undefined:
+      return; // A kind of message that a newer site knows.
+  }
+}
+
+async function onTaskResult(
+  options: FederationServiceOptions,
+  connection: SiteConnection,
+  result: TaskResult,
+): Promise<void> {
+  const { runs, uploads } = options;
+  const { run, stage, site } = parseTaskId(result.task);
+  if (site !== connection.site)
+    throw new ClaraError('permission-denied', `task ${result.task} is not a task of ${connection.site}`);
+  const command = commandOf(options, result);
+  const happened = runs.has(run) ? await runs.get(run).dispatch(command) : false;
+  uploads.forget(result.task);
+  if (happened && expectsUpdate(stage)) return; // The dispatcher has told the site that the task is settled.
+  if (!happened) connection.send({ case: 'taskSettled', value: create(TaskSettledSchema, { task: result.task }) });
+}
+
+function commandOf({ uploads }: FederationServiceOptions, result: TaskResult): Command {
+  const { stage, site } = parseTaskId(result.task);
+  const { outcome } = result;
+  if (outcome.case === 'failed') {
+    return { kind: 'lose-site', stage, site, reason: outcome.value.message.slice(0, 2000) || outcome.value.code };
+  }
+  if (outcome.case !== 'done')
+    throw new ClaraError('invalid-input', `the result of task ${result.task} has no outcome`);
+  const done = outcome.value;
+  const faults = resultFaults(done);
+  if (faults.length > 0)
+    return { kind: 'reject-update', stage, site, reason: `the result is refused: ${faults.join('; ')}` };
+  const samples = Number(done.samples);
+  const peakRssBytes = Number(done.peakRssBytes);
+  if (!expectsUpdate(stage)) {
+    const evaluations = done.evaluations.map(({ model, metrics }) => ({ model, metrics }));
+    return {
+      kind: 'report-evaluation',
+      stage,
+      site,
+      result: { kind: 'evaluation', samples, evaluations, peakRssBytes },
+    };
+  }
+  const receipt = uploads.receiptOf(result.task);
+  if (!receipt?.digest.endsWith(Buffer.from(done.updateSha256).toString('hex'))) {
+    throw new ClaraError(
+      'precondition-failed',
+      `the update of task ${result.task} has not been received; upload it first`,
+    );
+  }
+  const { metrics, warnings, seconds } = done;
+  const facts = { samples, metrics, warnings, seconds: Math.max(seconds, 0), peakRssBytes };
+  return { kind: 'accept-update', stage, site, result: { kind: 'update', ...receipt, ...facts } };
+}
+
+const MAX_COUNT = 2 ** 48;
+
+/** Figures from a site are bounded before they can enter the journal. */
+function resultFaults(done: TaskDone): string[] {
+  const faults: string[] = [];
+  const all = [done.metrics, ...done.evaluations.map(({ metrics }) => metrics)];
+  if (all.some((metrics) => !metricsSchema.safeParse(metrics).success)) faults.push('a metric is not a finite number');
+  if (all.some((metrics) => Object.keys(metrics).length > 100)) faults.push('more than 100 metrics');
+  if (done.samples > MAX_COUNT || done.peakRssBytes > MAX_COUNT) faults.push('a count is beyond 2^48');
+  if (done.warnings.length > 100 || done.warnings.some((text) => text.length > 1000))
+    faults.push('warnings are too long');
+  if (!Number.isFinite(done.seconds)) faults.push('seconds are not a finite number');
+  return faults;
+}
+
+function checkProtocol({ protocol, software }: Hello): void {
+  if (protocol === PROTOCOL) return;
+  throw new ClaraError(
+    'unsupported',
+    `this coordinator speaks protocol ${PROTOCOL}, the site (${software.slice(0, 100)}) speaks ${protocol}; update the older one`,
+  );
+}

@@ -1,0 +1,117 @@
+import { create } from '@bufbuild/protobuf';
+import { ClaraError } from '../../base/errors';
+import type { Operations, RunView } from '../../federation/gen/federation/v1/federation_pb';
+import { SiteViewSchema } from '../../federation/gen/federation/v1/federation_pb';
+import type { OperatorIdentity } from '../../federation/identity';
+import { parsePlan } from '../../federation/plan';
+import type { ServiceHandlers } from '../../federation/service-handlers';
+import { modelKey } from '../runs/object-names';
+import type { RunRegister } from '../runs/run-register';
+import { type LiveSources, summaryOf, viewOf } from '../runs/run-view';
+import type { ObjectStore } from '../storage/object-store';
+import { downloadChunks } from './downloads';
+import type { RunWatchers } from './run-watchers';
+
+/** Sites as the operators' verbs see them; the trust room keeps their register. */
+export interface SiteAdministration {
+  list(): readonly SiteRecord[];
+  invite(site: string, validMinutes: number): Promise<{ readonly invitation: string; readonly expiresAt: string }>;
+  revoke(site: string, reason: string): Promise<SiteRecord>;
+}
+
+export interface SiteRecord {
+  readonly site: string;
+  readonly state: 'invited' | 'enrolled' | 'revoked';
+  readonly certificateEnds?: string | undefined;
+}
+
+export interface OperationsServiceOptions {
+  readonly runs: RunRegister;
+  readonly store: ObjectStore;
+  readonly live: LiveSources;
+  readonly watchers: RunWatchers;
+  readonly sites: SiteAdministration;
+  readonly softwareOf: (site: string) => string;
+}
+
+/** What an operator calls. Roles are checked before a handler runs. */
+export function operationsService(
+  options: OperationsServiceOptions,
+): ServiceHandlers<typeof Operations, OperatorIdentity> {
+  const { runs, store, live, watchers, sites } = options;
+  const viewSite = ({ site, state, certificateEnds = '' }: SiteRecord) =>
+    create(SiteViewSchema, {
+      site,
+      state,
+      certificateEnds,
+      connected: live.isConnected(site),
+      software: options.softwareOf(site),
+    });
+
+  return {
+    async submitRun({ plan, submitToken }, { caller }) {
+      if (submitToken.length < 8 || submitToken.length > 200) {
+        throw new ClaraError('invalid-input', `the submit token has ${submitToken.length} characters; choose 8 to 200`);
+      }
+      const enrolledSites = sites.list().flatMap(({ site, state }) => (state === 'enrolled' ? [site] : []));
+      return runs.submit({ plan: parsePlan(plan), operator: caller.name, submitToken, enrolledSites });
+    },
+
+    async listRuns() {
+      return { runs: runs.all().map(({ state }) => summaryOf(state)) };
+    },
+
+    async showRun({ run }) {
+      return viewOf(runs.get(run).state, live);
+    },
+
+    async *watchRun({ run }, { signal }): AsyncGenerator<RunView> {
+      const conductor = runs.get(run);
+      for await (const _change of watchers.changes(run, signal)) {
+        const view = viewOf(conductor.state, live);
+        yield view;
+        if (conductor.state.outcome) return;
+      }
+    },
+
+    async abortRun({ run, reason }, { caller }) {
+      const conductor = runs.get(run);
+      const command = {
+        kind: 'abort' as const,
+        operator: caller.name,
+        reason: reason.slice(0, 2000) || 'aborted by an operator',
+      };
+      const happened = await conductor.dispatch(command);
+      if (happened) return viewOf(conductor.state, live);
+      throw new ClaraError(
+        'precondition-failed',
+        `run ${run} has already ${conductor.state.outcome?.kind ?? 'ended'}; it cannot be aborted`,
+      );
+    },
+
+    async *fetchModel({ run, round }) {
+      const { state } = runs.get(run);
+      const model = round === undefined ? state.models.at(-1) : state.models[round];
+      if (!model) {
+        const there = state.models.length === 0 ? 'no model yet' : `models of rounds 0 to ${state.models.length - 1}`;
+        throw new ClaraError(
+          'not-found',
+          `run ${run} has ${there}${round === undefined ? '' : `, not of round ${round}`}`,
+        );
+      }
+      yield* downloadChunks(store, { key: modelKey(run, model.round), digest: model.digest, offset: 0 });
+    },
+
+    async listSites() {
+      return { sites: sites.list().map(viewSite) };
+    },
+
+    async inviteSite({ site, validMinutes }) {
+      return sites.invite(site, validMinutes === 0 ? 24 * 60 : validMinutes);
+    },
+
+    async revokeSite({ site, reason }) {
+      return viewSite(await sites.revoke(site, reason.slice(0, 2000)));
+    },
+  };
+}

@@ -1,0 +1,222 @@
+import { ClaraError, hasCode } from '../../base/errors';
+import { checkCrc, type WireChunk } from '../../federation/chunk-codec';
+import { Inspector } from '../../federation/tensors/inspector';
+import type { TensorLayout } from '../../federation/tensors/layout';
+import { faultPoint } from '../fault-points';
+import { updateKey } from '../runs/object-names';
+import type { SiteTask } from '../runs/tasks';
+import type { ObjectStore, ResumableUpload } from '../storage/object-store';
+
+/** What the site says that it will send. */
+export interface Announcement {
+  readonly size: number;
+  readonly sha256: string;
+}
+
+export interface UploadReceipt {
+  readonly digest: string;
+  readonly bytes: number;
+}
+
+export interface UploadsOptions {
+  readonly store: ObjectStore;
+  /** Tensors that an update of this task must have; none for the first weights. */
+  readonly layoutFor: (task: SiteTask) => Promise<TensorLayout | undefined>;
+  readonly onBytes: (task: SiteTask, bytes: number) => void;
+  /** Larger announcements are refused. Bytes. */
+  readonly maxBytes: number;
+}
+
+/** Bytes between two fsyncs of a running upload: what a crash can cost at most. */
+const CHECKPOINT_BYTES = 64 << 20;
+
+interface Upload {
+  readonly task: SiteTask;
+  readonly announcement: Announcement;
+  readonly target: ResumableUpload;
+  readonly inspector: Inspector;
+  /** True while a stream writes into it. */
+  busy: boolean;
+}
+
+/**
+ * Uploads of updates: durable before they are acknowledged, resumed at the durable offset after any break, judged while they
+ * stream in. One upload a task; a site that begins again takes over from its own broken stream.
+ */
+export class Uploads {
+  readonly #open = new Map<string, Upload>();
+  readonly #receipts = new Map<string, UploadReceipt>();
+
+  constructor(private readonly options: UploadsOptions) {}
+
+  /** How many bytes are durable; the announced size when all are, verified. */
+  async status(task: SiteTask, announcement: Announcement): Promise<number> {
+    const { maxBytes } = this.options;
+    if (announcement.size > maxBytes) {
+      throw new ClaraError(
+        'invalid-input',
+        `an update of ${announcement.size} bytes exceeds the limit of ${maxBytes} bytes`,
+      );
+    }
+    if (await this.#isComplete(task, announcement)) return announcement.size;
+    const upload = await this.#resume(task, announcement);
+    return upload.inspector.position;
+  }
+
+  /** Receives the rest of an upload. @returns the receipt once everything is verified and durable */
+  async receive(task: SiteTask, chunks: AsyncIterable<WireChunk>): Promise<UploadReceipt> {
+    let upload: Upload | undefined;
+    try {
+      for await (const chunk of chunks) {
+        upload ??= await this.#begin(task, chunk);
+        await this.#take(upload, chunk);
+      }
+      if (!upload) throw new ClaraError('invalid-input', `the upload of ${task.id} is empty; send at least the header`);
+      return await this.#complete(upload);
+    } catch (error) {
+      if (upload) await this.#breakOff(upload, error);
+      throw error;
+    } finally {
+      if (upload) upload.busy = false;
+    }
+  }
+
+  /** The receipt of a finished upload, if there is one. */
+  receiptOf(task: string): UploadReceipt | undefined {
+    return this.#receipts.get(task);
+  }
+
+  /** The task is settled: nothing of its upload is needed in memory any more. */
+  forget(task: string): void {
+    this.#receipts.delete(task);
+    const upload = this.#open.get(task);
+    if (!upload) return;
+    this.#open.delete(task);
+    void upload.target.suspend().catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#open.values()].map((upload) => upload.target.suspend().catch(() => undefined)));
+    this.#open.clear();
+  }
+
+  async #begin(task: SiteTask, first: WireChunk): Promise<Upload> {
+    const { header } = first;
+    if (!header)
+      throw new ClaraError(
+        'invalid-input',
+        `the first chunk of the upload of ${task.id} has no header with size and digest`,
+      );
+    const upload = await this.#resume(task, { size: header.size, sha256: Buffer.from(header.sha256).toString('hex') });
+    upload.busy = true;
+    return upload;
+  }
+
+  async #take(upload: Upload, chunk: WireChunk): Promise<void> {
+    const { inspector, target, task } = upload;
+    if (chunk.offset !== inspector.position) {
+      throw new ClaraError(
+        'invalid-input',
+        `a chunk of the upload of ${task.id} starts at byte ${chunk.offset}, but ${inspector.position} are here; ask for the upload's status and go on there`,
+      );
+    }
+    checkCrc(chunk);
+    inspector.push(chunk.data);
+    await target.append(chunk.data);
+    this.options.onBytes(task, chunk.data.length);
+    faultPoint('upload.after-chunk');
+    if (crossesCheckpoint(inspector.position, chunk.data.length)) await target.checkpoint();
+  }
+
+  async #complete(upload: Upload): Promise<UploadReceipt> {
+    const { task, announcement, inspector, target } = upload;
+    const { digest } = inspector.finish();
+    if (digest !== `sha256:${announcement.sha256}`) {
+      throw new ClaraError(
+        'corrupt',
+        `the upload of ${task.id} has digest ${digest}, announced was sha256:${announcement.sha256}`,
+      );
+    }
+    faultPoint('upload.before-complete');
+    await target.complete();
+    faultPoint('upload.after-complete');
+    this.#open.delete(task.id);
+    const receipt = { digest, bytes: announcement.size };
+    this.#receipts.set(task.id, receipt);
+    return receipt;
+  }
+
+  /** Keeps what is durable after a broken stream; throws away what was refused, so that it cannot be resumed. */
+  async #breakOff(upload: Upload, error: unknown): Promise<void> {
+    const refused = hasCode(error, 'invalid-input', 'corrupt') && upload.inspector.position > 0;
+    if (this.#open.get(upload.task.id) !== upload) return;
+    if (!refused) {
+      await upload.target.checkpoint().catch(() => undefined);
+      return;
+    }
+    this.#open.delete(upload.task.id);
+    await upload.target.discard().catch(() => undefined);
+  }
+
+  async #isComplete(task: SiteTask, { size, sha256 }: Announcement): Promise<boolean> {
+    const known = this.#receipts.get(task.id);
+    if (known) return known.digest === `sha256:${sha256}`;
+    const { store } = this.options;
+    const key = updateKey(task.run, task.stage, task.site);
+    const found = await store.head(key).catch((error: unknown) => {
+      if (hasCode(error, 'not-found')) return undefined;
+      throw error;
+    });
+    if (!found) return false;
+    // Completed before a restart of the coordinator: judged again, since no receipt has survived.
+    const inspector = await this.#inspector(task, found.size);
+    try {
+      for await (const bytes of (await store.get(key)).bytes) inspector.push(bytes);
+      const { digest } = inspector.finish();
+      if (found.size === size && digest === `sha256:${sha256}`) {
+        this.#receipts.set(task.id, { digest, bytes: size });
+        return true;
+      }
+    } catch (error) {
+      if (!hasCode(error, 'invalid-input', 'corrupt')) throw error;
+    }
+    await store.delete(key);
+    return false;
+  }
+
+  /** Opens the upload at its durable offset; what is durable already is judged again from the store after a restart. */
+  async #resume(task: SiteTask, announcement: Announcement): Promise<Upload> {
+    const open = this.#open.get(task.id);
+    if (open && sameAnnouncement(open.announcement, announcement) && !open.busy) return open;
+    if (open) {
+      // A stream that still seems alive belongs to a connection that the site has given up.
+      this.#open.delete(task.id);
+      await open.target.suspend();
+    }
+    const { store } = this.options;
+    const target = await store.resumeUpload(updateKey(task.run, task.stage, task.site), announcement);
+    const inspector = await this.#inspector(task, announcement.size);
+    try {
+      for await (const bytes of target.readDurable()) inspector.push(bytes);
+    } catch (error) {
+      await target.discard();
+      throw error;
+    }
+    const upload: Upload = { task, announcement, target, inspector, busy: false };
+    this.#open.set(task.id, upload);
+    return upload;
+  }
+
+  async #inspector(task: SiteTask, fileBytes: number): Promise<Inspector> {
+    const expected = await this.options.layoutFor(task);
+    return new Inspector({ what: `the update of ${task.site} for round ${task.stage.round}`, fileBytes, expected });
+  }
+}
+
+function sameAnnouncement(a: Announcement, b: Announcement): boolean {
+  return a.size === b.size && a.sha256 === b.sha256;
+}
+
+function crossesCheckpoint(position: number, justAdded: number): boolean {
+  return Math.floor(position / CHECKPOINT_BYTES) > Math.floor((position - justAdded) / CHECKPOINT_BYTES);
+}

@@ -1,0 +1,35 @@
+/**
+ * Places where a test may kill this process, as a power cut would: the environment variable `CLARA_FED_FAULT_POINT` names
+ * one, as `name` or `name:3` for the third time that it is passed. In production a pass costs one comparison of strings.
+ */
+
+export const FAULT_POINTS = [
+  'journal.before-append',
+  'journal.after-append',
+  'upload.after-chunk',
+  'upload.before-complete',
+  'upload.after-complete',
+  // The directory adapter of the object store, in the order of a write.
+  'store.partial-half-written',
+  'store.partial-written',
+  'store.locked',
+  'store.committed',
+  'store.upload-synced',
+  'store.upload-recorded',
+  'store.upload-committed',
+  'aggregate.after-block',
+  'aggregate.before-finish',
+  'aggregate.after-finish',
+] as const;
+
+export type FaultPoint = (typeof FAULT_POINTS)[number];
+
+export const FAULT_POINT_VARIABLE = 'CLARA_FED_FAULT_POINT';
+
+const [armed, times] = (process.env[FAULT_POINT_VARIABLE] ?? '').split(':');
+let passesLeft = Number(times ?? 1);
+
+/** Dies here by SIGKILL, which nothing can catch, when a test armed this point. */
+export function faultPoint(name: FaultPoint): void {
+  if (name === armed && --passesLeft === 0) process.kill(process.pid, 'SIGKILL');
+}

@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import { ClaraError } from '../../base/errors';
+import { aggregate } from '../aggregation/aggregate';
+import type { ObjectStore } from '../storage/object-store';
+import { modelKey } from './object-names';
+import type { PendingModel } from './pending-model';
+import type { RunState } from './run-state';
+
+export interface MakeModelRequest {
+  readonly store: ObjectStore;
+  readonly state: RunState;
+  readonly work: PendingModel;
+  readonly signal: AbortSignal;
+  /** Another run, for a model that is taken over from it. */
+  readonly stateOf: (run: string) => RunState;
+}
+
+/** Makes a model durable under its target key; doing it again after a crash gives the same bytes. */
+export async function makeModel(
+  request: MakeModelRequest,
+): Promise<{ readonly digest: string; readonly bytes: number }> {
+  const { store, state, work, signal } = request;
+  if (work.kind === 'copy') return copyObject(store, sourceKey(request, work), work.target, signal);
+  const { plan } = state;
+  return aggregate({
+    store,
+    base: work.base,
+    contributions: work.updates,
+    strategy: plan.strategy,
+    excluded: plan.excludedTensors.map((text) => new RegExp(text, 'u')),
+    target: work.target,
+    momentsBefore: work.momentsBefore,
+    momentsAfter: work.momentsAfter,
+    signal,
+  });
+}
+
+function sourceKey({ stateOf }: MakeModelRequest, work: PendingModel & { kind: 'copy' }): string {
+  if ('key' in work.source) return work.source.key;
+  const { run } = work.source;
+  const last = stateOf(run).models.at(-1);
+  if (!last) throw new ClaraError('not-found', `run ${run} has no model to start from`);
+  return modelKey(run, last.round);
+}
+
+async function copyObject(store: ObjectStore, from: string, to: string, signal: AbortSignal) {
+  const hash = createHash('sha256');
+  const { size, bytes } = await store.get(from, { signal });
+  async function* digested(): AsyncGenerator<Uint8Array> {
+    for await (const piece of bytes) {
+      hash.update(piece);
+      yield piece;
+    }
+  }
+  await store.put(to, digested());
+  return { digest: `sha256:${hash.digest('hex')}`, bytes: size };
+}

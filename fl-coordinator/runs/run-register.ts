@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { ClaraError } from '../../base/errors';
+import type { Plan } from '../../federation/plan';
+import { impossibleCombinations } from '../../federation/plan-rules';
+import type { ObjectStore } from '../storage/object-store';
+import { Conductor, type ConductorOptions } from './conductor';
+import { appendEvent, loadRun } from './journal';
+import type { RunState } from './run-state';
+
+export interface Submission {
+  readonly plan: Plan;
+  readonly operator: string;
+  /** Chosen by the client: repeating a submission with the same token answers the same run. */
+  readonly submitToken: string;
+  /** Sites that are enrolled now, for plans whose cohort is `all`. */
+  readonly enrolledSites: readonly string[];
+}
+
+const RUN_ID = /^runs\/([^/]+)\//;
+
+/** All runs of a store, each with its conductor. */
+export class RunRegister {
+  readonly #runs = new Map<string, Conductor>();
+
+  constructor(private readonly options: ConductorOptions) {}
+
+  /** Replays every journal and lets unfinished runs go on. @throws ClaraError `corrupt`, naming the damaged event */
+  async load(): Promise<void> {
+    const { store } = this.options;
+    for (const run of await runsIn(store)) {
+      const state = await loadRun(store, run);
+      if (state) this.#runs.set(run, new Conductor(state, this.options));
+    }
+    for (const conductor of this.#runs.values()) conductor.start();
+  }
+
+  /** Makes the run durable and starts it. */
+  async submit(submission: Submission): Promise<{ readonly run: string; readonly alreadySubmitted: boolean }> {
+    const { plan, operator, submitToken } = submission;
+    const run = `${plan.name}-${createHash('sha256').update(submitToken).digest('hex').slice(0, 8)}`;
+    const known = this.#runs.get(run);
+    if (known) return { run: this.#sameSubmission(known.state, submission), alreadySubmitted: true };
+    const cohort = cohortOf(submission);
+    this.#checkInitialModel(plan);
+    const { store, now = () => new Date() } = this.options;
+    const event = { type: 'run-submitted' as const, plan, cohort, operator, submitToken };
+    const conductor = new Conductor(await appendEvent(store, run, undefined, event, now()), this.options);
+    this.#runs.set(run, conductor);
+    this.options.onChange(conductor.state);
+    conductor.start();
+    return { run, alreadySubmitted: false };
+  }
+
+  /** @throws ClaraError `not-found` */
+  get(run: string): Conductor {
+    const conductor = this.#runs.get(run);
+    if (!conductor)
+      throw new ClaraError('not-found', `there is no run ${JSON.stringify(run.slice(0, 100))}; see the list of runs`);
+    return conductor;
+  }
+
+  has(run: string): boolean {
+    return this.#runs.has(run);
+  }
+
+  /** In order of submission. */
+  all(): readonly Conductor[] {
+    return [...this.#runs.values()].sort((a, b) => compareText(a.state.submittedAt, b.state.submittedAt));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#runs.values()].map((conductor) => conductor.close()));
+  }
+
+  #sameSubmission(state: RunState, { plan, submitToken }: Submission): string {
+    if (state.submitToken === submitToken && JSON.stringify(state.plan) === JSON.stringify(plan)) return state.run;
+    throw new ClaraError(
+      'already-exists',
+      `run ${state.run} was submitted with this token and another plan; choose a new token for a new run`,
+    );
+  }
+
+  #checkInitialModel(plan: Plan): void {
+    if (plan.initialModel.from !== 'run') return;
+    const source = this.#runs.get(plan.initialModel.run)?.state;
+    if (source?.outcome?.kind === 'completed') return;
+    const rule = source ? 'must have completed; it has not' : 'must be a run of this coordinator; see the list of runs';
+    throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.run', value: plan.initialModel.run, rule }]);
+  }
+}
+
+/** Site order is sorted, whatever order the plan names the sites in: it decides the order of aggregation. */
+function cohortOf({ plan, enrolledSites }: Submission): string[] {
+  const cohort = [...(plan.cohort === 'all' ? enrolledSites : plan.cohort)].sort(compareText);
+  const unknown = cohort.filter((site) => !enrolledSites.includes(site));
+  const faults = unknown.map((site) => ({
+    path: 'cohort',
+    value: site,
+    rule: 'is not an enrolled site; invite it, or correct the name',
+  }));
+  if (cohort.length === 0) faults.push({ path: 'cohort', value: 'all', rule: 'no site is enrolled; invite one first' });
+  // With the sites known, rules that depend on their number can be judged for `all` too.
+  if (plan.cohort === 'all' && cohort.length > 0) {
+    for (const { path, rule } of impossibleCombinations({ ...plan, cohort })) {
+      faults.push({ path: path.join('.'), value: `${cohort.length} sites enrolled`, rule });
+    }
+  }
+  if (faults.length > 0) throw ClaraError.ofFaults('the plan', faults);
+  return cohort;
+}
+
+async function runsIn(store: ObjectStore): Promise<string[]> {
+  const runs: string[] = [];
+  for (let after = ''; ; ) {
+    let found: string | undefined;
+    for await (const { key } of store.list('runs/', { after, limit: 1 })) found = RUN_ID.exec(key)?.[1];
+    if (found === undefined) return runs;
+    runs.push(found);
+    // U+FFFF sorts behind every character of a key: skips the rest of this run.
+    after = `runs/${found}/\uffff`;
+  }
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

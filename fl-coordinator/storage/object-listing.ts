@@ -1,0 +1,48 @@
+import type { Dirent } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { unlessCode } from './file-errors';
+import { isKeySegment } from './object-key';
+import type { ListedObject, ListOptions } from './object-store';
+
+/**
+ * The keys of a folder tree in the order of their bytes, as S3 lists them. A folder is sorted as its name followed by `/`,
+ * which stands before digits and letters but behind `-` and `.`, so that `a-b` comes before `a/b`. Folders that lie outside
+ * the prefix or wholly before `after` are not read.
+ */
+export async function* listTree(root: string, prefix: string, options: ListOptions = {}): AsyncGenerator<ListedObject> {
+  const { after = '', limit = Number.POSITIVE_INFINITY } = options;
+  let left = limit;
+  if (left <= 0) return;
+  for await (const key of keysBelow(root, '', prefix, after)) {
+    const found = await unlessCode(stat(path.join(root, key)), 'ENOENT', 'ENOTDIR');
+    if (found === undefined) continue;
+    yield { key, size: found.size };
+    if (--left <= 0) return;
+  }
+}
+
+async function* keysBelow(root: string, folder: string, prefix: string, after: string): AsyncGenerator<string> {
+  const found = await unlessCode(readdir(path.join(root, folder), { withFileTypes: true }), 'ENOENT', 'ENOTDIR');
+  const names = (found ?? []).filter((entry) => isKeySegment(entry.name)).flatMap((entry) => sortName(entry) ?? []);
+  for (const name of names.sort(compareText)) {
+    const key = folder + name;
+    if (!name.endsWith('/')) {
+      if (key.startsWith(prefix) && key > after) yield key;
+      continue;
+    }
+    const withinPrefix = key.startsWith(prefix) || prefix.startsWith(key);
+    const behindAfter = key > after || after.startsWith(key);
+    if (withinPrefix && behindAfter) yield* keysBelow(root, key, prefix, after);
+  }
+}
+
+function sortName(entry: Dirent): string | undefined {
+  if (entry.isDirectory()) return `${entry.name}/`;
+  return entry.isFile() ? entry.name : undefined;
+}
+
+/** Keys are ASCII, so the order of UTF-16 units is the order of bytes. */
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

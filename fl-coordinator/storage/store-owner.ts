@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+import { systemCode, unlessCode } from './file-errors';
+
+/**
+ * Who holds a lock or writes a partial file: one open store of one process. Each writes its card into the folder `owners`;
+ * a lock is a hard link to it. A card tells whether its owner still lives, so what kill -9 left behind can be told from what
+ * is in use.
+ */
+
+/** Process numbers repeat; together with its start time and the boot of the machine, a process has one name for ever. */
+const cardSchema = z.object({
+  id: z.string().regex(/^[0-9a-f]{16}$/),
+  pid: z.number().int().positive(),
+  /** Clock ticks from boot to the start of the process; 0 where the system does not tell. */
+  started: z.string(),
+  /** Which boot of which machine. */
+  boot: z.string(),
+  /** Process numbers of another container say nothing here. */
+  namespace: z.string(),
+});
+
+export type OwnerCard = z.infer<typeof cardSchema>;
+
+/** How long an owner in another container may be silent before it counts as dead: locks are held for milliseconds. */
+export const FOREIGN_SILENCE_MS = 10 * 60e3;
+
+export const newOwnerCard = (): OwnerCard => ({
+  id: randomBytes(8).toString('hex'),
+  pid: process.pid,
+  started: startOf(process.pid) ?? '0',
+  boot: BOOT,
+  namespace: NAMESPACE,
+});
+
+export async function writeOwnerCard(folder: string, card: OwnerCard): Promise<string> {
+  const file = path.join(folder, `${card.id}.json`);
+  await writeFile(file, JSON.stringify(card), { flag: 'wx', mode: 0o600 });
+  return file;
+}
+
+/**
+ * The card in a file that may be a lock. Undefined when the file is gone; `unreadable` when it holds no card: cards are
+ * whole before they are linked, so only a power cut leaves such a file.
+ */
+export async function readOwnerCard(file: string): Promise<OwnerCard | 'unreadable' | undefined> {
+  const text = await unlessCode(readFile(file, 'utf8'), 'ENOENT');
+  if (text === undefined) return undefined;
+  try {
+    return cardSchema.parse(JSON.parse(text));
+  } catch {
+    return 'unreadable';
+  }
+}
+
+/** True when the owner of this card can never act again. `file` is a name of the card. */
+export async function isDead(card: OwnerCard | 'unreadable', file: string): Promise<boolean> {
+  if (card === 'unreadable' || card.boot !== BOOT) return true;
+  if (card.namespace !== NAMESPACE) return silentFor(file, FOREIGN_SILENCE_MS);
+  return startOf(card.pid) !== card.started;
+}
+
+/** Linking and unlinking touch the change time of a file, so it tells when its owner last took or left a lock. */
+async function silentFor(file: string, millis: number): Promise<boolean> {
+  const found = await unlessCode(stat(file), 'ENOENT');
+  return found !== undefined && Date.now() - found.ctimeMs > millis;
+}
+
+const BOOT = readBoot();
+const NAMESPACE = readNamespace();
+
+function readBoot(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return hostname();
+  }
+}
+
+function readNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
+}
+
+/** When the process started; undefined when there is none or it is a zombie. Field 22 of proc(5) `/proc/pid/stat`. */
+function startOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name of the program, in parentheses, may itself hold blanks and parentheses.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+  } catch (error) {
+    if (NAMESPACE !== '' && systemCode(error) === 'ENOENT') return undefined;
+    return answersSignals(pid) ? '0' : undefined;
+  }
+}
+
+function answersSignals(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) === 'EPERM';
+  }
+}

@@ -1,0 +1,59 @@
+import { Enrolment } from '../../federation/gen/federation/v1/federation_pb';
+import { formatIdentity } from '../../federation/identity';
+import { serve } from '../../federation/service-handlers';
+import { type SecureServer, startSecureServer } from '../transport/mtls-server';
+import { enrolSite } from './enrolment';
+import { RateLimit, type RateLimits } from './rate-limit';
+import type { Trust } from './trust';
+
+/** A token and a P-256 request are 300 bytes. */
+const MAX_REQUEST_BYTES = 8192;
+
+export interface EnrolmentServerOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Names and addresses under which sites reach this server. */
+  readonly hosts: readonly string[];
+  readonly limits?: RateLimits;
+  /** Told of every refusal, before the caller is. */
+  readonly onFailure?: (thrown: unknown) => void;
+}
+
+/**
+ * The Enrolment service on a port of its own: the server alone has a certificate, and presents it with the root, which
+ * the caller compares with the fingerprint in its invitation. What a caller without a valid token can make this server do
+ * is bounded: 8 KiB a request, one object read, a rate for each address and for all.
+ */
+export async function startEnrolmentServer(trust: Trust, options: EnrolmentServerOptions): Promise<SecureServer> {
+  const { host, port, hosts, limits, onFailure } = options;
+  const { keyPem, chainWithRootPem } = await trust.authority.issueForServer(hosts);
+  const rate = new RateLimit(limits);
+  return startSecureServer({
+    host,
+    port,
+    material: { keyPem, chainPem: chainWithRootPem },
+    maxMessageBytes: MAX_REQUEST_BYTES,
+    maxStreams: 4,
+    maxConnectionMillis: 60_000,
+    register: (server) =>
+      serve(
+        server,
+        Enrolment,
+        {
+          enrol: async ({ token, csrDer }) => {
+            const { identity, issued } = await enrolSite(trust, token, csrDer);
+            const { chainPem, rootsPem } = issued;
+            return { credentials: { chainPem, rootsPem }, identity: formatIdentity(identity) };
+          },
+        },
+        { admit: (call) => rate.take(addressOf(call.getPeer())), onFailure },
+      ),
+  });
+}
+
+/** `192.0.2.1:4711` without the port. */
+function addressOf(peer: string): string {
+  const colon = peer.lastIndexOf(':');
+  return colon === -1 ? peer : peer.slice(0, colon);
+}

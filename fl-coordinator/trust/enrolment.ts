@@ -1,0 +1,109 @@
+import { ClaraError } from '../../base/errors';
+import { makeCertificateRequest, makeKeyPair, privateKeyPem } from '../../federation/certificates';
+import { type Credentials, saveCredentials } from '../../federation/credentials';
+import { operatorIdentity, type SiteIdentity, siteIdentity } from '../../federation/identity';
+import { formatInvitation } from '../../federation/invitation';
+import type { OperatorRole } from './authorisation';
+import type { IssuedCertificate } from './certificate-authority';
+import { checkCertificateRequest } from './certificate-request';
+import type { Trust } from './trust';
+
+/** The ways into the federation: invite, enrol, renew for sites; bootstrap for the first operator. */
+
+const DEFAULT_VALID_MINUTES = 24 * 60;
+const MAX_VALID_MINUTES = 30 * 24 * 60;
+
+export interface InviteSettings {
+  readonly site: string;
+  /** 0: one day. At most 30 days. */
+  readonly validMinutes: number;
+  /** `host:port` where sites enrol. */
+  readonly enrolment: string;
+  /** `host:port` where sites work. */
+  readonly coordinator: string;
+}
+
+/** A new invitation; earlier ones of the same site become void. @throws ClaraError `invalid-input` */
+export async function inviteSite(
+  { authority, register, tokens, now }: Trust,
+  { site, validMinutes, enrolment, coordinator }: InviteSettings,
+): Promise<{ readonly invitation: string; readonly expires: Date }> {
+  if (validMinutes > MAX_VALID_MINUTES) {
+    throw new ClaraError(
+      'invalid-input',
+      `an invitation may be valid for at most ${MAX_VALID_MINUTES} minutes (30 days), not ${validMinutes}`,
+    );
+  }
+  const identity = siteIdentity(authority.federation, site);
+  const expires = new Date(now().getTime() + (validMinutes || DEFAULT_VALID_MINUTES) * 60_000);
+  const { id, token } = await tokens.create(identity, expires);
+  const invitation = formatInvitation({
+    federation: authority.federation,
+    site,
+    enrolment,
+    coordinator,
+    token,
+    rootFingerprint: authority.rootFingerprint,
+    expires: expires.toISOString(),
+  });
+  await register.invited(site, id, expires);
+  return { invitation, expires };
+}
+
+/**
+ * Spends a token for a certificate. The request is checked before the token is spent, so that a broken program does not
+ * use its invitation up.
+ * @throws ClaraError `unauthenticated` for the token, `invalid-input` for the request
+ */
+export async function enrolSite(
+  { authority, register, tokens }: Trust,
+  token: string,
+  csrDer: Uint8Array,
+): Promise<{ readonly identity: SiteIdentity; readonly issued: IssuedCertificate }> {
+  const checked = await tokens.check(token);
+  const { identity } = checked;
+  if (identity.kind !== 'site') throw new ClaraError('unauthenticated', 'the token is not one of a site');
+  await checkCertificateRequest(csrDer);
+  await tokens.spend(checked);
+  const issued = await authority.issue(csrDer, identity);
+  await register.enrolled(identity.id, checked.id, issued);
+  return { identity, issued };
+}
+
+/** A new certificate for a site that is connected with a valid one. @throws ClaraError `permission-denied`, `invalid-input` */
+export async function renewSite(
+  { authority, register }: Trust,
+  identity: SiteIdentity,
+  csrDer: Uint8Array,
+): Promise<IssuedCertificate> {
+  const issued = await authority.issue(csrDer, identity);
+  await register.renewed(identity.id, issued);
+  return issued;
+}
+
+export interface OperatorSettings {
+  readonly name: string;
+  readonly role: OperatorRole;
+  /** Where key and certificates go; see federation/credentials.ts. */
+  readonly folder: string;
+  /** `host:port` of the coordinator, remembered beside them. */
+  readonly coordinator?: string;
+}
+
+/**
+ * Issues an operator's credentials into a folder. Key and authority are on the same machine here: whoever may read the
+ * authority's folder is trusted with everything anyway. An operator of the same name loses earlier certificates.
+ */
+export async function bootstrapOperator(
+  { authority, register }: Trust,
+  { name, role, folder, coordinator }: OperatorSettings,
+): Promise<Credentials> {
+  const identity = operatorIdentity(authority.federation, name);
+  const keys = await makeKeyPair();
+  const issued = await authority.issue(await makeCertificateRequest(keys), identity);
+  await register.operatorAdded(name, role, issued);
+  const { chainPem, rootsPem } = issued;
+  const credentials = { identity, coordinator, keyPem: await privateKeyPem(keys), chainPem, rootsPem };
+  await saveCredentials(folder, credentials);
+  return credentials;
+}

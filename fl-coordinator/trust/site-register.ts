@@ -1,0 +1,186 @@
+import { ClaraError, hasCode } from '../../base/errors';
+import type { Identity } from '../../federation/identity';
+import { type ObjectStore, readAll } from '../storage/object-store';
+import type { OperatorRole, Role } from './authorisation';
+import {
+  admit,
+  EMPTY_REGISTER,
+  type NewRegisterEvent,
+  type RegisterEvent,
+  type RegisterState,
+  reduceRegister,
+  registerEventSchema,
+  type SiteRecord,
+} from './register-state';
+
+/**
+ * The journal of who belongs to the federation: one object an event, `federation/journal/000000000001.json`, written with
+ * create-if-absent and replayed at start.
+ */
+
+const JOURNAL = 'federation/journal/';
+const MAX_EVENT_BYTES = 16_384;
+
+/** Certificates that were admitted a moment ago and are not any more. */
+export interface Revocation {
+  readonly fingerprints: readonly string[];
+}
+
+export interface CertificateRecord {
+  /** Lower-case hexadecimal SHA-256 of the DER. */
+  readonly fingerprint: string;
+  readonly ends: Date;
+}
+
+export class SiteRegister {
+  #state: RegisterState = EMPTY_REGISTER;
+  /** Events are written one after the other, each from the state that the one before left. */
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #listeners = new Set<(revocation: Revocation) => void>();
+
+  private constructor(
+    private readonly store: ObjectStore,
+    private readonly now: () => Date,
+  ) {}
+
+  /** Replays the journal. @throws ClaraError `corrupt`, naming the first event that is missing or damaged */
+  static async open(store: ObjectStore, now: () => Date = () => new Date()): Promise<SiteRegister> {
+    const register = new SiteRegister(store, now);
+    for await (const { key } of store.list(JOURNAL)) {
+      const seq = register.#state.seq + 1;
+      if (key !== eventKey(seq)) {
+        throw new ClaraError('corrupt', `the register has no event ${seq} but ${key}; an event is missing or foreign`);
+      }
+      register.#state = reduceRegister(register.#state, parseEvent(key, await readAll(store, key, MAX_EVENT_BYTES)));
+    }
+    return register;
+  }
+
+  /** In order of name. */
+  sites(): SiteRecord[] {
+    return [...this.#state.sites.values()].sort((a, b) => (a.site < b.site ? -1 : 1));
+  }
+
+  site(id: string): SiteRecord | undefined {
+    return this.#state.sites.get(id);
+  }
+
+  hasOperators(): boolean {
+    return this.#state.operators.size > 0;
+  }
+
+  /** See {@link admit} of register-state.ts. */
+  admit(identity: Identity, fingerprint: string): Role {
+    return admit(this.#state, identity, fingerprint);
+  }
+
+  /** Calls back right after certificates have lost their validity; the answer stops that. */
+  onRevoked(listener: (revocation: Revocation) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @param invitation id of the token; earlier invitations of the site are void from now on */
+  async invited(site: string, invitation: string, expires: Date): Promise<void> {
+    await this.#append(() => ({ type: 'site-invited', site, invitation, expires: expires.toISOString() }));
+  }
+
+  /** @throws ClaraError `unauthenticated` when the invitation was used, withdrawn, or replaced by a later one */
+  async enrolled(site: string, invitation: string, { fingerprint, ends }: CertificateRecord): Promise<void> {
+    await this.#append((state) => {
+      if (state.sites.get(site)?.invitation !== invitation) {
+        throw new ClaraError(
+          'unauthenticated',
+          `this invitation of site ${site} was withdrawn or replaced by a later one; use the latest, or ask for a new one`,
+        );
+      }
+      return { type: 'site-enrolled', site, fingerprint, ends: ends.toISOString() };
+    });
+  }
+
+  /** @throws ClaraError `permission-denied` when the site is not enrolled, or was revoked meanwhile */
+  async renewed(site: string, { fingerprint, ends }: CertificateRecord): Promise<void> {
+    await this.#append((state) => {
+      if (state.sites.get(site)?.state !== 'enrolled') {
+        throw new ClaraError('permission-denied', `site ${site} is not enrolled, so its certificate is not renewed`);
+      }
+      return { type: 'site-renewed', site, fingerprint, ends: ends.toISOString() };
+    });
+  }
+
+  /** Harmless when repeated. @throws ClaraError `not-found` for a site that was never invited */
+  async revoke(site: string, reason: string): Promise<void> {
+    await this.#append((state) => {
+      const record = state.sites.get(site);
+      if (!record)
+        throw new ClaraError('not-found', `site ${site} is not known here; "clara-fed sites list" shows all`);
+      return record.state === 'revoked' ? undefined : { type: 'site-revoked', site, reason: reason.slice(0, 1000) };
+    });
+  }
+
+  async operatorAdded(operator: string, role: OperatorRole, { fingerprint, ends }: CertificateRecord): Promise<void> {
+    await this.#append(() => ({ type: 'operator-added', operator, role, fingerprint, ends: ends.toISOString() }));
+  }
+
+  async revokeOperator(operator: string, reason: string): Promise<void> {
+    await this.#append((state) => {
+      const record = state.operators.get(operator);
+      if (!record) throw new ClaraError('not-found', `operator ${operator} is not known here`);
+      return record.state === 'revoked'
+        ? undefined
+        : { type: 'operator-revoked', operator, reason: reason.slice(0, 1000) };
+    });
+  }
+
+  /** `decide` answers the event that follows from the state, or nothing when there is nothing to do. */
+  #append(decide: (state: RegisterState) => NewRegisterEvent | undefined): Promise<void> {
+    const turn = this.#last.then(async () => {
+      const decision = decide(this.#state);
+      if (decision) await this.#write(decision);
+    });
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #write(decision: NewRegisterEvent): Promise<void> {
+    const before = this.#state;
+    const seq = before.seq + 1;
+    const bytes = Buffer.from(JSON.stringify({ v: 1, seq, at: this.now().toISOString(), ...decision }));
+    // What is reduced is what a replay would read, so memory and journal cannot differ.
+    const after = reduceRegister(before, parseEvent(eventKey(seq), bytes));
+    try {
+      await this.store.putIfAbsent(eventKey(seq), bytes);
+    } catch (error) {
+      if (!hasCode(error, 'precondition-failed', 'already-exists')) throw error;
+      throw new ClaraError(
+        'precondition-failed',
+        `event ${seq} of the register was written by another coordinator; this one must stop`,
+        { cause: error },
+      );
+    }
+    this.#state = after;
+    const kept = admittedIn(after);
+    const fingerprints = [...admittedIn(before)].filter((fingerprint) => !kept.has(fingerprint));
+    if (fingerprints.length > 0) for (const listener of this.#listeners) listener({ fingerprints });
+  }
+}
+
+function admittedIn(state: RegisterState): Set<string> {
+  return new Set([...state.sites.values(), ...state.operators.values()].flatMap(({ admitted }) => [...admitted]));
+}
+
+function eventKey(seq: number): string {
+  return `${JOURNAL}${String(seq).padStart(12, '0')}.json`;
+}
+
+function parseEvent(key: string, bytes: Uint8Array): RegisterEvent {
+  try {
+    const event = registerEventSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+    if (eventKey(event.seq) !== key) throw new Error(`it says it is event ${event.seq}`);
+    return event;
+  } catch (error) {
+    throw new ClaraError('corrupt', `${key} is not an event of the register; restore it from a backup`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises';
+import { writeFileDurably } from '../base/durable-file';
+import { ClaraError } from '../base/errors';
+import { checkPlan, type Plan } from '../federation/plan';
+import type { Workspace } from './workspace';
+
+/**
+ * Which plans this site's policy approved, on disk before the coordinator hears of it. A task of any other run is refused:
+ * the coordinator cannot go around the policy.
+ */
+export class Approvals {
+  constructor(private readonly workspace: Workspace) {}
+
+  async record(run: string, plan: Plan): Promise<void> {
+    await writeFileDurably(this.workspace.approvalFile(run), `${JSON.stringify({ run, plan }, undefined, 2)}\n`);
+  }
+
+  /** The approved plan of a run, or none. */
+  async planOf(run: string): Promise<Plan | undefined> {
+    try {
+      const { plan } = JSON.parse(await readFile(this.workspace.approvalFile(run), 'utf8')) as { plan: unknown };
+      return checkPlan(plan);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw ClaraError.from(error, `cannot read the approval of run ${run}`);
+    }
+  }
+}

@@ -1,0 +1,164 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { ClaraError } from '../base/errors';
+import { durationSchema, faultsOf, siteIdSchema } from '../federation/plan';
+
+/**
+ * The site's own configuration file: who it is, whom it calls, what it trains on, with which program and within which
+ * limits. The hospital owns it; nothing that a coordinator sends changes it. YAML or JSON; relative paths start at the
+ * folder of the file.
+ */
+
+const MAX_CHARACTERS = 100_000;
+const UNIT: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+
+/** `500MiB`, `4GiB` or a whole number; kept as bytes. */
+const bytesSchema = z
+  .union([z.number(), z.string()])
+  .transform((value, context) => {
+    if (typeof value === 'number') return value;
+    const match = /^(\d{1,6}(?:\.\d{1,3})?)\s*([KMGT]iB)$/.exec(value.trim());
+    if (match) return Math.floor(Number(match[1]) * UNIT[match[2]]);
+    context.addIssue({ code: 'custom', message: 'must be bytes, or a size such as 500MiB or 4GiB' });
+    return z.NEVER;
+  })
+  .refine((bytes) => Number.isSafeInteger(bytes) && bytes > 0, 'must be a whole number of bytes above 0');
+
+const addressSchema = z.string().refine((text) => {
+  const match = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text);
+  return match !== null && Number(match[1]) >= 1 && Number(match[1]) <= 65535;
+}, 'must be host:port, with a port from 1 to 65535');
+
+const fileSystemPath = z.string().min(1, 'must be a path').max(4096);
+
+const trainerName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be 1-63 characters of a-z, 0-9 and "-", as plans name it');
+
+const trainerBase = {
+  /** What a plan must ask for to run here. */
+  name: trainerName,
+  /** Value of OMP_NUM_THREADS for the trainer. @default the agent's own, or the number of processors */
+  threads: z.number().int().min(1).max(1024).optional(),
+  /** More environment variables for the trainer, which otherwise sees none of the agent's. @default none */
+  environment: z
+    .record(
+      z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable'),
+      z.string().max(10_000),
+    )
+    .default({}),
+};
+
+const trainerSchema = z.discriminatedUnion(
+  'adapter',
+  [
+    z.strictObject({
+      adapter: z.literal('process'),
+      ...trainerBase,
+      /** Program and arguments; the task folder is appended as the last argument. */
+      command: z.array(z.string().min(1).max(4096)).min(1, 'must name a program').max(100),
+    }),
+    z.strictObject({ adapter: z.literal('reference'), ...trainerBase }),
+  ],
+  { error: 'must be process or reference' },
+);
+
+const limitsSchema = z.strictObject({
+  /** The longest plan that this site approves. @default 1000 */
+  maxRounds: z.number().int().min(1).max(10_000).default(1000),
+  /** The fewest sites whose updates are averaged with this site's. @default 1 */
+  minimumCohort: z.number().int().min(1).max(1000).default(1),
+  /** The largest update that leaves this site. @default 4GiB */
+  updateBytes: bytesSchema.default(4 * UNIT.GiB),
+  /** The largest model that this site downloads. @default 4GiB */
+  modelBytes: bytesSchema.default(4 * UNIT.GiB),
+  /** What a trainer may keep in its folder, its state included. @default 50GiB */
+  diskBytes: bytesSchema.default(50 * UNIT.GiB),
+  /** The longest time that one task may take, whatever the plan's deadline. @default 1d */
+  taskTimeout: durationSchema.default(86400e3),
+});
+
+const policySchema = z.strictObject({
+  /** `automatic`: runs within the limits are approved; `never`: this site takes part in nothing. @default automatic */
+  approve: z.enum(['automatic', 'never'], { error: 'must be automatic or never' }).default('automatic'),
+});
+
+const configurationSchema = z.strictObject({
+  id: siteIdSchema,
+  coordinator: addressSchema,
+  /** Folder of the site's key and certificates, as enrolment wrote it. */
+  credentials: fileSystemPath,
+  /** Folder for models, task folders and the trainers' private state; one agent at a time uses it. */
+  workspace: fileSystemPath,
+  dataset: z.discriminatedUnion(
+    'kind',
+    [
+      z.strictObject({ kind: z.literal('decathlon'), path: fileSystemPath }),
+      z.strictObject({ kind: z.literal('none') }),
+    ],
+    { error: 'must be decathlon or none' },
+  ),
+  trainer: trainerSchema,
+  limits: limitsSchema.prefault({}),
+  policy: policySchema.prefault({}),
+});
+
+/** What a site's configuration says after parsing: every default filled in, every path absolute. */
+export type SiteConfiguration = Readonly<Omit<z.output<typeof configurationSchema>, 'dataset'>> & {
+  readonly dataset: { readonly kind: 'decathlon' | 'none'; readonly path: string };
+};
+/** What a person writes into the file. */
+export type SiteConfigurationInput = z.input<typeof configurationSchema>;
+export type SiteLimits = SiteConfiguration['limits'];
+
+/**
+ * Reads a configuration file.
+ * @throws ClaraError `not-found` without the file, `invalid-input` with every fault.
+ */
+export async function loadSiteConfiguration(file: string): Promise<SiteConfiguration> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw ClaraError.from(error, `cannot read the site configuration ${file}`);
+  }
+  if (text.length > MAX_CHARACTERS) {
+    throw new ClaraError(
+      'invalid-input',
+      `the site configuration ${file} has ${text.length} characters; at most ${MAX_CHARACTERS} are read`,
+    );
+  }
+  let document: unknown;
+  try {
+    document = parseYaml(text, { maxAliasCount: 10, uniqueKeys: true });
+  } catch (error) {
+    const first = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new ClaraError('invalid-input', `the site configuration ${file} is neither YAML nor JSON: ${first}`, {
+      cause: error,
+    });
+  }
+  return checkSiteConfiguration(document, path.dirname(path.resolve(file)), `the site configuration ${file}`);
+}
+
+/** As {@link loadSiteConfiguration}, for a document that is already parsed; `folder` is where relative paths start. */
+export function checkSiteConfiguration(
+  document: unknown,
+  folder: string,
+  what = 'the site configuration',
+): SiteConfiguration {
+  const result = configurationSchema.safeParse(document);
+  if (!result.success) throw ClaraError.ofFaults(what, faultsOf(result.error, document));
+  const parsed = result.data;
+  const absolute = (name: string) => path.resolve(folder, name);
+  return {
+    ...parsed,
+    credentials: absolute(parsed.credentials),
+    workspace: absolute(parsed.workspace),
+    dataset:
+      parsed.dataset.kind === 'none'
+        ? { kind: 'none', path: '' }
+        : { ...parsed.dataset, path: absolute(parsed.dataset.path) },
+  };
+}

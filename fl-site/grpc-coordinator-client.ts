@@ -1,0 +1,65 @@
+import { create } from '@bufbuild/protobuf';
+import type { Client } from '@grpc/grpc-js';
+import { Federation, SiteMessageSchema } from '../federation/gen/federation/v1/federation_pb';
+import { fromServiceError } from '../federation/grpc-errors';
+import { clientOf } from '../federation/services';
+import { received, sender } from '../federation/stream-flow';
+import type { CoordinatorClient } from './coordinator-client';
+
+/** Request metadata of an upload that names its task. */
+const TASK_METADATA = 'clara-task';
+/** A short question that is not answered within this time is asked again. */
+const QUESTION_MILLIS = 30_000;
+
+/** The coordinator over an open channel; closing the client closes the channel. */
+export function grpcCoordinatorClient(channel: Client): CoordinatorClient {
+  const federation = clientOf(Federation, channel);
+  return {
+    connect(signal) {
+      const call = federation.connect({ signal });
+      return {
+        send: (message) => {
+          // Few and small: what does not fit the window waits in memory until the connection is given up.
+          if (call.writable) call.write(create(SiteMessageSchema, { message }));
+        },
+        messages: received(call),
+      };
+    },
+
+    download: (object, offset, signal) => received(federation.download({ object, offset: BigInt(offset) }, { signal })),
+
+    async uploadStatus({ task, size, sha256 }, signal) {
+      const request = { task, size: BigInt(size), sha256: Uint8Array.from(sha256) };
+      const { durableBytes } = await federation.uploadStatus(request, { signal, timeoutMillis: QUESTION_MILLIS });
+      return Number(durableBytes);
+    },
+
+    async upload(task, chunks, signal) {
+      const { stream, reply } = federation.upload({ signal, metadata: { [TASK_METADATA]: task } });
+      // The reply may come before everything is sent; then it is the reason why sending failed.
+      const answered = reply.then(
+        ({ size, sha256 }) => ({ size: Number(size), sha256 }),
+        (error: unknown) => Promise.reject(fromServiceError(error)),
+      );
+      answered.catch(() => undefined);
+      const send = sender(stream);
+      try {
+        for await (const chunk of chunks) await send(chunk);
+        stream.end();
+      } catch (error) {
+        stream.cancel();
+        await answered;
+        throw error;
+      }
+      return answered;
+    },
+
+    async renew(requestDer, signal) {
+      const request = { csrDer: Uint8Array.from(requestDer) };
+      const { chainPem, rootsPem } = await federation.renew(request, { signal, timeoutMillis: QUESTION_MILLIS });
+      return { chainPem, rootsPem };
+    },
+
+    close: () => channel.close(),
+  };
+}

@@ -1,0 +1,54 @@
+import { ClaraError } from '../base/errors';
+import { checkPlan, type Plan } from '../federation/plan';
+import type { SiteConfiguration } from './configuration';
+
+/**
+ * The site's own policy: whether a run may use this site. It reads the plan that the coordinator sends and the site's
+ * configuration, nothing else; every rule that refuses is named, so that an investigator mends a plan once.
+ */
+export type PolicyAnswer =
+  | { readonly approved: true; readonly plan: Plan }
+  | { readonly approved: false; readonly reason: string };
+
+type PolicySettings = Pick<SiteConfiguration, 'id' | 'trainer' | 'limits' | 'policy'>;
+
+/** Answers a proposal. Never throws: a plan that cannot be read is refused with the fault. */
+export function answerProposal(planJson: string, site: PolicySettings): PolicyAnswer {
+  let plan: Plan;
+  try {
+    plan = checkPlan(JSON.parse(planJson));
+  } catch (error) {
+    return { approved: false, reason: `${site.id} cannot read the plan: ${ClaraError.from(error).message}` };
+  }
+  const broken = brokenRules(plan, site);
+  return broken.length === 0 ? { approved: true, plan } : { approved: false, reason: broken.join('; ') };
+}
+
+function brokenRules(plan: Plan, { id, trainer, limits, policy }: PolicySettings): string[] {
+  const broken: string[] = [];
+  if (policy.approve === 'never') broken.push(`${id} approves no runs (policy.approve is never)`);
+  if (plan.trainer.name !== trainer.name) {
+    broken.push(`the plan asks for trainer ${plan.trainer.name}, but ${id} runs ${trainer.name} (trainer.name)`);
+  }
+  if (plan.rounds > limits.maxRounds) {
+    broken.push(`the plan has ${plan.rounds} rounds, but ${id} allows ${limits.maxRounds} (limits.maxRounds)`);
+  }
+  const fewest = fewestContributors(plan);
+  if (limits.minimumCohort > 1 && (fewest ?? 0) < limits.minimumCohort) {
+    const found =
+      fewest === undefined
+        ? 'the plan does not say how many updates are averaged at least (name the cohort or set a quorum)'
+        : `the plan averages as few as ${fewest} ${fewest === 1 ? 'update' : 'updates'}`;
+    broken.push(`${found}, but ${id} asks for ${limits.minimumCohort} (limits.minimumCohort)`);
+  }
+  if (plan.cohort !== 'all' && !plan.cohort.includes(id)) {
+    broken.push(`the plan's cohort does not name ${id}`);
+  }
+  return broken;
+}
+
+/** How many sites contribute to a round at least; an average of few tells much about each. */
+function fewestContributors(plan: Plan): number | undefined {
+  if (plan.quorum !== 'all') return plan.quorum;
+  return plan.cohort === 'all' ? undefined : plan.cohort.length;
+}

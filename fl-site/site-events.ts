@@ -1,0 +1,37 @@
+import type { ErrorCode } from '../base/errors';
+import type { Metrics, TaskKind } from '../federation/trainer-contract';
+import type { TaskActivity } from './task-progress';
+
+/** What a site agent tells the program that started it, for people to see. */
+export type SiteEvent =
+  | { readonly kind: 'connected'; readonly coordinator: string; readonly software: string }
+  | {
+      readonly kind: 'disconnected';
+      readonly coordinator: string;
+      readonly reason: string;
+      /** When the next attempt follows. */
+      readonly retryMillis: number;
+    }
+  | { readonly kind: 'proposal-answered'; readonly run: string; readonly approved: boolean; readonly reason: string }
+  | ({ readonly kind: 'task-started'; readonly round: number; readonly taskKind: TaskKind } & OfTask)
+  | ({ readonly kind: 'progress' } & TaskActivity & OfTask)
+  | ({ readonly kind: 'log'; readonly line: string } & OfTask)
+  | ({
+      readonly kind: 'task-done';
+      readonly round: number;
+      readonly taskKind: TaskKind;
+      readonly samples: number;
+      readonly metrics: Metrics;
+      readonly seconds: number;
+    } & OfTask)
+  | ({ readonly kind: 'task-failed'; readonly code: ErrorCode; readonly message: string } & OfTask)
+  | ({ readonly kind: 'task-cancelled'; readonly reason: string } & OfTask)
+  | { readonly kind: 'run-finished'; readonly run: string; readonly state: string }
+  | { readonly kind: 'certificate-renewed'; readonly ends: string }
+  /** Something went wrong that belongs to no task, and the agent goes on. */
+  | { readonly kind: 'problem'; readonly message: string };
+
+interface OfTask {
+  readonly task: string;
+  readonly run: string;
+}

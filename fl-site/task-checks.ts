@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { ClaraError, type Fault, showValue } from '../base/errors';
+import type { Task } from '../federation/gen/federation/v1/federation_pb';
+import type { Plan } from '../federation/plan';
+import type { TaskKind } from '../federation/trainer-contract';
+import type { SiteConfiguration } from './configuration';
+
+/** A task that this site may and can do. */
+export interface CheckedTask {
+  readonly kind: TaskKind;
+  readonly parameters: Readonly<Record<string, z.infer<ReturnType<typeof z.json>>>>;
+  readonly excluded: readonly RegExp[];
+}
+
+const KINDS: readonly string[] = ['initialise', 'train', 'evaluate'] satisfies readonly TaskKind[];
+const parametersSchema = z.record(z.string(), z.json());
+const SHA256_BYTES = 32;
+const MAX_MODELS = 1000;
+
+/**
+ * Checks a pushed task against the plan that this site approved and its own limits.
+ *
+ * @throws ClaraError `permission-denied` when this site did not approve the run, `invalid-input` with every fault
+ */
+export function checkTask(
+  task: Task,
+  approved: Plan | undefined,
+  site: Pick<SiteConfiguration, 'id' | 'trainer' | 'limits'>,
+): CheckedTask {
+  if (!approved) {
+    throw new ClaraError(
+      'permission-denied',
+      `${site.id} has not approved run ${showValue(task.run)}, so it does nothing for it; propose the run first`,
+    );
+  }
+  const faults: Fault[] = [];
+  const fault = (path: string, value: unknown, rule: string) => faults.push({ path, value: showValue(value), rule });
+  if (!KINDS.includes(task.kind)) fault('kind', task.kind, `must be one of ${KINDS.join(', ')}`);
+  if (task.trainer !== site.trainer.name) fault('trainer', task.trainer, `must be ${site.trainer.name}, as approved`);
+  if (task.rounds > approved.rounds || task.round > task.rounds) {
+    fault(
+      'round',
+      `${task.round} of ${task.rounds}`,
+      `must lie within the ${approved.rounds} rounds that were approved`,
+    );
+  }
+  for (const pattern of approved.excludedTensors) {
+    if (task.excludedTensors.includes(pattern)) continue;
+    fault('excludedTensors', task.excludedTensors, `must hold ${pattern}, as approved`);
+  }
+  checkModels(task, site.limits.modelBytes, fault);
+  const parameters = parametersOf(task, fault);
+  const excluded = task.excludedTensors.flatMap((text) => patternOf(text, fault));
+  if (faults.length > 0) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
+  return { kind: task.kind as TaskKind, parameters, excluded };
+}
+
+type AddFault = (path: string, value: unknown, rule: string) => void;
+
+function checkModels(task: Task, limit: number, fault: AddFault): void {
+  const { kind, models } = task;
+  const wanted = kind === 'initialise' ? [0, 0] : kind === 'train' ? [1, 1] : [1, MAX_MODELS];
+  if (models.length < wanted[0] || models.length > wanted[1]) {
+    fault('models', models.length, `a task of kind ${kind} has ${wanted[0]} to ${wanted[1]} models`);
+  }
+  models.forEach(({ name, size, sha256 }, index) => {
+    const path = `models.${index}`;
+    if (name.length < 1 || name.length > 100) fault(`${path}.name`, name, 'must have 1 to 100 characters');
+    if (sha256.length !== SHA256_BYTES) fault(`${path}.sha256`, sha256.length, `must have ${SHA256_BYTES} bytes`);
+    if (size < 1n || size > BigInt(limit)) {
+      fault(`${path}.size`, Number(size), `must be 1 to ${limit} bytes (limits.modelBytes of this site)`);
+    }
+  });
+}
+
+function parametersOf(task: Task, fault: AddFault): CheckedTask['parameters'] {
+  try {
+    const parsed = parametersSchema.safeParse(task.parametersJson === '' ? {} : JSON.parse(task.parametersJson));
+    if (parsed.success) return parsed.data;
+  } catch {
+    // Not JSON at all: the same fault.
+  }
+  fault('parametersJson', task.parametersJson, 'must be a JSON object');
+  return {};
+}
+
+function patternOf(text: string, fault: AddFault): RegExp[] {
+  try {
+    return [new RegExp(text, 'u')];
+  } catch {
+    fault('excludedTensors', text, 'must be a regular expression (ECMAScript)');
+    return [];
+  }
+}

@@ -1,0 +1,245 @@
+import { lstat, mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { writeFileDurably } from '../base/durable-file';
+import { ClaraError, showFault } from '../base/errors';
+import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
+import { faultsOf } from '../federation/plan';
+import {
+  REPORT_FILE,
+  TASK_FILE,
+  TRAINER_PROTOCOL,
+  type TrainerReport,
+  type TrainerTask,
+  trainerReportSchema,
+} from '../federation/trainer-contract';
+import type { Approvals } from './approvals';
+import type { Pacing } from './backoff';
+import type { SiteConfiguration } from './configuration';
+import type { CoordinatorClient } from './coordinator-client';
+import type { ModelCache } from './model-cache';
+import { prepareOutbound } from './outbound-update';
+import { type CheckedTask, checkTask } from './task-checks';
+import { evaluatedFile, INPUT_FILE, MODELS_FOLDER, OUTBOUND_FILE, OUTPUT_FILE, readReport } from './task-files';
+import type { TaskJournal, TaskRecord } from './task-journal';
+import type { TaskActivity } from './task-progress';
+import type { Trainer } from './trainers/trainer';
+import { uploadUpdate } from './update-upload';
+import type { Workspace } from './workspace';
+
+/** What doing a task takes. */
+export interface Surroundings {
+  readonly site: SiteConfiguration;
+  readonly workspace: Workspace;
+  readonly journal: TaskJournal;
+  readonly approvals: Approvals;
+  readonly models: ModelCache;
+  readonly trainer: Trainer;
+  /** The coordinator as it can be reached now: certificates change while tasks run. */
+  readonly client: () => CoordinatorClient;
+  readonly pacing: Pacing;
+  readonly onProgress: (activity: TaskActivity) => void;
+  readonly onLog: (line: string) => void;
+}
+
+const INPUTS = [INPUT_FILE, MODELS_FOLDER];
+const ACTIVITY = { initialise: 'initialising', train: 'training', evaluate: 'evaluating' } as const;
+
+/**
+ * Does one task, from wherever its record says that it stands, to the point where the coordinator holds all that it asked
+ * for. What is done is on disk before the next step begins, so that a killed agent repeats no training.
+ *
+ * @throws ClaraError: the task has failed, and the message says why
+ */
+export async function executeTask(record: TaskRecord, around: Surroundings, signal: AbortSignal): Promise<TaskDone> {
+  const { task } = record;
+  const checked = checkTask(task, await around.approvals.planOf(task.run), around.site);
+  const folder = around.workspace.taskFolder(task.run, task.id);
+  if (record.phase !== 'trained') {
+    await mkdir(folder, { recursive: true });
+    await fetchModels(record, checked, folder, around, signal);
+    await produce(record, checked, folder, around, signal);
+  }
+  await around.workspace.returnState(task.run, task.track, folder);
+  await sendUpdate(record, around, signal);
+  return doneOf(record);
+}
+
+async function fetchModels(
+  { task }: TaskRecord,
+  { kind }: CheckedTask,
+  folder: string,
+  { workspace, models, client, pacing, onProgress }: Surroundings,
+  signal: AbortSignal,
+): Promise<void> {
+  const present = await Promise.all(task.models.map((model) => models.has(task.run, model)));
+  const missing = task.models.filter((_, index) => !present[index]).reduce((sum, { size }) => sum + Number(size), 0);
+  // An update is as large as its model and may have to be written twice, see prepareOutbound.
+  const output = kind === 'train' ? 2 * Number(task.models[0].size) : 0;
+  await workspace.requireSpace(missing + output, `task ${task.id}`);
+
+  const total = missing || 1;
+  let before = 0;
+  for (const [index, model] of task.models.entries()) {
+    const target = path.join(folder, kind === 'evaluate' ? evaluatedFile(index) : INPUT_FILE);
+    await models.provide(task.run, model, target, {
+      client: { download: (...args) => client().download(...args) },
+      signal,
+      pacing,
+      onBytes: (done) => onProgress({ activity: 'downloading', fraction: (before + done) / total }),
+    });
+    if (!present[index]) before += Number(model.size);
+  }
+}
+
+/** Has the trainer work, unless its output is already complete, and checks what it made. */
+async function produce(
+  record: TaskRecord,
+  checked: CheckedTask,
+  folder: string,
+  around: Surroundings,
+  signal: AbortSignal,
+): Promise<void> {
+  const { task } = record;
+  const { journal, workspace, site, onProgress } = around;
+  if (record.phase === 'accepted') {
+    for (const name of [REPORT_FILE, OUTPUT_FILE, OUTBOUND_FILE]) {
+      await rm(path.join(folder, name), { recursive: true, force: true });
+    }
+    record.phase = 'training';
+    await journal.save(record);
+  }
+  const activity = ACTIVITY[checked.kind];
+  onProgress({ activity, fraction: 0 });
+  await workspace.takeState(task.run, task.track, folder);
+  if (!(await isComplete(folder, checked))) {
+    await writeTaskFile(record, checked, folder, site);
+    await around.trainer.run({
+      folder,
+      deadline: Date.parse(record.deadline),
+      signal,
+      diskBytes: site.limits.diskBytes,
+      uncounted: INPUTS,
+      onProgress: ({ progress, step, metrics }) => onProgress({ activity, fraction: progress, step, metrics }),
+      onLog: around.onLog,
+      onStarted: (trainer) => journal.save(Object.assign(record, { trainer })),
+      onPeakRss: (bytes) => {
+        record.peakRssBytes = Math.max(record.peakRssBytes, bytes);
+      },
+    });
+  }
+  onProgress({ activity, fraction: 1 });
+  record.report = checkReport(await readReport(folder), record, checked);
+  if (checked.kind !== 'evaluate') {
+    const { file, size, sha256 } = await prepareOutbound({
+      update: path.join(folder, OUTPUT_FILE),
+      ...(checked.kind === 'train' && { global: path.join(folder, INPUT_FILE) }),
+      outbound: path.join(folder, OUTBOUND_FILE),
+      excluded: checked.excluded,
+      maxBytes: site.limits.updateBytes,
+      signal,
+    });
+    record.outbound = { file: path.basename(file), size, sha256: sha256.toString('hex') };
+  }
+  record.phase = 'trained';
+  await journal.save(record);
+}
+
+/** A trainer renames its report into place last, so a report (and an update, if asked for) means that it had finished. */
+async function isComplete(folder: string, { kind }: CheckedTask): Promise<boolean> {
+  const wanted = kind === 'evaluate' ? [REPORT_FILE] : [REPORT_FILE, OUTPUT_FILE];
+  for (const name of wanted) {
+    const found = await lstat(path.join(folder, name)).catch(() => undefined);
+    if (!found?.isFile()) return false;
+  }
+  return trainerReportSchema.safeParse(await readReport(folder).catch(() => undefined)).success;
+}
+
+async function writeTaskFile(
+  { task, deadline, fingerprint }: TaskRecord,
+  { kind, parameters }: CheckedTask,
+  folder: string,
+  site: SiteConfiguration,
+): Promise<void> {
+  const common = {
+    protocol: TRAINER_PROTOCOL,
+    // With what it asks for, so that another attempt under the same id does not go on from this one's state.
+    task: `${task.id}#${fingerprint.slice(0, 8)}`,
+    run: task.run,
+    round: task.round,
+    rounds: task.rounds,
+    site: site.id,
+    seed: task.seed,
+    deadline,
+    dataset: site.dataset,
+    parameters,
+  } as const;
+  const contents: TrainerTask =
+    kind === 'initialise'
+      ? { ...common, kind, model: { output: OUTPUT_FILE } }
+      : kind === 'train'
+        ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE } }
+        : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
+  await writeFileDurably(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
+}
+
+function checkReport(document: unknown, { task }: TaskRecord, { kind }: CheckedTask): TrainerReport {
+  const parsed = trainerReportSchema.safeParse(document);
+  if (!parsed.success) {
+    const faults = faultsOf(parsed.error, document);
+    const message = `the trainer's ${REPORT_FILE} breaks the contract: ${faults.map(showFault).join('; ')}`;
+    throw new ClaraError('trainer-failed', message, { faults });
+  }
+  const asked = kind === 'evaluate' ? task.models.map(({ name }) => name) : [];
+  const told = parsed.data.evaluations.map(({ model }) => model);
+  const missing = asked.filter((name) => !told.includes(name));
+  const unknown = told.filter((name) => !asked.includes(name));
+  if (missing.length > 0 || unknown.length > 0) {
+    throw new ClaraError(
+      'trainer-failed',
+      `the trainer's ${REPORT_FILE} must have one evaluation for each model of the task; missing: ${missing.join(', ') || 'none'}, unknown: ${unknown.join(', ') || 'none'}`,
+    );
+  }
+  return parsed.data;
+}
+
+/** Has the coordinator hold the update of a trained task; costs one question when it has it already. */
+export async function sendUpdate(
+  { task, outbound }: TaskRecord,
+  { workspace, client, pacing, onProgress }: Pick<Surroundings, 'workspace' | 'client' | 'pacing' | 'onProgress'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!outbound) return;
+  const { file, size, sha256 } = outbound;
+  await uploadUpdate({
+    client: {
+      upload: (...args) => client().upload(...args),
+      uploadStatus: (...args) => client().uploadStatus(...args),
+    },
+    file: path.join(workspace.taskFolder(task.run, task.id), file),
+    upload: { task: task.id, size, sha256: Buffer.from(sha256, 'hex') },
+    signal,
+    pacing,
+    onBytes: (done) => onProgress({ activity: 'uploading', fraction: done / size }),
+  });
+}
+
+function doneOf(record: TaskRecord): TaskDone {
+  const { report, outbound } = record;
+  if (!report) throw new ClaraError('internal', `task ${record.task.id} is trained but has no report`);
+  return create(TaskDoneSchema, {
+    samples: BigInt(report.samples),
+    steps: BigInt(report.steps),
+    metrics: report.metrics,
+    evaluations: report.evaluations,
+    warnings: report.warnings,
+    updateSha256: outbound ? Buffer.from(outbound.sha256, 'hex') : new Uint8Array(0),
+    seconds: (Date.now() - Date.parse(record.receivedAt)) / 1000,
+    peakRssBytes: BigInt(Math.round(record.peakRssBytes + ownPeakRss())),
+  });
+}
+
+/** Largest resident memory of the agent itself so far. */
+function ownPeakRss(): number {
+  return process.resourceUsage().maxRSS * 1024;
+}

@@ -1,0 +1,43 @@
+import { lstat, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ClaraError } from '../base/errors';
+import { REPORT_FILE } from '../federation/trainer-contract';
+
+/** Names that the agent gives to files in a task folder, where the contract leaves them open. */
+export const INPUT_FILE = 'global.safetensors';
+export const OUTPUT_FILE = 'update.safetensors';
+/** What leaves the site when it cannot be the trainer's own file. */
+export const OUTBOUND_FILE = 'outbound.safetensors';
+export const MODELS_FOLDER = 'models';
+
+export const evaluatedFile = (index: number): string =>
+  `${MODELS_FOLDER}/${String(index).padStart(4, '0')}.safetensors`;
+
+const MAX_REPORT_BYTES = 1 << 20;
+
+/**
+ * Whatever stands in the report of a task folder.
+ * @throws ClaraError `trainer-failed` when it is not a file, too large, or not JSON
+ */
+export async function readReport(folder: string): Promise<unknown> {
+  const file = path.join(folder, REPORT_FILE);
+  const found = await lstat(file).catch(() => undefined);
+  // A link could name any file of this machine.
+  if (!found?.isFile()) {
+    throw new ClaraError('trainer-failed', `the trainer said that it was done but left no ${REPORT_FILE}`);
+  }
+  if (found.size > MAX_REPORT_BYTES) {
+    throw new ClaraError(
+      'trainer-failed',
+      `the trainer's ${REPORT_FILE} has ${found.size} bytes; at most ${MAX_REPORT_BYTES} are read`,
+    );
+  }
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new ClaraError(
+      'trainer-failed',
+      `the trainer's ${REPORT_FILE} is not JSON: ${ClaraError.from(error).message}`,
+    );
+  }
+}

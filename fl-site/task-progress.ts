@@ -1,0 +1,31 @@
+import { create } from '@bufbuild/protobuf';
+import { type TaskProgress, TaskProgressSchema } from '../federation/gen/federation/v1/federation_pb';
+import type { Metrics } from '../federation/trainer-contract';
+
+/** What a task is at now, in the words of the protocol. */
+export interface TaskActivity {
+  readonly activity: 'waiting' | 'downloading' | 'initialising' | 'training' | 'evaluating' | 'uploading';
+  /** 0 to 1 of the activity. */
+  readonly fraction: number;
+  readonly step?: number | undefined;
+  readonly metrics?: Metrics | undefined;
+}
+
+/** The newest activity of every open task. */
+export class ProgressBoard {
+  readonly #activities = new Map<string, TaskActivity>();
+
+  set(task: string, activity: TaskActivity): void {
+    this.#activities.set(task, activity);
+  }
+
+  delete(task: string): void {
+    this.#activities.delete(task);
+  }
+
+  messages(): TaskProgress[] {
+    return [...this.#activities].map(([task, { activity, fraction, step, metrics }]) =>
+      create(TaskProgressSchema, { task, activity, fraction, step: BigInt(step ?? 0), metrics: metrics ?? {} }),
+    );
+  }
+}

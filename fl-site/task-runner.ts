@@ -1,0 +1,347 @@
+import { create } from '@bufbuild/protobuf';
+import { ClaraError, type ErrorCode, hasCode } from '../base/errors';
+import {
+  type Task,
+  TaskFailedSchema,
+  type TaskProgress,
+  type TaskResult,
+  TaskResultSchema,
+} from '../federation/gen/federation/v1/federation_pb';
+import { digestOf } from './model-cache';
+import { executeTask, type Surroundings, sendUpdate } from './task-execution';
+import { fingerprintOf, newRecord, type TaskRecord } from './task-journal';
+import { ProgressBoard, type TaskActivity } from './task-progress';
+import { endGroup } from './trainers/process-identity';
+
+export interface RunnerOptions extends Omit<Surroundings, 'onProgress' | 'onLog'> {
+  readonly now?: () => number;
+  readonly onStarted: (task: Task) => void;
+  readonly onProgress: (task: Task, activity: TaskActivity) => void;
+  readonly onLog: (task: Task, line: string) => void;
+  /** The result is on disk, and the coordinator has the update that it speaks of. */
+  readonly onResult: (task: Task, result: TaskResult, again: boolean) => void;
+  readonly onProblem: (error: ClaraError) => void;
+}
+
+interface OpenTask {
+  readonly record: TaskRecord;
+  readonly abort: AbortController;
+  /** False for a task found on disk that the coordinator has not asked for again. */
+  wanted: boolean;
+  /** Resolves when nothing works on the task any more. */
+  working: Promise<void> | undefined;
+  /** While the result is told again. */
+  telling: Promise<void> | undefined;
+}
+
+/** The coordinator does not want the update any more. */
+const UNWANTED: readonly ErrorCode[] = ['precondition-failed', 'not-found', 'permission-denied'];
+
+/** A run in which nothing happened for this long was finished while this site was away. */
+const ABANDONED_MILLIS = 60 * 86400e3;
+
+/** The task is not wanted any more: it leaves no result. */
+class Dropped extends Error {}
+/** The agent ends: the task stays on disk as it is, for the next agent. */
+class Interrupted extends Error {}
+
+/**
+ * The tasks of a site: one is worked on at a time, in the order of arrival; results wait until the coordinator has settled
+ * them. All changes go through one queue of commands, so that pushes, cancellations and ends never cross.
+ */
+export class TaskRunner {
+  readonly #tasks = new Map<string, OpenTask>();
+  readonly #queue: OpenTask[] = [];
+  readonly #board = new ProgressBoard();
+  #commands: Promise<unknown> = Promise.resolve();
+  #worker: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(private readonly options: RunnerOptions) {}
+
+  /** Takes up what an earlier agent left in the workspace. Call it once, before anything else. */
+  async recover(): Promise<void> {
+    const { journal, workspace, onProblem } = this.options;
+    await workspace.forgetRunsBefore(new Date((this.options.now ?? Date.now)() - ABANDONED_MILLIS));
+    const records = await journal.load((file, error) =>
+      onProblem(new ClaraError('corrupt', `the task record ${file} cannot be read and was removed: ${error.message}`)),
+    );
+    for (const record of records) {
+      const { task } = record;
+      // Its output would go nowhere, and a second trainer in the same folder would fight with it.
+      if (record.trainer) await endGroup(record.trainer);
+      if (record.phase === 'trained' || record.phase === 'finished') {
+        await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
+      }
+      this.#tasks.set(task.id, {
+        record,
+        abort: new AbortController(),
+        wanted: false,
+        working: undefined,
+        telling: undefined,
+      });
+    }
+  }
+
+  /** The coordinator asks for a task. One that is known already goes on, or its result is reported again. */
+  accept(task: Task): Promise<void> {
+    return this.#command(async () => {
+      const known = this.#tasks.get(task.id);
+      if (known && known.record.fingerprint === fingerprintOf(task)) {
+        if (known.record.result) this.#tellAgain(known);
+        else if (!known.wanted) this.#enqueue(known, this.#deadlineOf(task));
+        return;
+      }
+      if (known) await this.#drop(known);
+      const now = (this.options.now ?? Date.now)();
+      const record = newRecord(task, new Date(now), new Date(this.#deadlineOf(task)));
+      await this.options.journal.save(record);
+      const open: OpenTask = {
+        record,
+        abort: new AbortController(),
+        wanted: false,
+        working: undefined,
+        telling: undefined,
+      };
+      this.#tasks.set(task.id, open);
+      this.#enqueue(open, this.#deadlineOf(task));
+    });
+  }
+
+  /** Stops a task and forgets it. `onStopped` is told when there was something to stop. */
+  cancel(id: string, onStopped: (task: Task) => void): Promise<void> {
+    return this.#command(async () => {
+      const open = this.#tasks.get(id);
+      if (!open) return;
+      if (!open.record.result) onStopped(open.record.task);
+      await this.#drop(open);
+    });
+  }
+
+  /**
+   * Cancels unfinished tasks of a run other than those named: after a reconnect the coordinator repeats every task that it
+   * still waits for.
+   */
+  cancelOthers(run: string, wanted: ReadonlySet<string>): Promise<void> {
+    return this.#command(async () => {
+      for (const open of [...this.#tasks.values()]) {
+        const { task, result } = open.record;
+        if (task.run === run && !wanted.has(task.id) && !result) await this.#drop(open);
+      }
+    });
+  }
+
+  /** The coordinator has the result: its files are not needed any more, but its models may be those of the next task. */
+  settle(id: string): Promise<void> {
+    return this.#command(async () => {
+      const open = this.#tasks.get(id);
+      if (!open) return;
+      const { task, outbound } = open.record;
+      const { models, workspace } = this.options;
+      const keep = new Set([...this.#tasks.values()].flatMap(({ record }) => record.task.models.map(digestOf)));
+      if (outbound) {
+        await models.adopt(task.run, outbound.sha256, `${workspace.taskFolder(task.run, id)}/${outbound.file}`);
+        keep.add(outbound.sha256);
+      }
+      await this.#drop(open);
+      await models.keepOnly(task.run, keep);
+    });
+  }
+
+  /** Forgets everything of a run. */
+  finishRun(run: string): Promise<void> {
+    return this.#command(async () => {
+      for (const open of [...this.#tasks.values()]) if (open.record.task.run === run) await this.#drop(open);
+      await this.options.workspace.forgetRun(run);
+    });
+  }
+
+  /** Tells every result again that the coordinator has not settled yet. */
+  tellResults(): void {
+    for (const open of this.#tasks.values()) if (open.record.result) this.#tellAgain(open);
+  }
+
+  progress(): TaskProgress[] {
+    return this.#board.messages();
+  }
+
+  /** Stops work without forgetting any: a later agent goes on with it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const open of this.#tasks.values()) open.abort.abort(new Interrupted('the agent ends'));
+    await this.#commands.catch(() => undefined);
+    await this.#worker;
+    await Promise.all([...this.#tasks.values()].map(({ telling }) => telling));
+  }
+
+  #command(action: () => Promise<void>): Promise<void> {
+    const result = this.#commands.then(() => (this.#closed ? undefined : action()));
+    this.#commands = result.catch((error: unknown) => this.options.onProblem(ClaraError.from(error)));
+    return this.#commands as Promise<void>;
+  }
+
+  #deadlineOf(task: Task): number {
+    const millis = Math.min(Number(task.remainingMillis), this.options.site.limits.taskTimeout);
+    return (this.options.now ?? Date.now)() + millis;
+  }
+
+  #enqueue(open: OpenTask, deadline: number): void {
+    open.wanted = true;
+    open.record.deadline = new Date(deadline).toISOString();
+    this.#report(open, { activity: 'waiting', fraction: 0 });
+    this.#queue.push(open);
+    this.#worker ??= this.#work();
+  }
+
+  async #work(): Promise<void> {
+    for (let next = this.#queue.shift(); next !== undefined && !this.#closed; next = this.#queue.shift()) {
+      if (next.abort.signal.aborted) continue;
+      next.working = this.#execute(next);
+      await next.working;
+      next.working = undefined;
+    }
+    // In the same turn as the look at the queue, so that a task that comes now finds no worker and starts one.
+    this.#worker = undefined;
+  }
+
+  async #execute(open: OpenTask): Promise<void> {
+    const { record, abort } = open;
+    const { task } = record;
+    this.options.onStarted(task);
+    const result = create(TaskResultSchema, { task: task.id });
+    const deadline = new DeadlineSignal(Date.parse(record.deadline), abort.signal, this.options.now ?? Date.now);
+    try {
+      const around: Surroundings = {
+        ...this.options,
+        onProgress: (activity) => this.#report(open, activity),
+        onLog: (line) => this.options.onLog(task, line),
+      };
+      result.outcome = { case: 'done', value: await executeTask(record, around, deadline.signal) };
+    } catch (thrown) {
+      if (abort.signal.aborted) return;
+      const { code, message } = deadline.reasonOr(ClaraError.from(thrown));
+      result.outcome = { case: 'failed', value: create(TaskFailedSchema, { code, message: this.#redact(message) }) };
+    } finally {
+      deadline.clear();
+    }
+    await this.#finish(open, result);
+  }
+
+  async #finish(open: OpenTask, result: TaskResult): Promise<void> {
+    const { record, abort } = open;
+    const { task } = record;
+    const { workspace, journal, onProblem } = this.options;
+    record.phase = 'finished';
+    record.result = result;
+    try {
+      await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
+      await journal.save(record);
+    } catch (error) {
+      // The result is told all the same; after a restart the task would be done again.
+      onProblem(ClaraError.from(error, `the result of ${task.id} could not be written down`));
+    }
+    this.#board.delete(task.id);
+    if (!abort.signal.aborted) this.options.onResult(task, result, false);
+  }
+
+  /**
+   * A coordinator that has restarted knows of an update only what is durable, so it is asked, and sent what it lacks, before
+   * it hears the result once more.
+   */
+  #tellAgain(open: OpenTask): void {
+    const { record, abort } = open;
+    const { task, result, outbound } = record;
+    if (!result || open.telling || abort.signal.aborted) return;
+    const tell = async (): Promise<void> => {
+      try {
+        if (outbound && result.outcome.case === 'done') {
+          await sendUpdate(record, { ...this.options, onProgress: () => undefined }, abort.signal);
+        }
+        if (!abort.signal.aborted) this.options.onResult(task, result, true);
+      } catch (thrown) {
+        if (abort.signal.aborted) return;
+        const error = ClaraError.from(thrown);
+        if (hasCode(error, ...UNWANTED)) void this.cancel(task.id, () => undefined);
+        else this.options.onProblem(error);
+      } finally {
+        open.telling = undefined;
+      }
+    };
+    open.telling = tell();
+  }
+
+  async #drop(open: OpenTask): Promise<void> {
+    const { task } = open.record;
+    const { workspace, journal } = this.options;
+    open.abort.abort(new Dropped('the task is not wanted any more'));
+    await open.working;
+    await open.telling;
+    this.#tasks.delete(task.id);
+    this.#board.delete(task.id);
+    const folder = workspace.taskFolder(task.run, task.id);
+    await workspace.returnState(task.run, task.track, folder);
+    await workspace.removeFolder(folder);
+    await journal.remove(task);
+  }
+
+  #report(open: OpenTask, activity: TaskActivity): void {
+    this.#board.set(open.record.task.id, activity);
+    this.options.onProgress(open.record.task, activity);
+  }
+
+  /** A message leaves the hospital: where its data lie is nobody's business. */
+  #redact(message: string): string {
+    const { dataset, workspace } = this.options.site;
+    const hidden = dataset.path === '' ? message : message.replaceAll(dataset.path, '<dataset>');
+    return hidden.replaceAll(workspace, '<workspace>');
+  }
+}
+
+const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+
+/** Aborts when the outer signal does, or when the time has come; setTimeout alone cannot wait longer than 24 days. */
+class DeadlineSignal {
+  readonly #controller = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #passed = false;
+
+  constructor(
+    private readonly time: number,
+    private readonly outer: AbortSignal,
+    private readonly now: () => number,
+  ) {
+    outer.addEventListener('abort', this.#onOuter);
+    if (outer.aborted) this.#onOuter();
+    this.#arm();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  reasonOr(error: ClaraError): ClaraError {
+    if (!this.#passed) return error;
+    return error.code === 'deadline-exceeded'
+      ? error
+      : new ClaraError('deadline-exceeded', 'the deadline of the task passed before it was done');
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.outer.removeEventListener('abort', this.#onOuter);
+  }
+
+  readonly #onOuter = (): void => this.#controller.abort(this.outer.reason);
+
+  #arm(): void {
+    const left = this.time - this.now();
+    this.#timer = setTimeout(
+      () => {
+        if (this.time > this.now()) return this.#arm();
+        this.#passed = true;
+        this.#controller.abort(new ClaraError('deadline-exceeded', 'the deadline of the task has passed'));
+      },
+      Math.min(Math.max(left, 0), MAX_TIMER_MILLIS),
+    );
+  }
+}

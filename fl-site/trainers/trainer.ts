@@ -1,0 +1,33 @@
+import type { ProgressLine } from '../../federation/trainer-contract';
+import type { ProcessIdentity } from './process-identity';
+
+/** A way to have a task folder worked on. What lies in the folder is the trainer contract's business. */
+export interface Trainer {
+  /**
+   * Works on the task in the folder until the trainer says that it is done, repeating it as its exit code asks for.
+   *
+   * @throws ClaraError `invalid-input` (exit 64), `deadline-exceeded`, `cancelled`, `resource-exhausted` (disk quota),
+   *   `trainer-failed` for all else; the message ends with what the trainer said last
+   */
+  run(work: TrainerWork): Promise<void>;
+}
+
+export interface TrainerWork {
+  /** Absolute path of the task folder. */
+  readonly folder: string;
+  /** Milliseconds since 1970 on this machine's clock. */
+  readonly deadline: number;
+  /** Stops the trainer: politely first, then by force. */
+  readonly signal: AbortSignal;
+  /** What the trainer may keep in the folder. */
+  readonly diskBytes: number;
+  /** Names in the folder that do not count: the inputs. */
+  readonly uncounted: readonly string[];
+  readonly onProgress?: (line: ProgressLine) => void;
+  /** Other lines of standard output, and all of standard error. Bounded in length and rate. */
+  readonly onLog?: (line: string) => void;
+  /** A process has been started; it does no work that lasts before this resolves only by chance, so write it down soon. */
+  readonly onStarted?: (process: ProcessIdentity) => Promise<void>;
+  /** Largest memory seen so far, over all processes of the trainer. */
+  readonly onPeakRss?: (bytes: number) => void;
+}

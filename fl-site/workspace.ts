@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { ClaraError } from '../base/errors';
+import { STATE_FOLDER } from '../federation/trainer-contract';
+
+/**
+ * Where things lie in a site's workspace:
+ *
+ *     runs/<run>/approval.json             the plan that this site's policy approved
+ *     runs/<run>/journal/<task>.json       what is known of each task
+ *     runs/<run>/models/<sha256>.safetensors   downloaded models, by digest
+ *     runs/<run>/state/<track>/            the trainer's private state while no task has it
+ *     runs/<run>/<task>/                   the folder that the trainer gets
+ *
+ * Runs and tasks are named by a coordinator, so names become folder names by {@link folderName} only.
+ */
+
+const RESERVED = new Set(['approval.json', 'journal', 'models', 'state']);
+const HASH_CHARACTERS = 12;
+
+/** A name that is safe and unique as a folder: itself when it is plain, otherwise made plain with its hash behind it. */
+export function folderName(name: string): string {
+  if (/^[a-z0-9][a-z0-9-]{0,80}$/.test(name) && !RESERVED.has(name)) return name;
+  const plain = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+/, '')
+    .slice(0, 60);
+  // The underscore keeps it apart from every plain name.
+  return `${plain || 'x'}_${createHash('sha256').update(name).digest('hex').slice(0, HASH_CHARACTERS)}`;
+}
+
+export class Workspace {
+  constructor(readonly root: string) {}
+
+  get runs(): string {
+    return path.join(this.root, 'runs');
+  }
+
+  runFolder(run: string): string {
+    return path.join(this.runs, folderName(run));
+  }
+
+  taskFolder(run: string, task: string): string {
+    // The id of a task begins with its run, which the path says already.
+    return path.join(this.runFolder(run), folderName(task.startsWith(`${run}/`) ? task.slice(run.length + 1) : task));
+  }
+
+  approvalFile(run: string): string {
+    return path.join(this.runFolder(run), 'approval.json');
+  }
+
+  journalFolder(run: string): string {
+    return path.join(this.runFolder(run), 'journal');
+  }
+
+  modelsFolder(run: string): string {
+    return path.join(this.runFolder(run), 'models');
+  }
+
+  stateHome(run: string, track: string): string {
+    return path.join(this.runFolder(run), 'state', folderName(track));
+  }
+
+  /**
+   * Gives the private state of a track to a task: it is moved into the task's folder, so that a trainer in a container sees
+   * it too. State that is already there belongs to the same task, interrupted.
+   */
+  async takeState(run: string, track: string, taskFolder: string): Promise<void> {
+    const inTask = path.join(taskFolder, STATE_FOLDER);
+    if (await exists(inTask)) return;
+    const home = this.stateHome(run, track);
+    if (await exists(home)) await rename(home, inTask);
+    else await mkdir(inTask);
+  }
+
+  /** Moves the state back where the next task of the track finds it. Doing it twice is harmless. */
+  async returnState(run: string, track: string, taskFolder: string): Promise<void> {
+    const inTask = path.join(taskFolder, STATE_FOLDER);
+    if (!(await exists(inTask))) return;
+    const home = this.stateHome(run, track);
+    await mkdir(path.dirname(home), { recursive: true });
+    await rm(home, { recursive: true, force: true });
+    await rename(inTask, home);
+  }
+
+  /** @throws ClaraError `out-of-space` when so many bytes are not free */
+  async requireSpace(bytes: number, what: string): Promise<void> {
+    const free = await this.freeBytes();
+    if (bytes <= free) return;
+    throw new ClaraError(
+      'out-of-space',
+      `${what} needs ${bytes} bytes in ${this.root}, where ${free} are free; make room or give the workspace a larger disk`,
+    );
+  }
+
+  /** Bytes that this user may still write. */
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.root);
+    return bavail * bsize;
+  }
+
+  async removeFolder(folder: string): Promise<void> {
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  async forgetRun(run: string): Promise<void> {
+    await this.removeFolder(this.runFolder(run));
+  }
+
+  /** Forgets runs in which no task has begun or ended since then. */
+  async forgetRunsBefore(time: Date): Promise<void> {
+    for (const folder of await this.runFolders()) {
+      const journal = await stat(path.join(folder, 'journal')).catch(() => undefined);
+      const { mtimeMs } = journal ?? (await stat(folder));
+      if (mtimeMs < time.getTime()) await this.removeFolder(folder);
+    }
+  }
+
+  /** Folders of all runs that left something here. */
+  async runFolders(): Promise<string[]> {
+    await mkdir(this.runs, { recursive: true });
+    const entries = await readdir(this.runs, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(this.runs, entry.name));
+  }
+}
+
+export async function exists(name: string): Promise<boolean> {
+  try {
+    await stat(name);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw ClaraError.from(error);
+  }
+}
