@@ -17,10 +17,7 @@ export interface ProgramStart {
  * @param module path of the module without extension, for example `path.join(__dirname, 'worker')`
  */
 export function ownProgram(module: string, ...args: readonly string[]): ProgramStart {
-  return RUNS_FROM_SOURCE
-    ? {
-        command: process.execPath,
-        args: ['-r', require.resolve('ts-node/register/transpile-only'), `${module}.ts`, ...args],
-      }
-    : { command: process.execPath, args: [`${module}.js`, ...args] };
+  if (!RUNS_FROM_SOURCE) return { command: process.execPath, args: [`${module}.js`, ...args] };
+  const loader = path.join(PACKAGE_ROOT, 'scripts', 'run-sources.cjs');
+  return { command: process.execPath, args: ['-r', loader, `${module}.ts`, ...args] };
 }

@@ -14,6 +14,8 @@ export function stopSignal(options: { readonly parentPipe?: boolean | undefined 
   process.on('SIGTERM', () => stop('terminated'));
   if (options.parentPipe) {
     process.stdin.resume();
+    // Watching must not keep a service alive that has nothing else to do.
+    if ('unref' in process.stdin) process.stdin.unref();
     process.stdin.once('end', () => stop('the parent process has ended'));
     process.stdin.once('error', () => stop('the parent process has ended'));
   }

@@ -83,10 +83,33 @@ export function fromServiceError(thrown: unknown, peer = 'coordinator'): ClaraEr
 }
 
 function ownSentence(code: ErrorCode, details: string, peer: string): string {
-  if (code === 'unavailable') return `${peer} cannot be reached: ${details || 'the connection was lost'}`;
+  if (code === 'unavailable') return `${peer} cannot be reached: ${reasonOf(details)}`;
   if (code === 'deadline-exceeded') return `${peer} did not answer in time`;
   if (code === 'cancelled') return `the call to ${peer} was cancelled`;
   return `${peer}: ${details || code}`;
+}
+
+/** What OpenSSL and grpc-js say while a connection is made, and what that means to people. */
+const CONNECTION_REASONS: readonly (readonly [RegExp, string])[] = [
+  [
+    /alert (certificate|unknown ca|bad certificate)|alert number (42|44|45|46|48|116)/i,
+    'it does not accept our certificate; look whether that has ended, or is of another federation',
+  ],
+  [
+    /local issuer|self-signed|first certificate|signature failure/i,
+    'its certificate is not signed by a root that we know; look whether the address or roots.pem is of another federation',
+  ],
+  [/altnames/i, 'its certificate is for other host names; dial it by one of those'],
+  [
+    /Failed to connect/,
+    'it closed the connection while that was being set up; it may not accept our certificate (ended, or of another federation)',
+  ],
+];
+
+function reasonOf(details: string): string {
+  const known = CONNECTION_REASONS.find(([pattern]) => pattern.test(details));
+  const [, last] = /Last error: (?:Error: )?(.*?)(?: \(\d{4}-\d\d-[^)]*\))?\. Resolution note/s.exec(details) ?? [];
+  return known?.[1] ?? (last?.trim() || details.trim() || 'the connection was lost');
 }
 
 function isServiceError(thrown: unknown): thrown is ServiceError {

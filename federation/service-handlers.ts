@@ -11,6 +11,7 @@ import type {
   sendUnaryData,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { ClaraError } from '../base/errors';
 import { toServiceError } from './grpc-errors';
 import { type AnyService, type MethodsOf, type Received, type Sent, wireMethods } from './services';
 import { sender } from './stream-flow';
@@ -50,7 +51,7 @@ export type ServiceHandlers<S extends AnyService, Caller> = {
 export interface ServeOptions<S extends AnyService, Caller> {
   /** Runs before each call: authenticates and authorises, or throws what the client is told. */
   readonly admit: (call: ServerCall, method: keyof MethodsOf<S> & string) => Caller | Promise<Caller>;
-  /** Told of everything thrown, before the client is; the place to log. */
+  /** Told of everything thrown, before the client is; the place to log. Not of calls whose client has gone. */
   readonly onFailure?: (thrown: unknown, method: keyof MethodsOf<S> & string) => void;
 }
 
@@ -82,8 +83,8 @@ function adapt<S extends AnyService, Caller>(
     const signal = signalOf(call);
     return { caller: await options.admit(call, name), signal, metadata: call.metadata, peer: call.getPeer() };
   };
-  const failed = (thrown: unknown): ReturnType<typeof toServiceError> => {
-    options.onFailure?.(thrown, name);
+  const failed = (thrown: unknown, call: { cancelled: boolean }): ReturnType<typeof toServiceError> => {
+    if (!call.cancelled) options.onFailure?.(thrown, name);
     return toServiceError(thrown);
   };
   if (kind === 'unary' || kind === 'client_streaming') {
@@ -94,7 +95,7 @@ function adapt<S extends AnyService, Caller>(
       };
       answer().then(
         (message) => reply(null, message as Sent<DescMessage>),
-        (thrown) => reply(failed(thrown)),
+        (thrown) => reply(failed(thrown, call)),
       );
     };
   }
@@ -113,16 +114,26 @@ function adapt<S extends AnyService, Caller>(
     answer().then(
       () => call.end(),
       (thrown) => {
-        const error = failed(thrown);
+        const error = failed(thrown, call);
         if (!call.cancelled) call.emit('error', error);
       },
     );
   };
 }
 
-/** Leaving the loop, or its end, must not destroy the stream: the answer or the status has yet to be written. */
-function messagesOf(call: Readable): AsyncIterable<unknown> {
-  return call.iterator({ destroyOnReturn: false });
+/**
+ * What the client sends, until either side has ended the call. Leaving the loop, or its end, must not destroy the stream:
+ * the answer or the status has yet to be written. A broken connection may look like an end, so what is incomplete must be
+ * told by its content.
+ * @throws ClaraError `cancelled` when the client is known to have gone or cancelled
+ */
+async function* messagesOf(call: Readable & { cancelled: boolean; writableEnded?: boolean }): AsyncGenerator<unknown> {
+  try {
+    yield* call.iterator({ destroyOnReturn: false });
+  } catch (error) {
+    if (call.writableEnded) return;
+    throw call.cancelled ? new ClaraError('cancelled', 'the client has gone', { cause: error }) : error;
+  }
 }
 
 function signalOf(call: ServerCall): AbortSignal {

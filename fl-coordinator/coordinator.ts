@@ -19,7 +19,7 @@ import { RunRegister } from './runs/run-register';
 import type { RunState } from './runs/run-state';
 import { baseModelOf, type SiteTask } from './runs/tasks';
 import { Traffic } from './runs/traffic';
-import { DirectoryStore } from './storage/directory-store';
+import { openDirectoryStore } from './storage/directory-store';
 import type { ObjectStore } from './storage/object-store';
 import { ConnectionRegister } from './transport/connection-register';
 import { Health } from './transport/health';
@@ -79,7 +79,7 @@ export const FIRST_OPERATOR = 'admin';
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
   const { workspace, hostNames, livenessMillis = LIVENESS_MILLIS, onEvent = () => {} } = options;
   await mkdir(workspace, { recursive: true });
-  const store = await DirectoryStore.open(path.join(workspace, 'store'));
+  const store = await openDirectoryStore(path.join(workspace, 'store'));
   const trust = await openTrust({ federation: options.federation, workspace, store });
   let failed: (error: ClaraError) => void = () => {};
   const failure = new Promise<never>((_, reject) => {

@@ -63,124 +63,16 @@ export async function startSiteAgent(site: SiteConfiguration, options: SiteAgent
   const credentials = await loadCredentials(site.credentials);
   checkIdentity(site, credentials);
   const unlock = await lockWorkspace(site.workspace);
-  const { pacing = REAL_PACING } = options;
-  const onEvent = options.onEvent ?? (() => undefined);
-  const dial = options.dial ?? dialGrpc;
-  let client = dial(site.coordinator, credentials);
-
-  const workspace = new Workspace(site.workspace);
-  const approvals = new Approvals(workspace);
-  const onProblem = ({ message }: ClaraError) => onEvent({ kind: 'problem', message });
-  const runner = new TaskRunner({
-    site,
-    workspace,
-    approvals,
-    journal: new TaskJournal(workspace),
-    models: new ModelCache(workspace),
-    trainer: new ProcessTrainer({ ...site.trainer, program, graceMillis: options.graceMillis, pacing }),
-    client: () => client,
-    pacing,
-    onStarted: (task) => onEvent({ kind: 'task-started', ...about(task), round: task.round, taskKind: kindOf(task) }),
-    onProgress: (task, activity) => {
-      connection.progressChanged();
-      onEvent({ kind: 'progress', ...about(task), ...activity });
-    },
-    onLog: (task, line) => onEvent({ kind: 'log', ...about(task), line }),
-    onResult: (task, result, again) => {
-      connection.send({ case: 'taskResult', value: result });
-      if (!again) onEvent(resultEvent(task, result));
-    },
-    onProblem,
-  });
-
-  /** Tasks that the coordinator asked for on the present connection. */
-  let announced = new Set<string>();
-  const connection = new Connection({
-    client: () => client,
-    hello: async () => ({
-      protocol: PROTOCOL,
-      software: options.software ?? 'clara-fed',
-      trainer: site.trainer.name,
-      freeBytes: BigInt(await workspace.freeBytes()),
-    }),
-    onConnected: ({ software }) => {
-      announced = new Set();
-      onEvent({ kind: 'connected', coordinator: site.coordinator, software });
-      runner.tellResults();
-    },
-    onDisconnected: ({ message }, retryMillis) =>
-      onEvent({ kind: 'disconnected', coordinator: site.coordinator, reason: message, retryMillis }),
-    onMessage: (message) => void onMessage(message).catch((error: unknown) => onProblem(ClaraError.from(error))),
-    progress: () => runner.progress(),
-    pacing,
-  });
-
-  const onMessage = async (message: CoordinatorMessage['message']): Promise<void> => {
-    switch (message.case) {
-      case 'proposal':
-        return answer(message.value.run, message.value.planJson);
-      case 'task':
-        announced.add(message.value.id);
-        // Both are queued before the next message can be.
-        void runner.cancelOthers(message.value.run, new Set(announced));
-        return runner.accept(message.value);
-      case 'taskCancelled': {
-        const { reason } = message.value;
-        return runner.cancel(message.value.task, (task) => onEvent({ kind: 'task-cancelled', ...about(task), reason }));
-      }
-      case 'taskSettled':
-        return runner.settle(message.value.task);
-      case 'runFinished':
-        await runner.finishRun(message.value.run);
-        return onEvent({ kind: 'run-finished', run: message.value.run, state: message.value.state });
-      default:
-        // A welcome out of turn, or a message of a later protocol: nothing that this agent could do.
-        return;
-    }
-  };
-
-  const answer = async (run: string, planJson: string): Promise<void> => {
-    const decision = answerProposal(planJson, site);
-    if (decision.approved) await approvals.record(run, decision.plan);
-    const reason = decision.approved ? '' : decision.reason;
-    const value = create(ProposalAnswerSchema, { run, approved: decision.approved, reason });
-    connection.send({ case: 'proposalAnswer', value });
-    onEvent({ kind: 'proposal-answered', run, approved: decision.approved, reason });
-  };
-
   const stop = new AbortController();
   const onAbort = () => stop.abort();
   options.signal?.addEventListener('abort', onAbort);
   if (options.signal?.aborted) onAbort();
-
-  const live = async (): Promise<void> => {
-    try {
-      await runner.recover();
-      const renewal = {
-        folder: site.credentials,
-        credentials,
-        client: () => client,
-        pacing,
-        onRenewed: (renewed: Credentials, ends: Date) => {
-          const old = client;
-          client = dial(site.coordinator, renewed);
-          connection.reconnect();
-          // Calls that run on it come to their end.
-          old.close();
-          onEvent({ kind: 'certificate-renewed', ends: ends.toISOString() });
-        },
-        onFailure: onProblem,
-      };
-      await Promise.all([connection.run(stop.signal), keepCertificateFresh(renewal, stop.signal)]);
-    } finally {
-      stop.abort();
-      await runner.close();
-      client.close();
-      options.signal?.removeEventListener('abort', onAbort);
-      await unlock();
-    }
-  };
-  const closed = live();
+  const closed = new Agent(site, credentials, program, options).live(stop.signal).finally(async () => {
+    options.signal?.removeEventListener('abort', onAbort);
+    await unlock();
+  });
+  // Whoever waits for `closed` learns of a failure; nobody waiting is no reason to crash.
+  closed.catch(() => undefined);
   return {
     closed,
     close: () => {
@@ -188,6 +80,164 @@ export async function startSiteAgent(site: SiteConfiguration, options: SiteAgent
       return closed;
     },
   };
+}
+
+/** The parts of an agent, and what they tell each other. */
+class Agent {
+  readonly #workspace: Workspace;
+  readonly #approvals: Approvals;
+  readonly #runner: TaskRunner;
+  readonly #connection: Connection;
+  readonly #pacing: Pacing;
+  readonly #dial: (address: string, credentials: Credentials) => CoordinatorClient;
+  #client: CoordinatorClient;
+  /** Tasks that the coordinator asked for on the present connection. */
+  #announced = new Set<string>();
+
+  constructor(
+    private readonly site: SiteConfiguration,
+    private readonly credentials: Credentials,
+    program: ProgramStart,
+    private readonly options: SiteAgentOptions,
+  ) {
+    this.#pacing = options.pacing ?? REAL_PACING;
+    this.#dial = options.dial ?? dialGrpc;
+    this.#client = this.#dial(site.coordinator, credentials);
+    this.#workspace = new Workspace(site.workspace);
+    this.#approvals = new Approvals(this.#workspace);
+    this.#runner = this.#makeRunner(program);
+    this.#connection = this.#makeConnection();
+  }
+
+  /** Works until the signal aborts; then nothing is left running. */
+  async live(signal: AbortSignal): Promise<void> {
+    // One part that fails takes the other along.
+    const stop = new AbortController();
+    const onAbort = () => stop.abort();
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
+    try {
+      await this.#runner.recover();
+      await Promise.all([this.#connection.run(stop.signal), this.#keepCertificateFresh(stop.signal)]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      stop.abort();
+      await this.#runner.close();
+      this.#client.close();
+    }
+  }
+
+  #makeRunner(program: ProgramStart): TaskRunner {
+    const { site } = this;
+    const { graceMillis } = this.options;
+    return new TaskRunner({
+      site,
+      workspace: this.#workspace,
+      approvals: this.#approvals,
+      journal: new TaskJournal(this.#workspace),
+      models: new ModelCache(this.#workspace),
+      trainer: new ProcessTrainer({ ...site.trainer, program, graceMillis, pacing: this.#pacing }),
+      client: () => this.#client,
+      pacing: this.#pacing,
+      onStarted: (task) =>
+        this.#tell({ kind: 'task-started', ...about(task), round: task.round, taskKind: kindOf(task) }),
+      onProgress: (task, activity) => {
+        this.#connection.progressChanged();
+        this.#tell({ kind: 'progress', ...about(task), ...activity });
+      },
+      onLog: (task, line) => this.#tell({ kind: 'log', ...about(task), line }),
+      onResult: (task, result, again) => {
+        this.#connection.send({ case: 'taskResult', value: result });
+        if (!again) this.#tell(resultEvent(task, result));
+      },
+      onProblem: (error) => this.#onProblem(error),
+    });
+  }
+
+  #makeConnection(): Connection {
+    const { coordinator, trainer } = this.site;
+    return new Connection({
+      client: () => this.#client,
+      hello: async () => ({
+        protocol: PROTOCOL,
+        software: this.options.software ?? 'clara-fed',
+        trainer: trainer.name,
+        freeBytes: BigInt(await this.#workspace.freeBytes()),
+      }),
+      onConnected: ({ software }) => {
+        this.#announced = new Set();
+        this.#tell({ kind: 'connected', coordinator, software });
+        this.#runner.tellResults();
+      },
+      onDisconnected: ({ message }, retryMillis) =>
+        this.#tell({ kind: 'disconnected', coordinator, reason: message, retryMillis }),
+      onMessage: (message) => {
+        this.#onMessage(message).catch((error: unknown) => this.#onProblem(ClaraError.from(error)));
+      },
+      progress: () => this.#runner.progress(),
+      pacing: this.#pacing,
+    });
+  }
+
+  async #onMessage(message: CoordinatorMessage['message']): Promise<void> {
+    switch (message.case) {
+      case 'proposal':
+        return this.#answer(message.value.run, message.value.planJson);
+      case 'task':
+        this.#announced.add(message.value.id);
+        // Both are queued before the next message can be.
+        void this.#runner.cancelOthers(message.value.run, new Set(this.#announced));
+        return this.#runner.accept(message.value);
+      case 'taskCancelled': {
+        const { task: id, reason } = message.value;
+        return this.#runner.cancel(id, (task) => this.#tell({ kind: 'task-cancelled', ...about(task), reason }));
+      }
+      case 'taskSettled':
+        return this.#runner.settle(message.value.task);
+      case 'runFinished':
+        await this.#runner.finishRun(message.value.run);
+        return this.#tell({ kind: 'run-finished', run: message.value.run, state: message.value.state });
+      default:
+        // A welcome out of turn, or a message of a later protocol: nothing that this agent could do.
+        return;
+    }
+  }
+
+  async #answer(run: string, planJson: string): Promise<void> {
+    const decision = answerProposal(planJson, this.site);
+    if (decision.approved) await this.#approvals.record(run, decision.plan);
+    const { approved } = decision;
+    const reason = decision.approved ? '' : decision.reason;
+    this.#connection.send({ case: 'proposalAnswer', value: create(ProposalAnswerSchema, { run, approved, reason }) });
+    this.#tell({ kind: 'proposal-answered', run, approved, reason });
+  }
+
+  #keepCertificateFresh(signal: AbortSignal): Promise<void> {
+    const renewal = {
+      folder: this.site.credentials,
+      credentials: this.credentials,
+      client: () => this.#client,
+      pacing: this.#pacing,
+      onRenewed: (renewed: Credentials, ends: Date) => {
+        const old = this.#client;
+        this.#client = this.#dial(this.site.coordinator, renewed);
+        this.#connection.reconnect();
+        // Calls that run on it come to their end.
+        old.close();
+        this.#tell({ kind: 'certificate-renewed', ends: ends.toISOString() });
+      },
+      onFailure: (error: ClaraError) => this.#onProblem(error),
+    };
+    return keepCertificateFresh(renewal, signal);
+  }
+
+  #tell(event: SiteEvent): void {
+    this.options.onEvent?.(event);
+  }
+
+  #onProblem({ message }: ClaraError): void {
+    this.#tell({ kind: 'problem', message });
+  }
 }
 
 function programOf(site: SiteConfiguration, { referenceTrainer }: SiteAgentOptions): ProgramStart {

@@ -1,6 +1,7 @@
 import { link, mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { ModelReference } from '../federation/gen/federation/v1/federation_pb';
+import { digestOfFile } from '../federation/tensors/file';
 import type { CoordinatorClient } from './coordinator-client';
 import { downloadModel } from './model-download';
 import type { AttemptOptions } from './transfer-attempts';
@@ -18,16 +19,19 @@ export interface FetchOptions extends AttemptOptions {
 }
 
 export class ModelCache {
+  /** Files whose bytes this process has seen to be right. What an earlier one left may have lost some in a power cut. */
+  readonly #verified = new Set<string>();
+
   constructor(private readonly workspace: Workspace) {}
 
   /** True when the model is here, complete and untouched. */
   async has(run: string, model: ModelReference): Promise<boolean> {
-    try {
-      const { size, mtimeMs } = await stat(this.#file(run, digestOf(model)));
-      return size === Number(model.size) && mtimeMs === SEALED.getTime();
-    } catch {
-      return false;
-    }
+    const digest = digestOf(model);
+    const file = this.#file(run, digest);
+    const found = await stat(file).catch(() => undefined);
+    if (found?.size !== Number(model.size) || found.mtimeMs !== SEALED.getTime()) return false;
+    if (!this.#verified.has(file) && (await digestOfFile(file)) === `sha256:${digest}`) this.#verified.add(file);
+    return this.#verified.has(file);
   }
 
   /** Puts the model at `target`, downloading it unless this run has it already. */
@@ -37,7 +41,7 @@ export class ModelCache {
       await rm(cached, { force: true });
       const blob = { size: Number(model.size), sha256: model.sha256 };
       await downloadModel({ ...options, object: model.object, blob, target: cached });
-      await utimes(cached, SEALED, SEALED);
+      await this.#seal(cached);
     }
     await mkdir(path.dirname(target), { recursive: true });
     await rm(target, { force: true });
@@ -50,15 +54,22 @@ export class ModelCache {
     if (!(await exists(file)) || (await exists(cached))) return;
     await mkdir(path.dirname(cached), { recursive: true });
     await link(file, cached);
-    await utimes(cached, SEALED, SEALED);
+    await this.#seal(cached);
   }
 
   /** Removes every model of the run but those of the given digests. */
   async keepOnly(run: string, digests: ReadonlySet<string>): Promise<void> {
     const folder = this.workspace.modelsFolder(run);
     for (const name of (await exists(folder)) ? await readdir(folder) : []) {
-      if (!digests.has(name.split('.', 1)[0])) await rm(path.join(folder, name), { force: true });
+      if (digests.has(name.split('.', 1)[0])) continue;
+      await rm(path.join(folder, name), { force: true });
+      this.#verified.delete(path.join(folder, name));
     }
+  }
+
+  async #seal(file: string): Promise<void> {
+    await utimes(file, SEALED, SEALED);
+    this.#verified.add(file);
   }
 
   #file(run: string, digest: string): string {

@@ -22,7 +22,7 @@ const PIECE_BYTES = 1024 * 1024;
 
 /**
  * Downloads a model. After a cut it goes on at the byte where it stopped, also in a new process: the partial file is hashed
- * again first, so nothing that a crash did to it goes unnoticed.
+ * again first, so nothing that a crash did to it goes unnoticed. The file is not made durable: see model-cache.ts.
  *
  * @throws ClaraError `corrupt` when the coordinator offers another object than the task named, or damage repeats
  */
@@ -34,7 +34,6 @@ export async function downloadModel(download: ModelDownload): Promise<void> {
   try {
     const received = await ReceivedBytes.resume(file, blob, download.signal);
     await untilTransferred((moved) => receive(download, received, moved), download);
-    await file.sync();
   } catch (error) {
     await file.close();
     if (!download.signal.aborted) await rm(partial, { force: true });

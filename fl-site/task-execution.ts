@@ -1,7 +1,6 @@
-import { lstat, mkdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, showFault } from '../base/errors';
 import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
 import { faultsOf } from '../federation/plan';
@@ -106,8 +105,8 @@ async function produce(
     for (const name of [REPORT_FILE, OUTPUT_FILE, OUTBOUND_FILE]) {
       await rm(path.join(folder, name), { recursive: true, force: true });
     }
+    // Written down when the trainer starts: until then there is nothing to lose.
     record.phase = 'training';
-    await journal.save(record);
   }
   const activity = ACTIVITY[checked.kind];
   onProgress({ activity, fraction: 0 });
@@ -142,7 +141,8 @@ async function produce(
     record.outbound = { file: path.basename(file), size, sha256: sha256.toString('hex') };
   }
   record.phase = 'trained';
-  await journal.save(record);
+  // Without an update to send the result follows at once, and is written down then.
+  if (record.outbound) await journal.save(record);
 }
 
 /** A trainer renames its report into place last, so a report (and an update, if asked for) means that it had finished. */
@@ -180,7 +180,7 @@ async function writeTaskFile(
       : kind === 'train'
         ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE } }
         : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
-  await writeFileDurably(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
+  await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
 }
 
 function checkReport(document: unknown, { task }: TaskRecord, { kind }: CheckedTask): TrainerReport {

@@ -20,8 +20,9 @@ import { folderName, type Workspace } from './workspace';
  *
  *     accepted -> training -> trained -> finished
  *
- * `trained` means: the trainer's output was checked and only has to be sent. `finished` means: the result is here and goes
- * to the coordinator until it says that it has it.
+ * `accepted` is not on disk: until the trainer starts there is nothing that another agent could go on with. `trained` means:
+ * the trainer's output was checked and only has to be sent. `finished` means: the result is here and goes to the coordinator
+ * until it says that it has it.
  */
 const recordSchema = z.object({
   version: z.literal(1),

@@ -7,6 +7,7 @@ import {
   type TaskResult,
   TaskResultSchema,
 } from '../federation/gen/federation/v1/federation_pb';
+import { DeadlineSignal } from './deadline-signal';
 import { digestOf } from './model-cache';
 import { executeTask, type Surroundings, sendUpdate } from './task-execution';
 import { fingerprintOf, newRecord, type TaskRecord } from './task-journal';
@@ -95,7 +96,6 @@ export class TaskRunner {
       if (known) await this.#drop(known);
       const now = (this.options.now ?? Date.now)();
       const record = newRecord(task, new Date(now), new Date(this.#deadlineOf(task)));
-      await this.options.journal.save(record);
       const open: OpenTask = {
         record,
         abort: new AbortController(),
@@ -235,7 +235,8 @@ export class TaskRunner {
     record.result = result;
     try {
       await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
-      await journal.save(record);
+      // An update that was sent is on record as trained: asking what the coordinator holds leads here again.
+      if (result.outcome.case !== 'done' || !record.outbound) await journal.save(record);
     } catch (error) {
       // The result is told all the same; after a restart the task would be done again.
       onProblem(ClaraError.from(error, `the result of ${task.id} could not be written down`));
@@ -263,11 +264,11 @@ export class TaskRunner {
         const error = ClaraError.from(thrown);
         if (hasCode(error, ...UNWANTED)) void this.cancel(task.id, () => undefined);
         else this.options.onProblem(error);
-      } finally {
-        open.telling = undefined;
       }
     };
-    open.telling = tell();
+    open.telling = tell().finally(() => {
+      open.telling = undefined;
+    });
   }
 
   async #drop(open: OpenTask): Promise<void> {
@@ -294,54 +295,5 @@ export class TaskRunner {
     const { dataset, workspace } = this.options.site;
     const hidden = dataset.path === '' ? message : message.replaceAll(dataset.path, '<dataset>');
     return hidden.replaceAll(workspace, '<workspace>');
-  }
-}
-
-const MAX_TIMER_MILLIS = 2 ** 31 - 1;
-
-/** Aborts when the outer signal does, or when the time has come; setTimeout alone cannot wait longer than 24 days. */
-class DeadlineSignal {
-  readonly #controller = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
-  #passed = false;
-
-  constructor(
-    private readonly time: number,
-    private readonly outer: AbortSignal,
-    private readonly now: () => number,
-  ) {
-    outer.addEventListener('abort', this.#onOuter);
-    if (outer.aborted) this.#onOuter();
-    this.#arm();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  reasonOr(error: ClaraError): ClaraError {
-    if (!this.#passed) return error;
-    return error.code === 'deadline-exceeded'
-      ? error
-      : new ClaraError('deadline-exceeded', 'the deadline of the task passed before it was done');
-  }
-
-  clear(): void {
-    clearTimeout(this.#timer);
-    this.outer.removeEventListener('abort', this.#onOuter);
-  }
-
-  readonly #onOuter = (): void => this.#controller.abort(this.outer.reason);
-
-  #arm(): void {
-    const left = this.time - this.now();
-    this.#timer = setTimeout(
-      () => {
-        if (this.time > this.now()) return this.#arm();
-        this.#passed = true;
-        this.#controller.abort(new ClaraError('deadline-exceeded', 'the deadline of the task has passed'));
-      },
-      Math.min(Math.max(left, 0), MAX_TIMER_MILLIS),
-    );
   }
 }

@@ -19,14 +19,14 @@ import { STATE_FOLDER } from '../federation/trainer-contract';
 const RESERVED = new Set(['approval.json', 'journal', 'models', 'state']);
 const HASH_CHARACTERS = 12;
 
-/** A name that is safe and unique as a folder: itself when it is plain, otherwise made plain with its hash behind it. */
+/** A name that is safe and unique as a folder: itself when it is plain, otherwise its end made plain with its hash behind it. */
 export function folderName(name: string): string {
   if (/^[a-z0-9][a-z0-9-]{0,80}$/.test(name) && !RESERVED.has(name)) return name;
   const plain = name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+/, '')
-    .slice(0, 60);
+    .slice(-60)
+    .replace(/^-+/, '');
   // The underscore keeps it apart from every plain name.
   return `${plain || 'x'}_${createHash('sha256').update(name).digest('hex').slice(0, HASH_CHARACTERS)}`;
 }
@@ -43,8 +43,7 @@ export class Workspace {
   }
 
   taskFolder(run: string, task: string): string {
-    // The id of a task begins with its run, which the path says already.
-    return path.join(this.runFolder(run), folderName(task.startsWith(`${run}/`) ? task.slice(run.length + 1) : task));
+    return path.join(this.runFolder(run), folderName(task));
   }
 
   approvalFile(run: string): string {

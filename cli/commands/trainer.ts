@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { Command } from 'commander';
 import { EXIT } from '../../base/exit-codes';
-import { checkTrainer } from '../../fl-site/trainer-check/trainer-check';
+import { checkTrainer } from '../../fl-site/trainer-check';
 import { referenceTrainer } from '../reference-trainer';
 import { openTerminal } from '../terminal';
 

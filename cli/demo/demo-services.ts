@@ -7,8 +7,8 @@ import type { ClaraError } from '../../base/errors';
 import { enrol } from '../../federation/enrol';
 import { parseInvitation } from '../../federation/invitation';
 import type { SiteConfigurationInput } from '../../fl-site/configuration';
+import { ChildProgram } from '../child-program';
 import { asOperator } from '../operator';
-import { ChildProgram } from './child-program';
 
 /** The services of a demonstration, each a process of its own, started by the commands that a person would type. */
 export class DemoServices {

@@ -53,7 +53,7 @@ function drawLine(
     ? `<line x1="${end[0] + 5}" y1="${end[1]}" x2="${WIDTH - RIGHT + 16}" y2="${labelY}" stroke="${colour}" stroke-width="0.75"/>`
     : '';
   const last = lastOf(line.values);
-  const label = `<text x="${WIDTH - RIGHT + 20}" y="${labelY + 4}" fill="${colour}"${line.strong ? ' font-weight="700"' : ''}>${escapeHtml(line.name)}${last === undefined ? '' : ` ${last.toFixed(3)}`}</text>`;
+  const label = `<text x="${WIDTH - RIGHT + 20}" y="${labelY + 4}" style="fill:${colour}"${line.strong ? ' font-weight="700"' : ''}>${escapeHtml(line.name)}${last === undefined ? '' : ` ${last.toFixed(3)}`}</text>`;
   return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="${line.strong ? 3 : 1.75}" stroke-dasharray="${dash}"/>${marks.join('')}${leader}${label}`;
 }
 

@@ -52,10 +52,11 @@ function figures(data: ReportData): string {
     ['hospitals', String(data.sites.length)],
     ['rounds', String(data.rounds.length)],
     ['strategy', data.strategy],
-    ['time', `${data.seconds.toFixed(0)} s`],
+    ['time from the command', `${data.seconds.toFixed(0)} s`],
     ['model', showBytes(data.modelBytes)],
     ['weights moved', showBytes(moved)],
     ['images moved', 'none'],
+    ['peak memory of a site', showBytes(Math.max(...data.peakRssBytes.map(({ bytes }) => bytes)))],
   ];
   return `<dl class="figures">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>`;
 }
@@ -121,7 +122,7 @@ h1{font-size:1.7rem;line-height:1.2;margin:0 0 1rem}
 h2{font-size:1.2rem;margin:2.75rem 0 .5rem}
 p{max-width:46rem}
 .notice{border-left:4px solid #e69f00;background:var(--card);padding:.75rem 1rem}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(7rem,1fr));gap:.75rem;margin:1.5rem 0}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin:1.5rem 0}
 .figures div{background:var(--card);border-radius:.5rem;padding:.7rem .9rem}
 dt{color:var(--soft);font-size:.8rem}
 dd{margin:0;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}

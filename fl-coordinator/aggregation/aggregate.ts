@@ -3,14 +3,15 @@ import { ClaraError } from '../../base/errors';
 import type { Strategy } from '../../federation/strategy';
 import type { TensorLayout } from '../../federation/tensors/layout';
 import { faultPoint } from '../fault-points';
-import type { ObjectStore, ObjectWriter, RangeReader } from '../storage/object-store';
-import { BlockKernels } from './block-kernels';
-import { fromFloat32, toFloat32 } from './element-codec';
+import { throwIfAborted } from '../storage/file-errors';
+import type { ObjectStore, ObjectWriter } from '../storage/object-store';
+import { BlockKernels, type InputSet } from './block-kernels';
 import { MomentFiles } from './moment-files';
 import { type Block, blocksOf, combinedElements, spansOf } from './spans';
 import { readStoredLayout } from './stored-layout';
+import { StoredTensors } from './stored-tensors';
 
-/** One contributor, in site order. */
+/** What one site adds to a round. */
 export interface Contribution {
   readonly site: string;
   readonly key: string;
@@ -22,9 +23,10 @@ export interface AggregateRequest {
   readonly store: ObjectStore;
   /** The global model of the round before. */
   readonly base: string;
+  /** In any order; they are combined in the order of site ids. */
   readonly contributions: readonly Contribution[];
-  readonly strategy: Strategy;
-  /** Tensors whose name matches keep the base model's values. */
+  readonly strategy: Pick<Strategy, 'combiner' | 'serverOptimiser'>;
+  /** Tensors whose name matches keep the base model's values; contributions need not have them. */
   readonly excluded: readonly RegExp[];
   readonly target: string;
   /** Key prefix of the server optimiser's moments: after the round before (none at the first round), after this one. */
@@ -39,55 +41,60 @@ export interface AggregatedModel {
   readonly bytes: number;
 }
 
-/** Elements of a block when few sites contribute: 1 MiB of float32. */
-const BLOCK_ELEMENTS = 1 << 18;
-/** Elements of all inputs of a block together, so that memory stays bounded whatever the number of sites. */
-const INPUT_ELEMENTS = 1 << 23;
-
 /**
- * Makes the next global model out of durable updates, block by block and in site order: memory is contributors x block, and
- * the result is the same bytes for any order of arrival and any number of crashes. Nothing is visible before all is done.
+ * Makes the next global model out of durable updates, block by block and in site order. Memory is contributors x block, at most
+ * about 50 MiB whatever the model and the number of sites. The result is the same bytes for any order of arrival and any
+ * number of crashes; its header is that of the base model. Nothing is visible before all is done.
+ *
+ * @throws ClaraError `invalid-input` when weights cannot be used or a new value would not be finite, `not-found` and
+ *   `corrupt` for what the store holds, `out-of-space`, `cancelled`
  */
 export async function aggregate(request: AggregateRequest): Promise<AggregatedModel> {
-  const { store, contributions, strategy, signal } = request;
-  if (contributions.length === 0)
-    throw new ClaraError('internal', 'an aggregation without contributions was asked for');
+  const { store, strategy, target, signal } = request;
+  throwIfAborted(signal, `aggregating ${target}`);
+  const contributions = inSiteOrder(request.contributions);
+  const isExcluded = (name: string): boolean => request.excluded.some((pattern) => pattern.test(name));
   const layout = await readStoredLayout(store, request.base);
-  const spans = spansOf(layout, request.excluded);
-  const maxElements = Math.min(BLOCK_ELEMENTS, Math.floor(INPUT_ELEMENTS / contributions.length));
-  const kernels = new BlockKernels(contributions.length, maxElements);
-  const weights = normalised(contributions);
+  const spans = spansOf(layout, isExcluded);
+  const kernels = new BlockKernels({
+    combiner: strategy.combiner,
+    optimiser: strategy.serverOptimiser,
+    weights: contributions.map(({ weight }) => weight),
+  });
+
+  await using inputs = await Inputs.open({ ...request, contributions }, layout, isExcluded);
   await using moments = await MomentFiles.open({
     ...request,
     optimiser: strategy.serverOptimiser,
     elements: combinedElements(spans),
   });
-  await using inputs = await Inputs.open(request, layout);
-  await using output = await Output.create(store, request.target);
+  await using output = new Output(await store.create(target));
   await output.write(layout.headerBytes);
 
-  const blocks = [...blocksOf(spans, maxElements)];
+  const blocks = [...blocksOf(spans, (dtype) => kernels.maxElements(dtype))];
   const load = async (index: number): Promise<void> => {
     const block = blocks[index];
-    if (block)
-      await Promise.all([inputs.load(kernels, setOf(index), block), moments.load(kernels, setOf(index), block)]);
+    if (block) await settled([inputs.load(kernels, setOf(index), block), moments.load(kernels, setOf(index), block)]);
   };
-  await load(0);
-  for (const [index, block] of blocks.entries()) {
-    signal.throwIfAborted();
-    const next = load(index + 1);
-    try {
-      if (block.treatment === 'combine') {
-        const set = setOf(index);
-        const values = kernels.combine(set, strategy.combiner, strategy.serverOptimiser, weights, block.elements);
-        await output.write(block.dtype === 'F32' ? bytesOf(values) : fromFloat32(block.dtype, values));
-        await moments.write(kernels, set, block);
-      } else await output.write(inputs.copied(setOf(index)));
-    } finally {
-      await next.catch(() => undefined);
+  let loading = load(0);
+  let writing: Promise<void> = Promise.resolve();
+  try {
+    for (const [index, block] of blocks.entries()) {
+      throwIfAborted(signal, `aggregating ${target}`);
+      // The block before is written while this one is read; its memory is free for the next one after that.
+      await settled([loading, writing]);
+      loading = load(index + 1);
+      const set = setOf(index);
+      const bytes =
+        block.treatment === 'combine' ? kernels.combine(set, block.dtype, block.elements) : inputs.copied(set);
+      if (bytes === undefined) throw notFinite(layout, block, target);
+      writing = settled([output.write(bytes), moments.write(kernels, set, block)]);
+      faultPoint('aggregate.after-block');
     }
-    await next;
-    faultPoint('aggregate.after-block');
+    await writing;
+  } finally {
+    // Nothing may touch the kernels' memory or a closed file any more.
+    await Promise.allSettled([loading, writing]);
   }
   faultPoint('aggregate.before-finish');
   await moments.finish();
@@ -96,18 +103,34 @@ export async function aggregate(request: AggregateRequest): Promise<AggregatedMo
   return model;
 }
 
-const setOf = (index: number): 0 | 1 => (index % 2) as 0 | 1;
+const setOf = (index: number): InputSet => (index % 2) as InputSet;
 
-/** Divided by the sum of the full weights (samples x operator weight), not by the samples alone. */
-function normalised(contributions: readonly Contribution[]): number[] {
-  const total = contributions.reduce((sum, { weight }) => sum + weight, 0);
-  if (!(total > 0))
-    throw new ClaraError('invalid-input', 'the weights of all contributions are 0; at least one must count');
-  return contributions.map(({ weight }) => weight / total);
+/** Waits for all, also when one fails: those that still run use memory that is about to be used again. */
+async function settled(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason;
 }
 
-function bytesOf(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+function inSiteOrder(contributions: readonly Contribution[]): Contribution[] {
+  const ordered = [...contributions].sort((a, b) => (a.site < b.site ? -1 : a.site > b.site ? 1 : 0));
+  const faults = ordered.flatMap(({ site, weight }, i) => [
+    ...(i > 0 && ordered[i - 1]!.site === site ? [{ path: site, rule: 'contributes twice; name each site once' }] : []),
+    ...(weight >= 0 && weight < Number.POSITIVE_INFINITY
+      ? []
+      : [{ path: site, value: `weight ${weight}`, rule: 'must be a number that is not negative' }]),
+  ]);
+  if (faults.length > 0) throw ClaraError.ofFaults('the contributions of the round', faults);
+  if (ordered.some(({ weight }) => weight > 0)) return ordered;
+  throw new ClaraError('invalid-input', 'the weights of all contributions are 0; at least one must count');
+}
+
+function notFinite(layout: TensorLayout, block: Block, target: string): ClaraError {
+  const touched = layout.tensors.filter(({ begin, end }) => begin < block.end && end > block.begin);
+  const names = touched.slice(0, 3).map(({ name, dtype }) => `${name} (${dtype})`);
+  const rest = touched.length > names.length ? ` or ${touched.length - names.length} more` : '';
+  return new ClaraError(
+    'invalid-input',
+    `${target} would not be finite in ${names.join(' or ')}${rest}; lower the learning rates of the strategy or of the trainer`,
+  );
 }
 
 /** The open files of a round: every contribution and the base model. */
@@ -115,89 +138,55 @@ class Inputs implements AsyncDisposable {
   readonly #copies: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
 
   private constructor(
-    private readonly updates: readonly OpenModel[],
-    private readonly base: OpenModel,
+    private readonly updates: readonly StoredTensors[],
+    private readonly base: StoredTensors,
   ) {}
 
-  static async open({ store, contributions, base }: AggregateRequest, layout: TensorLayout): Promise<Inputs> {
-    const opened: OpenModel[] = [];
+  static async open(
+    { store, contributions, base }: AggregateRequest,
+    layout: TensorLayout,
+    isExcluded: (name: string) => boolean,
+  ): Promise<Inputs> {
+    const opened: StoredTensors[] = [];
     try {
-      for (const { key } of [...contributions, { key: base }]) opened.push(await openModel(store, key, layout));
-      return new Inputs(opened.slice(0, -1), opened.at(-1)!);
+      for (const { key } of contributions) {
+        opened.push(await StoredTensors.open(store, key, layout, (name) => !isExcluded(name)));
+      }
+      return new Inputs(opened, await StoredTensors.open(store, base, layout, () => true));
     } catch (error) {
-      await Promise.all(opened.map(({ reader }) => reader.close()));
+      await Promise.all(opened.map((tensors) => tensors[Symbol.asyncDispose]()));
       throw error;
     }
   }
 
-  async load(kernels: BlockKernels, set: 0 | 1, block: Block): Promise<void> {
+  async load(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
     if (block.treatment !== 'combine') {
       const copy = Buffer.allocUnsafe(block.end - block.begin);
-      await readBytes(block.treatment === 'keep' ? this.base : this.updates[0]!, block.begin, copy);
+      await (block.treatment === 'keep' ? this.base : this.updates[0]!).read(block.begin, copy);
       this.#copies[set] = copy;
       return;
     }
-    await Promise.all([
-      ...this.updates.map((update, i) => readElements(update, block, kernels.column(set, i, block.elements))),
-      readElements(this.base, block, kernels.model(set, block.elements)),
-    ]);
+    const { begin, dtype, elements } = block;
+    const reads = this.updates.map((update, i) => update.read(begin, kernels.column(set, i, dtype, elements)));
+    if (kernels.needsModel) reads.push(this.base.read(begin, kernels.model(set, dtype, elements)));
+    await settled(reads);
   }
 
   /** The bytes of a block that is copied, not combined. */
-  copied(set: 0 | 1): Buffer {
+  copied(set: InputSet): Buffer {
     return this.#copies[set];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.updates, this.base].map(({ reader }) => reader.close()));
+    await Promise.all([...this.updates, this.base].map((tensors) => tensors[Symbol.asyncDispose]()));
   }
-}
-
-interface OpenModel {
-  readonly reader: RangeReader;
-  /** Where its data section starts. */
-  readonly dataBegin: number;
-}
-
-async function openModel(store: ObjectStore, key: string, expected: TensorLayout): Promise<OpenModel> {
-  const layout = await readStoredLayout(store, key);
-  // Updates were compared when they arrived; bytes that differ now were changed in the store.
-  const same =
-    layout.tensors.length === expected.tensors.length &&
-    layout.tensors.every((t, i) => sameTensor(t, expected.tensors[i]!));
-  if (!same)
-    throw new ClaraError('corrupt', `${key} does not have the tensors of the model any more; the store is damaged`);
-  return { reader: await store.openForRanges(key), dataBegin: layout.headerBytes.length };
-}
-
-function sameTensor(a: TensorLayout['tensors'][number], b: TensorLayout['tensors'][number]): boolean {
-  return a.name === b.name && a.dtype === b.dtype && a.begin === b.begin && a.end === b.end;
-}
-
-function readBytes({ reader, dataBegin }: OpenModel, begin: number, target: Uint8Array): Promise<void> {
-  return reader.read(dataBegin + begin, target);
-}
-
-async function readElements(model: OpenModel, block: Block, target: Float32Array): Promise<void> {
-  if (block.dtype === 'F32') {
-    await readBytes(model, block.begin, bytesOf(target));
-    return;
-  }
-  const bytes = Buffer.allocUnsafe(block.end - block.begin);
-  await readBytes(model, block.begin, bytes);
-  toFloat32(block.dtype, bytes, target);
 }
 
 /** The new model on its way into the store, digested as it goes; discarded unless finished. */
 class Output implements AsyncDisposable {
   readonly #hash: Hash = createHash('sha256');
-  #finished = false;
 
-  private constructor(private readonly writer: ObjectWriter) {}
-
-  static async create(store: ObjectStore, key: string): Promise<Output> {
-    return new Output(await store.create(key));
-  }
+  constructor(private readonly writer: ObjectWriter) {}
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#hash.update(bytes);
@@ -206,11 +195,10 @@ class Output implements AsyncDisposable {
 
   async finish(): Promise<AggregatedModel> {
     const { size } = await this.writer.finish();
-    this.#finished = true;
     return { digest: `sha256:${this.#hash.digest('hex')}`, bytes: size };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#finished) await this.writer.discard();
+    await this.writer.discard();
   }
 }

@@ -1,9 +1,9 @@
-// Aggregation kernels, AssemblyScript. Every pointer is a byte offset into the imported memory, 16-byte aligned; `n` counts
-// elements and is a multiple of 4 (callers pad blocks). Sums are accumulated in float64, in the order of the calls, so that a
-// result depends on nothing but its inputs.
+// Aggregation kernels, AssemblyScript. Pointers are byte offsets into the imported memory, 16-byte aligned; `n` counts elements
+// and is a multiple of 4 (callers pad blocks with zeros). Sums are accumulated in float64 in the order of the calls; nothing is
+// fused or reordered, so a result depends on its inputs alone.
 
-// acc[i] = w * x[i]
-export function scale(acc: usize, x: usize, w: f64, n: i32): void {
+// acc[i] = w * x[i], x float32
+export function scale32(acc: usize, x: usize, w: f64, n: i32): void {
   const weight = f64x2.splat(w);
   const end = x + (<usize>n << 2);
   while (x < end) {
@@ -15,8 +15,8 @@ export function scale(acc: usize, x: usize, w: f64, n: i32): void {
   }
 }
 
-// acc[i] += w * x[i]
-export function addScaled(acc: usize, x: usize, w: f64, n: i32): void {
+// acc[i] += w * x[i], x float32
+export function addScaled32(acc: usize, x: usize, w: f64, n: i32): void {
   const weight = f64x2.splat(w);
   const end = x + (<usize>n << 2);
   while (x < end) {
@@ -28,75 +28,195 @@ export function addScaled(acc: usize, x: usize, w: f64, n: i32): void {
   }
 }
 
-// out[i] = float32(acc[i])
-export function replace(acc: usize, out: usize, n: i32): void {
-  const end = out + (<usize>n << 2);
-  while (out < end) {
-    v128.store(out, join(f32x4.demote_f64x2_zero(v128.load(acc)), f32x4.demote_f64x2_zero(v128.load(acc, 16))));
-    acc += 32;
-    out += 16;
+// acc[i] = w * x[i], x float64
+export function scale64(acc: usize, x: usize, w: f64, n: i32): void {
+  const weight = f64x2.splat(w);
+  for (let i: usize = 0, bytes = <usize>n << 3; i < bytes; i += 16) {
+    v128.store(acc + i, f64x2.mul(weight, v128.load(x + i)));
   }
 }
 
-// v = beta v + (acc - model); out = model + lr v; v is kept as float32
-export function momentum(acc: usize, model: usize, velocity: usize, out: usize, lr: f64, beta: f64, n: i32): void {
-  for (let i: usize = 0; i < <usize>n; i++) {
-    const at = i << 2;
-    const x = <f64>load<f32>(model + at);
-    const v = beta * <f64>load<f32>(velocity + at) + (load<f64>(acc + (i << 3)) - x);
-    store<f32>(velocity + at, <f32>v);
-    store<f32>(out + at, <f32>(x + lr * v));
+// acc[i] += w * x[i], x float64
+export function addScaled64(acc: usize, x: usize, w: f64, n: i32): void {
+  const weight = f64x2.splat(w);
+  for (let i: usize = 0, bytes = <usize>n << 3; i < bytes; i += 16) {
+    v128.store(acc + i, f64x2.add(v128.load(acc + i), f64x2.mul(weight, v128.load(x + i))));
   }
 }
 
-// m = b1 m + (1 - b1) d; v = b2 v + (1 - b2) d d; out = model + lr m / (sqrt(v) + tau), d = acc - model; m, v as float32
+// acc[i] /= d
+export function divide(acc: usize, d: f64, n: i32): void {
+  const divisor = f64x2.splat(d);
+  for (const end = acc + (<usize>n << 3); acc < end; acc += 16) v128.store(acc, f64x2.div(v128.load(acc), divisor));
+}
+
+// v = beta v + (acc - model); acc = model + lr v; acc and model float64, v kept as float32
+export function momentum(acc: usize, model: usize, velocity: usize, lr: f64, beta: f64, n: i32): void {
+  const rate = f64x2.splat(lr), decay = f64x2.splat(beta);
+  for (const end = acc + (<usize>n << 3); acc < end; acc += 16, model += 16, velocity += 8) {
+    const x = v128.load(model);
+    const v = f64x2.add(f64x2.mul(decay, promoted(velocity)), f64x2.sub(v128.load(acc), x));
+    storeDemoted(velocity, v);
+    v128.store(acc, f64x2.add(x, f64x2.mul(rate, v)));
+  }
+}
+
+// m = b1 m + (1 - b1) d; v = b2 v + (1 - b2) d d; acc = model + lr m / (sqrt(v) + tau), d = acc - model; m, v kept as float32
 export function adam(
-  acc: usize, model: usize, first: usize, second: usize, out: usize, lr: f64, beta1: f64, beta2: f64, tau: f64, n: i32,
+  acc: usize, model: usize, first: usize, second: usize, lr: f64, beta1: f64, beta2: f64, tau: f64, n: i32,
 ): void {
-  for (let i: usize = 0; i < <usize>n; i++) {
-    const at = i << 2;
-    const x = <f64>load<f32>(model + at);
-    const d = load<f64>(acc + (i << 3)) - x;
-    const m = beta1 * <f64>load<f32>(first + at) + (1 - beta1) * d;
-    const v = beta2 * <f64>load<f32>(second + at) + (1 - beta2) * d * d;
-    store<f32>(first + at, <f32>m);
-    store<f32>(second + at, <f32>v);
-    store<f32>(out + at, <f32>(x + (lr * m) / (Math.sqrt(v) + tau)));
+  const rate = f64x2.splat(lr), floor = f64x2.splat(tau);
+  const b1 = f64x2.splat(beta1), c1 = f64x2.splat(1 - beta1), b2 = f64x2.splat(beta2), c2 = f64x2.splat(1 - beta2);
+  for (const end = acc + (<usize>n << 3); acc < end; acc += 16, model += 16, first += 8, second += 8) {
+    const x = v128.load(model);
+    const d = f64x2.sub(v128.load(acc), x);
+    const m = f64x2.add(f64x2.mul(b1, promoted(first)), f64x2.mul(c1, d));
+    const v = f64x2.add(f64x2.mul(b2, promoted(second)), f64x2.mul(c2, f64x2.mul(d, d)));
+    storeDemoted(first, m);
+    storeDemoted(second, v);
+    v128.store(acc, f64x2.add(x, f64x2.div(f64x2.mul(rate, m), f64x2.add(f64x2.sqrt(v), floor))));
   }
 }
 
-// acc[i] = median over columns[c][i]. `columns` lie `stride` bytes apart and are sorted in place by the comparators in
-// `pairs` (pairs of u32 column numbers); low and high are the middle columns, equal when their number is odd. Works through
-// tiles that stay in the first-level cache.
-export function median(
-  columns: usize, stride: usize, pairs: usize, pairCount: i32, low: i32, high_: i32, acc: usize, n: i32,
+// acc[i] = median over float32 columns[c][i]. `columns` lie `stride` bytes apart and are reordered in place by the comparators
+// in `pairs` (pairs of u32 column numbers); low and up are the middle columns, equal when their number is odd. Works through
+// tiles that stay in the first-level cache. A comparator keeps both of two equal values, so -0 and 0 are not lost; adding 0
+// makes a zero median +0, whichever of them stands in the middle.
+export function median32(
+  columns: usize, stride: usize, pairs: usize, pairCount: i32, low: i32, up: i32, acc: usize, n: i32,
 ): void {
-  const tile: usize = 512 << 2;
-  const bytes: usize = <usize>n << 2;
-  const half = f64x2.splat(0.5);
-  for (let begin: usize = 0; begin < bytes; begin += tile) {
-    const end = min(begin + tile, bytes);
-    for (let p = 0; p < pairCount; p++) {
-      const a = columns + <usize>load<u32>(pairs + (<usize>p << 3)) * stride;
-      const b = columns + <usize>load<u32>(pairs + (<usize>p << 3), 4) * stride;
+  const bytes = <usize>n << 2;
+  for (let begin: usize = 0; begin < bytes; begin += TILE_BYTES) {
+    const end = min(begin + TILE_BYTES, bytes);
+    for (let p = pairs, last = pairs + (<usize>pairCount << 3); p < last; p += 8) {
+      const a = columns + <usize>load<u32>(p) * stride;
+      const b = columns + <usize>load<u32>(p, 4) * stride;
       for (let i = begin; i < end; i += 16) {
         const x = v128.load(a + i);
         const y = v128.load(b + i);
-        v128.store(a + i, f32x4.min(x, y));
-        v128.store(b + i, f32x4.max(x, y));
+        v128.store(a + i, f32x4.pmin(x, y));
+        v128.store(b + i, f32x4.pmax(y, x));
       }
     }
     const l = columns + <usize>low * stride;
-    const h = columns + <usize>high_ * stride;
+    const u = columns + <usize>up * stride;
     for (let i = begin; i < end; i += 16) {
       const x = v128.load(l + i);
-      const y = v128.load(h + i);
-      const o = acc + (i << 1);
-      v128.store(o, f64x2.mul(half, f64x2.add(f64x2.promote_low_f32x4(x), f64x2.promote_low_f32x4(y))));
-      v128.store(o, f64x2.mul(half, f64x2.add(f64x2.promote_low_f32x4(high(x)), f64x2.promote_low_f32x4(high(y)))), 16);
+      const y = v128.load(u + i);
+      v128.store(acc + (i << 1), middle(f64x2.promote_low_f32x4(x), f64x2.promote_low_f32x4(y)));
+      v128.store(acc + (i << 1), middle(f64x2.promote_low_f32x4(high(x)), f64x2.promote_low_f32x4(high(y))), 16);
     }
   }
 }
 
+// As median32, of float64 columns.
+export function median64(
+  columns: usize, stride: usize, pairs: usize, pairCount: i32, low: i32, up: i32, acc: usize, n: i32,
+): void {
+  const bytes = <usize>n << 3;
+  for (let begin: usize = 0; begin < bytes; begin += TILE_BYTES) {
+    const end = min(begin + TILE_BYTES, bytes);
+    for (let p = pairs, last = pairs + (<usize>pairCount << 3); p < last; p += 8) {
+      const a = columns + <usize>load<u32>(p) * stride;
+      const b = columns + <usize>load<u32>(p, 4) * stride;
+      for (let i = begin; i < end; i += 16) {
+        const x = v128.load(a + i);
+        const y = v128.load(b + i);
+        v128.store(a + i, f64x2.pmin(x, y));
+        v128.store(b + i, f64x2.pmax(y, x));
+      }
+    }
+    const l = columns + <usize>low * stride;
+    const u = columns + <usize>up * stride;
+    for (let i = begin; i < end; i += 16) v128.store(acc + i, middle(v128.load(l + i), v128.load(u + i)));
+  }
+}
+
+// out[i] = float32(acc[i]), to nearest even
+export function demote(acc: usize, out: usize, n: i32): void {
+  for (const end = out + (<usize>n << 2); out < end; out += 16, acc += 32) {
+    v128.store(out, join(f32x4.demote_f64x2_zero(v128.load(acc)), f32x4.demote_f64x2_zero(v128.load(acc, 16))));
+  }
+}
+
+// 1 when every |x[i]| < limit, x float32; NaN is not
+export function allBelow32(x: usize, limit: f32, n: i32): i32 {
+  const bound = f32x4.splat(limit);
+  let all = i32x4.splat(-1);
+  for (const end = x + (<usize>n << 2); x < end; x += 16) all = v128.and(all, f32x4.lt(f32x4.abs(v128.load(x)), bound));
+  return i32(i32x4.all_true(all));
+}
+
+// 1 when every x[i] is finite, x float64
+export function allFinite64(x: usize, n: i32): i32 {
+  const bound = f64x2.splat(Infinity);
+  let all = i32x4.splat(-1);
+  for (const end = x + (<usize>n << 3); x < end; x += 16) all = v128.and(all, f64x2.lt(f64x2.abs(v128.load(x)), bound));
+  return i32(i32x4.all_true(all));
+}
+
+// Widens float16 to float32. The halves lie in the second half of the 4n bytes at x, and are overwritten from the front: what
+// is stored never reaches what has not been loaded. Multiplying by 2^112 re-biases the exponent, of subnormals too; an
+// exponent of all ones (infinity, NaN) must be given all ones again.
+export function widenHalf(x: usize, n: i32): void {
+  const magnitude = i32x4.splat(0x7fff), signBit = i32x4.splat(0x8000);
+  const top = i32x4.splat(0x7bff), ones = i32x4.splat(0x7f800000), rebias = f32x4.splat(5.192296858534828e33);
+  let from = x + (<usize>n << 1);
+  for (const end = x + (<usize>n << 2); x < end; x += 16, from += 8) {
+    const h = v128.load16x4_u(from);
+    const m = v128.and(h, magnitude);
+    const f = f32x4.mul(i32x4.shl(m, 13), rebias);
+    const special = v128.and(i32x4.gt_s(m, top), ones);
+    v128.store(x, v128.or(v128.or(f, special), i32x4.shl(v128.and(h, signBit), 16)));
+  }
+}
+
+// Widens bfloat16, the upper half of float32, laid out as for widenHalf.
+export function widenBrain(x: usize, n: i32): void {
+  let from = x + (<usize>n << 1);
+  for (const end = x + (<usize>n << 2); x < end; x += 16, from += 8) v128.store(x, i32x4.shl(v128.load16x4_u(from), 16));
+}
+
+// Narrows float32 to float16 in place, to nearest even; values must be below 65520. Subnormal halves are multiples of 2^-24:
+// adding 0.5, whose last place is 2^-24, rounds to one and leaves its count in the lowest bits.
+export function narrowHalf(x: usize, n: i32): void {
+  const signBit = i32x4.splat(0x80000000), smallest = i32x4.splat(0x38800000), half = f32x4.splat(0.5);
+  let to = x;
+  for (const end = x + (<usize>n << 2); x < end; x += 16, to += 8) {
+    const v = v128.load(x);
+    const sign = v128.and(v, signBit);
+    const m = v128.xor(v, sign);
+    const odd = v128.and(i32x4.shr_u(m, 13), i32x4.splat(1));
+    const normal = i32x4.shr_u(i32x4.add(i32x4.sub(m, i32x4.splat((112 << 23) - 0xfff)), odd), 13);
+    const subnormal = i32x4.sub(f32x4.add(m, half), half);
+    const bits = v128.bitselect(subnormal, normal, i32x4.lt_s(m, smallest));
+    v128.store64_lane(to, pack(v128.or(bits, i32x4.shr_u(sign, 16))), 0);
+  }
+}
+
+// Narrows float32 to bfloat16 in place, to nearest even; values must be finite after rounding.
+export function narrowBrain(x: usize, n: i32): void {
+  let to = x;
+  for (const end = x + (<usize>n << 2); x < end; x += 16, to += 8) {
+    const v = v128.load(x);
+    const odd = v128.and(i32x4.shr_u(v, 16), i32x4.splat(1));
+    v128.store64_lane(to, pack(i32x4.shr_u(i32x4.add(i32x4.add(v, i32x4.splat(0x7fff)), odd), 16)), 0);
+  }
+}
+
+// Two columns of 2 KiB fit the first-level cache beside the others that a comparator has just touched.
+const TILE_BYTES: usize = 2048;
+
+// @ts-ignore: decorator
+@inline function middle(x: v128, y: v128): v128 { return f64x2.add(f64x2.mul(f64x2.add(x, y), f64x2.splat(0.5)), f64x2.splat(0)); }
+// @ts-ignore: decorator
+@inline function promoted(at: usize): v128 { return f64x2.promote_low_f32x4(v128.load64_zero(at)); }
+// @ts-ignore: decorator
+@inline function storeDemoted(at: usize, v: v128): void { v128.store64_lane(at, f32x4.demote_f64x2_zero(v), 0); }
+// @ts-ignore: decorator
 @inline function high(v: v128): v128 { return i8x16.shuffle(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15); }
+// @ts-ignore: decorator
 @inline function join(a: v128, b: v128): v128 { return i8x16.shuffle(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23); }
+// The low halves of four 32-bit lanes, side by side.
+// @ts-ignore: decorator
+@inline function pack(v: v128): v128 { return i8x16.shuffle(v, v, 0, 1, 4, 5, 8, 9, 12, 13, 0, 1, 4, 5, 8, 9, 12, 13); }

@@ -1,9 +1,10 @@
+import { ClaraError } from '../../base/errors';
 import type { ServerOptimiser } from '../../federation/strategy';
 import { encodeHeader } from '../../federation/tensors/header';
 import type { ObjectStore, ObjectWriter, RangeReader } from '../storage/object-store';
-import type { BlockKernels } from './block-kernels';
+import type { BlockKernels, InputSet } from './block-kernels';
 import type { Block } from './spans';
-import { readStoredLayout } from './stored-layout';
+import { layoutOf } from './stored-layout';
 
 export interface MomentFilesOptions {
   readonly store: ObjectStore;
@@ -20,8 +21,6 @@ export interface MomentFilesOptions {
  * (Reddi 2021, algorithm 2).
  */
 export class MomentFiles implements AsyncDisposable {
-  #finished = false;
-
   private constructor(
     private readonly names: readonly string[],
     private readonly starts: readonly number[],
@@ -38,13 +37,15 @@ export class MomentFiles implements AsyncDisposable {
   }: MomentFilesOptions): Promise<MomentFiles> {
     const moments = momentsOf(optimiser);
     const readers: { reader: RangeReader; dataBegin: number }[] = [];
+    const opened: RangeReader[] = [];
     const writers: ObjectWriter[] = [];
     try {
       for (const { name } of moments) {
         if (momentsBefore) {
           const key = momentKey(momentsBefore, name);
-          const { headerBytes } = await readStoredLayout(store, key);
-          readers.push({ reader: await store.openForRanges(key), dataBegin: headerBytes.length });
+          const reader = await store.openForRanges(key);
+          opened.push(reader);
+          readers.push({ reader, dataBegin: await dataBeginOf(reader, key, elements) });
         }
         if (momentsAfter) {
           const writer = await store.create(momentKey(momentsAfter, name));
@@ -53,7 +54,7 @@ export class MomentFiles implements AsyncDisposable {
         }
       }
     } catch (error) {
-      await closeAll(readers, writers);
+      await closeAll(opened, writers);
       throw error;
     }
     return new MomentFiles(
@@ -64,30 +65,33 @@ export class MomentFiles implements AsyncDisposable {
     );
   }
 
-  async load(kernels: BlockKernels, set: 0 | 1, block: Block): Promise<void> {
+  async load(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
     if (block.treatment !== 'combine') return;
     for (const i of this.names.keys()) {
-      const target = kernels.moment(set, i as 0 | 1, block.elements);
+      const target = kernels.moment(set, i, block.elements);
       const source = this.readers[i];
       if (!source) target.fill(this.starts[i]!);
       else await source.reader.read(source.dataBegin + block.firstElement * 4, bytesOf(target));
     }
   }
 
-  async write(kernels: BlockKernels, set: 0 | 1, block: Block): Promise<void> {
+  async write(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
+    if (block.treatment !== 'combine') return;
     for (const [i, writer] of this.writers.entries()) {
-      await writer.write(bytesOf(kernels.moment(set, i as 0 | 1, block.elements)));
+      await writer.write(bytesOf(kernels.moment(set, i, block.elements)));
     }
   }
 
-  /** Durable before the model is: a model without its moments could not be gone on from. */
+  /** Durable before the model is: from a model without its moments nobody could go on. */
   async finish(): Promise<void> {
     for (const writer of this.writers) await writer.finish();
-    this.#finished = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await closeAll(this.readers, this.#finished ? [] : this.writers);
+    await closeAll(
+      this.readers.map(({ reader }) => reader),
+      this.writers,
+    );
   }
 }
 
@@ -111,9 +115,13 @@ function bytesOf(values: Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-async function closeAll(
-  readers: readonly { readonly reader: RangeReader }[],
-  writers: readonly ObjectWriter[],
-): Promise<void> {
-  await Promise.all([...readers.map(({ reader }) => reader.close()), ...writers.map((writer) => writer.discard())]);
+async function dataBeginOf(reader: RangeReader, key: string, elements: number): Promise<number> {
+  const { tensors, headerBytes } = await layoutOf(reader, key);
+  const [tensor] = tensors;
+  if (tensors.length === 1 && tensor?.dtype === 'F32' && tensor.end === elements * 4) return headerBytes.length;
+  throw new ClaraError('corrupt', `${key} is not a vector of ${elements} float32; it belongs to another model`);
+}
+
+async function closeAll(readers: readonly RangeReader[], writers: readonly ObjectWriter[]): Promise<void> {
+  await Promise.all([...readers.map((reader) => reader.close()), ...writers.map((writer) => writer.discard())]);
 }

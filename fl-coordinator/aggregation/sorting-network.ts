@@ -1,10 +1,12 @@
+export type Comparator = readonly [low: number, high: number];
+
 /**
  * Comparators that sort `size` values whatever they are: Batcher's odd-even merge sort (Batcher 1968; Knuth, The Art of
  * Computer Programming 3, 5.3.4, network form of algorithm 5.2.2M). The comparators depend on the size alone, so each is one
  * branch-free minimum and maximum over many coordinates at once.
  */
-export function sortingNetwork(size: number): (readonly [number, number])[] {
-  const comparators: [number, number][] = [];
+export function sortingNetwork(size: number): Comparator[] {
+  const comparators: Comparator[] = [];
   for (let p = 1; p < size; p *= 2) {
     for (let k = p; k >= 1; k = Math.floor(k / 2)) {
       for (let j = k % p; j + k < size; j += 2 * k) {
@@ -15,4 +17,16 @@ export function sortingNetwork(size: number): (readonly [number, number])[] {
     }
   }
   return comparators;
+}
+
+/** Those comparators of the sorting network from which the middle value, or the two middle values, can still be reached. */
+export function medianNetwork(size: number): Comparator[] {
+  const needed = new Set([Math.floor((size - 1) / 2), Math.floor(size / 2)]);
+  const kept: Comparator[] = [];
+  for (const comparator of sortingNetwork(size).reverse()) {
+    if (!comparator.some((position) => needed.has(position))) continue;
+    for (const position of comparator) needed.add(position);
+    kept.push(comparator);
+  }
+  return kept.reverse();
 }

@@ -66,7 +66,7 @@ function stageName(state: RunState): string {
   if (state.open) return state.open.stage.kind;
   const last = state.closed.at(-1);
   if (!last) return 'approve';
-  return last.stage.kind === 'train' && state.models.length <= last.stage.round ? 'aggregate' : last.stage.kind;
+  return last.stage.kind === 'train' ? 'aggregate' : last.stage.kind;
 }
 
 function siteView(state: RunState, site: string, live: LiveSources): RunSiteView {

@@ -34,10 +34,7 @@ export class Workroom {
 
   /** Makes the folder if need be, and removes what dead owners left. */
   static async open(root: string): Promise<Workroom> {
-    for (const name of ['owners', 'locks', 'partial', 'uploads']) {
-      await mkdir(path.join(root, name), { recursive: true, mode: 0o700 });
-    }
-    await syncFolder(root);
+    for (const name of ['owners', 'locks', 'partial', 'uploads']) await makeFolderDurably(path.join(root, name));
     const card = newOwnerCard();
     const workroom = new Workroom(root, card, await writeOwnerCard(path.join(root, 'owners'), card));
     await workroom.#sweep();
@@ -114,26 +111,24 @@ export class Workroom {
 }
 
 /**
- * Makes a folder, and its entry in every folder above it that had to be made too, survive a power cut.
+ * Makes a folder, and those above it that are missing, and makes each entry survive a power cut. (The recursive mkdir of Node
+ * tells neither which folders it made nor that a file system is read-only.)
  * @throws the system's error; ENOTDIR when a file is in the way
  */
 export async function makeFolderDurably(folder: string): Promise<void> {
-  const first = await makeFolder(folder);
-  if (first === undefined) return;
-  for (let made = folder; ; made = path.dirname(made)) {
-    await syncFolder(path.dirname(made));
-    if (made === first) return;
-  }
-}
-
-async function makeFolder(folder: string): Promise<string | undefined> {
   try {
-    return await mkdir(folder, { recursive: true, mode: 0o700 });
+    await mkdir(folder, { mode: 0o700 });
   } catch (error) {
-    // mkdir -p says EEXIST when the last name is a file, and ENOTDIR when one before it is.
-    if (systemCode(error) === 'EEXIST') throw Object.assign(new Error('not a folder'), { code: 'ENOTDIR' });
-    throw error;
+    const code = systemCode(error);
+    if (code === 'ENOENT') {
+      await makeFolderDurably(path.dirname(folder));
+      return makeFolderDurably(folder);
+    }
+    if (code !== 'EEXIST') throw error;
+    if ((await stat(folder)).isDirectory()) return;
+    throw Object.assign(new Error(`${folder} is not a folder`), { code: 'ENOTDIR' });
   }
+  await syncFolder(path.dirname(folder));
 }
 
 async function youngerThan(file: string, millis: number): Promise<boolean> {

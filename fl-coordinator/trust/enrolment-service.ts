@@ -1,7 +1,9 @@
 import { Enrolment } from '../../federation/gen/federation/v1/federation_pb';
 import { formatIdentity } from '../../federation/identity';
 import { serve } from '../../federation/service-handlers';
-import { type SecureServer, startSecureServer } from '../transport/mtls-server';
+import { keepRotating } from '../transport/certificate-rotation';
+import { type SecureServer, type ServerMaterial, startSecureServer } from '../transport/mtls-server';
+import type { ServerCertificate } from './certificate-authority';
 import { enrolSite } from './enrolment';
 import { RateLimit, type RateLimits } from './rate-limit';
 import type { Trust } from './trust';
@@ -27,12 +29,12 @@ export interface EnrolmentServerOptions {
  */
 export async function startEnrolmentServer(trust: Trust, options: EnrolmentServerOptions): Promise<SecureServer> {
   const { host, port, hosts, limits, onFailure } = options;
-  const { keyPem, chainWithRootPem } = await trust.authority.issueForServer(hosts);
+  const first = await trust.authority.issueForServer(hosts);
   const rate = new RateLimit(limits);
-  return startSecureServer({
+  const server = await startSecureServer({
     host,
     port,
-    material: { keyPem, chainPem: chainWithRootPem },
+    material: materialOf(first),
     maxMessageBytes: MAX_REQUEST_BYTES,
     maxStreams: 4,
     maxConnectionMillis: 60_000,
@@ -50,6 +52,24 @@ export async function startEnrolmentServer(trust: Trust, options: EnrolmentServe
         { admit: (call) => rate.take(addressOf(call.getPeer())), onFailure },
       ),
   });
+  const stopRotating = keepRotating({
+    first,
+    issue: () => trust.authority.issueForServer(hosts),
+    apply: (certificate) => server.rotate(materialOf(certificate)),
+    onFailure,
+    now: trust.now,
+  });
+  return {
+    ...server,
+    stop: (graceMillis) => {
+      stopRotating();
+      return server.stop(graceMillis);
+    },
+  };
+}
+
+function materialOf({ keyPem, chainWithRootPem }: ServerCertificate): ServerMaterial {
+  return { keyPem, chainPem: chainWithRootPem };
 }
 
 /** `192.0.2.1:4711` without the port. */

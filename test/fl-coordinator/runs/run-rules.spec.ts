@@ -9,13 +9,20 @@ import { RUN, Story } from './story';
 
 const SITES = ['northern', 'riverside', 'st-marys'];
 
+const outcomeOf = (story: Story): string | undefined => story.state.outcome?.kind;
+
+function reasonOf(story: Story): string {
+  const { outcome } = story.state;
+  return outcome && 'reason' in outcome ? outcome.reason : '';
+}
+
 describe('the rules of a run', () => {
   it('trains and evaluates round by round until the plan is done', () => {
     const story = new Story({}, SITES);
     story.approveAll();
     for (let i = 0; i < 5; i++) story.answerAll();
     assert.deepEqual(story.stages(), ['initialise 0', 'train 1', 'evaluate 1', 'train 2', 'evaluate 2']);
-    assert.equal(story.state.outcome?.kind, 'completed');
+    assert.equal(outcomeOf(story), 'completed');
     assert.equal(story.state.models.length, 3);
   });
 
@@ -36,7 +43,7 @@ describe('the rules of a run', () => {
       'train-alone 2',
       'cross-evaluate 2',
     ]);
-    assert.equal(story.state.outcome?.kind, 'completed');
+    assert.equal(outcomeOf(story), 'completed');
   });
 
   it('starts training alone from the initial model, and goes on from the own one', () => {
@@ -111,13 +118,10 @@ describe('the rules of a run', () => {
     story.answerAll();
     const { stage } = openTasks(story.state)[0]!;
     story.command({ kind: 'lose-site', stage, site: 'northern', reason: 'disk is full' });
-    assert.equal(story.state.outcome, undefined);
+    assert.equal(outcomeOf(story), undefined);
     story.command({ kind: 'reject-update', stage, site: 'riverside', reason: 'tensor a is NaN' });
-    assert.equal(story.state.outcome?.kind, 'failed');
-    assert.match(
-      (story.state.outcome as { reason: string }).reason,
-      /quorum of 2.*northern: disk is full; riverside: tensor a is NaN/,
-    );
+    assert.equal(outcomeOf(story), 'failed');
+    assert.match(reasonOf(story), /quorum of 2.*northern: disk is full; riverside: tensor a is NaN/);
   });
 
   it('asks the next site for the initial model when one cannot make it, and fails when none can', () => {
@@ -130,23 +134,23 @@ describe('the rules of a run', () => {
       );
       story.command({ kind: 'lose-site', stage: { kind: 'initialise', round: 0 }, site, reason: 'no trainer' });
     }
-    assert.equal(story.state.outcome?.kind, 'failed');
+    assert.equal(outcomeOf(story), 'failed');
   });
 
   it('ends when too many sites refuse, and says why', () => {
     const story = new Story({}, SITES);
     story.command({ kind: 'approve', site: 'northern' });
     story.command({ kind: 'refuse', site: 'riverside', reason: 'more than 10 rounds' });
-    assert.match((story.state.outcome as { reason: string }).reason, /riverside: more than 10 rounds/);
+    assert.match(reasonOf(story), /riverside: more than 10 rounds/);
   });
 
   it('ends when sites stay silent past the deadline, and names them', () => {
     const story = new Story({}, SITES);
     story.command({ kind: 'approve', site: 'northern' });
     story.pass(59_999);
-    assert.equal(story.state.outcome, undefined);
+    assert.equal(outcomeOf(story), undefined);
     story.pass(1);
-    assert.match((story.state.outcome as { reason: string }).reason, /riverside, st-marys/);
+    assert.match(reasonOf(story), /riverside, st-marys/);
   });
 
   it('refuses an update of zero samples, whose weight would be zero', () => {
@@ -165,7 +169,7 @@ describe('the rules of a run', () => {
     for (const site of SITES) {
       story.command({ kind: 'lose-site', stage: { kind: 'evaluate', round: 1 }, site, reason: 'broken' });
     }
-    assert.equal(story.state.outcome?.kind, 'completed');
+    assert.equal(outcomeOf(story), 'completed');
   });
 
   it('stops for good when aborted', () => {
@@ -174,7 +178,7 @@ describe('the rules of a run', () => {
     story.command({ kind: 'abort', operator: 'ada', reason: 'wrong dataset' });
     assert.deepEqual(openTasks(story.state), []);
     assert.equal(story.command({ kind: 'approve', site: 'northern' }), false);
-    assert.equal(story.state.outcome?.kind, 'aborted');
+    assert.equal(outcomeOf(story), 'aborted');
   });
 });
 

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { ClaraError } from '../../base/errors';
-import { PACKAGE_ROOT } from '../../base/own-program';
+import { ClaraError } from '../base/errors';
+import { PACKAGE_ROOT } from '../base/own-program';
 
 /** A record that a program printed with `--json`. */
 export type ProgramRecord = Readonly<Record<string, unknown>> & { readonly event?: string };

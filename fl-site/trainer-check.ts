@@ -1,12 +1,18 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { ClaraError } from '../../base/errors';
-import type { ProgramStart } from '../../base/own-program';
-import { REPORT_FILE, STATE_FOLDER, TASK_FILE } from '../../federation/trainer-contract';
-import { prepareOutbound } from '../outbound-update';
-import { INPUT_FILE, OUTPUT_FILE } from '../task-files';
-import { CheckBench, type CheckedDataset, fingerprintOfFolder, type Interruption, type Start } from './check-bench';
+import { ClaraError } from '../base/errors';
+import type { ProgramStart } from '../base/own-program';
+import { REPORT_FILE, STATE_FOLDER, TASK_FILE } from '../federation/trainer-contract';
+import { prepareOutbound } from './outbound-update';
+import { INPUT_FILE, OUTPUT_FILE } from './task-files';
+import {
+  CheckBench,
+  type CheckedDataset,
+  fingerprintOfFolder,
+  type Interruption,
+  type Start,
+} from './trainer-check/check-bench';
 import {
   declines,
   Failed,
@@ -16,7 +22,7 @@ import {
   requireSameBytes,
   Skipped,
   wordsOf,
-} from './check-verdicts';
+} from './trainer-check/check-verdicts';
 
 export interface TrainerCheckOptions {
   /** What the trainer is given to learn from; small is enough. @default none */

@@ -1,0 +1,83 @@
+import { copyFile, link, rename } from 'node:fs/promises';
+import path from 'node:path';
+import { ClaraError } from '../../../base/errors';
+import { sessionGone } from '../../errors';
+import type { InferenceResult } from '../../inference/worker-protocol';
+import type { ModelEntry } from '../../registry/model-entry';
+import { openModel } from '../../registry/model-registry';
+import { inspectVolume } from '../../storage/uploaded-volume';
+import type { AnnotationContext } from '../context';
+import { sendFile, sendMultipart } from '../file-reply';
+import { type ReceivedForm, receiveForm } from '../receive-form';
+import { parseParams, resultFormatOf } from '../result-format';
+
+/** Types of models that turn a volume into a mask by themselves. */
+const AUTOMATIC: readonly ModelEntry['type'][] = ['segmentation', 'others', 'pipeline'];
+
+/**
+ * `POST /v1/segmentation` and `POST /v1/inference`: a volume (sent, or kept in the session `session_id`) becomes a mask of the same
+ * geometry. Multipart, or with `output=image` the file alone.
+ */
+export async function segment(c: AnnotationContext): Promise<Response> {
+  const { workspace, limits, inference } = c.var.services;
+  const { scope } = c.var;
+  const { model: name, session_id: sessionId, output } = c.req.query();
+  if (!name) {
+    throw new ClaraError(
+      'invalid-input',
+      'The query has no model; add ?model=NAME, where GET /v1/models lists the names.',
+    );
+  }
+  const model = await openModel(workspace, name);
+  if (!AUTOMATIC.includes(model.entry.type)) {
+    throw new ClaraError(
+      'unsupported',
+      `Model ${name} is of type ${model.entry.type}; a volume alone is segmented by models of type ${AUTOMATIC.join(', ')}.`,
+    );
+  }
+  if (sessionId) await c.var.services.sessions.find(sessionId);
+  inference.mustHaveRoom(); // before the upload: nobody likes to send 200 MB to hear that the server is busy
+
+  const folder = await scope.folder();
+  const form = await receiveForm(c.env.incoming, folder, { fileBytes: limits.uploadBytes });
+  const format = resultFormatOf(parseParams(form.fields.get('params')));
+  const input = sessionId
+    ? await takeFromSession(c, sessionId, folder)
+    : await takeUpload(form, folder, limits.volumeBytes);
+  const mask = path.join(folder, `mask${format.extension}`);
+  const result = await inference.segment({ model, input, output: mask, dtype: format.dtype }, scope.signal);
+
+  const file = { file: mask, name: `${name}${format.extension}` };
+  return output === 'image' ? sendFile(c, file) : sendMultipart(c, paramsOf(result, model.entry), file);
+}
+
+async function takeUpload({ files }: ReceivedForm, folder: string, maxBytes: number): Promise<string> {
+  if (files.length !== 1) {
+    const found = files.length === 0 ? 'no file' : `${files.length} files`;
+    throw new ClaraError(
+      'invalid-input',
+      `The form has ${found}; send one volume in the field "datapoint" or "image", or the session_id of a kept one.`,
+    );
+  }
+  const target = path.join(folder, `volume${await inspectVolume(files[0].path, maxBytes)}`);
+  await rename(files[0].path, target);
+  return target;
+}
+
+/** The session's volume under a name of this request's own, so that it stays when the session ends meanwhile. */
+async function takeFromSession(c: AnnotationContext, id: string, folder: string): Promise<string> {
+  const { sessions } = c.var.services;
+  const kept = sessions.volumeOf(await sessions.use(id));
+  const target = path.join(folder, path.basename(kept));
+  try {
+    await link(kept, target).catch(() => copyFile(kept, target)); // not every file system has hard links
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? sessionGone() : error;
+  }
+  return target;
+}
+
+/** Clients read `points` as the extreme points of the one structure that was found. */
+function paramsOf({ extremePoints }: InferenceResult, { labels }: ModelEntry): object {
+  return labels.length === 1 && extremePoints.length > 0 ? { points: extremePoints } : {};
+}

@@ -1,0 +1,159 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { ClaraError } from '../../base/errors';
+import { ownProgram } from '../../base/own-program';
+import { AiaaError } from '../errors';
+import {
+  fromWorkerSchema,
+  type InferenceJob,
+  type InferenceResult,
+  isHarmless,
+  type Stage,
+  type ToWorker,
+} from './worker-protocol';
+
+export interface ProcessOptions {
+  /** Absolute path, without extension, of the module that exports the engine. */
+  readonly engineModule: string;
+  /** How long a cancelled job may take to stop before the process is killed. */
+  readonly cancelGraceMs: number;
+  /** Told what the process writes to its standard error. */
+  readonly onStderr?: (text: string) => void;
+}
+
+interface Pending {
+  readonly id: number;
+  readonly resolve: (result: InferenceResult) => void;
+  readonly reject: (error: ClaraError) => void;
+}
+
+/**
+ * One child process that loads models and segments, one job at a time. A failure other than a bad input leaves it unusable
+ * and dead: whatever memory it held is back with the system, and its owner starts another one.
+ */
+export class InferenceProcess {
+  private readonly child: ChildProcess;
+  private readonly gone: Promise<unknown>;
+  /** Settled once the process takes jobs; rejected when it never will. Starting does not count against a job's time. */
+  readonly ready: Promise<void>;
+  private started!: { readonly resolve: () => void; readonly reject: (error: ClaraError) => void };
+  private pending: Pending | undefined;
+  private lastId = 0;
+  private alive = true;
+
+  constructor(private readonly options: ProcessOptions) {
+    this.ready = new Promise((resolve, reject) => {
+      this.started = { resolve, reject };
+    });
+    this.ready.catch(() => {}); // nobody may be waiting for it
+    const { command, args } = ownProgram(path.join(__dirname, 'worker-main'), options.engineModule);
+    this.child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    this.gone = once(this.child, 'close').catch(() => {});
+    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => options.onStderr?.(text));
+    this.child.on('message', (raw) => this.receive(raw));
+    this.child.on('error', (error) => this.die(`could not be started (${error.message})`));
+    this.child.on('exit', (code, signal) => this.die(describeExit(code, signal)));
+  }
+
+  /** False once the process is dead or must not be used again. */
+  get usable(): boolean {
+    return this.alive;
+  }
+
+  /**
+   * Runs one job. When `signal` aborts, the job is told to stop; a process that does not stop in time is killed.
+   *
+   * @throws ClaraError `cancelled` or `deadline-exceeded` after `signal` (by its reason), the job's own error, or `internal`
+   *   when the process died
+   */
+  async run(job: InferenceJob, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<InferenceResult> {
+    if (signal.aborted) throw ClaraError.from(signal.reason);
+    this.lastId += 1;
+    const id = this.lastId;
+    this.onProgress = onProgress;
+    let killer: NodeJS.Timeout | undefined;
+    const stop = () => {
+      this.send({ kind: 'cancel', id });
+      killer = setTimeout(() => this.kill(), this.options.cancelGraceMs);
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      return await new Promise<InferenceResult>((resolve, reject) => {
+        this.pending = { id, resolve, reject };
+        this.send({ kind: 'run', id, job });
+        if (!this.alive) this.die('is gone');
+      });
+    } catch (error) {
+      throw signal.aborted ? ClaraError.from(signal.reason) : error;
+    } finally {
+      clearTimeout(killer);
+      signal.removeEventListener('abort', stop);
+      this.pending = undefined;
+      this.onProgress = undefined;
+    }
+  }
+
+  /** Ends the process at once and waits until the system has taken its memory back. */
+  async stop(): Promise<void> {
+    this.kill();
+    await this.gone;
+  }
+
+  private onProgress: ((fraction: number) => void) | undefined;
+
+  private kill(): void {
+    this.alive = false;
+    this.child.kill('SIGKILL');
+  }
+
+  private send(message: ToWorker): void {
+    if (this.child.connected) this.child.send(message, () => {}); // a channel that breaks is seen as 'exit'
+  }
+
+  private receive(raw: unknown): void {
+    const message = fromWorkerSchema.parse(raw);
+    if (message.kind === 'ready') {
+      this.started.resolve();
+      return;
+    }
+    const pending = this.pending;
+    if (pending === undefined || message.id !== pending.id) return;
+    if (message.kind === 'progress') this.onProgress?.(message.fraction);
+    else if (message.kind === 'done') pending.resolve(message.result);
+    else {
+      const error = jobError(message.stage, new ClaraError(message.code, message.message));
+      if (!isHarmless(message.stage, error)) this.kill();
+      pending.reject(error);
+    }
+  }
+
+  private die(how: string): void {
+    this.alive = false;
+    const error = new ClaraError(
+      'internal',
+      `The segmentation was lost: the inference process ${how}; a new one is started, try again.`,
+    );
+    this.started.reject(error);
+    this.pending?.reject(error);
+  }
+}
+
+const FAILED: Readonly<Record<Stage, string>> = {
+  model: 'The model cannot be loaded',
+  input: 'The volume cannot be read',
+  inference: 'The segmentation failed',
+  output: 'The mask cannot be written',
+};
+
+/** A damaged model is not the fault of the volume that was sent; the code must not say so. */
+function jobError(stage: Stage, error: ClaraError): ClaraError {
+  if (stage === 'input' && error.code === 'resource-exhausted') return new AiaaError(error.code, 413, error.message);
+  if (isHarmless(stage, error) || error.code === 'out-of-space') return error;
+  return new ClaraError('internal', `${FAILED[stage]}: ${error.message}`, { cause: error });
+}
+
+function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal === 'SIGKILL') return 'was killed (SIGKILL; most often it ran out of memory)';
+  return signal === null ? `exited with code ${code}` : `crashed (${signal})`;
+}

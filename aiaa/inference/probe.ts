@@ -1,0 +1,26 @@
+import { ClaraError } from '../../base/errors';
+import type { Geometry, Volume } from '../../imaging/volume';
+import type { LoadedModel } from './inference-engine';
+
+const EDGE = 16;
+
+/** A block of soft tissue with a gradient, 48 mm wide: the smallest volume that sends every layer through its work. */
+export function probeVolume(): Volume {
+  const geometry: Geometry = { shape: [EDGE, EDGE, EDGE], affine: [3, 0, 0, 0, 0, 3, 0, 0, 0, 0, 3, 0] };
+  const data = new Int16Array(EDGE ** 3);
+  for (let at = 0; at < data.length; at += 1) data[at] = (at % 200) - 50;
+  return { geometry, data };
+}
+
+/** Runs a real, tiny inference. @throws ClaraError when the model does not answer with a mask of the right size */
+export async function probeModel(model: LoadedModel, signal?: AbortSignal): Promise<void> {
+  const volume = probeVolume();
+  const mask = await model.segment(volume, { signal });
+  const right = mask.data.length === volume.data.length && mask.geometry.shape.every((size) => size === EDGE);
+  if (!right) {
+    throw new ClaraError(
+      'internal',
+      `the model answered a volume of ${volume.geometry.shape} voxels with a mask of ${mask.geometry.shape}`,
+    );
+  }
+}

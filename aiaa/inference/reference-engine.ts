@@ -1,0 +1,17 @@
+import { loadSegmenter } from '../../training/engine/segmenter';
+import type { InferenceEngine } from './inference-engine';
+
+/** The engine that comes with the platform: the 3D U-Net of training/, its models as safetensors with a model card. */
+export const referenceEngine: InferenceEngine = {
+  async load(modelFile) {
+    const segmenter = await loadSegmenter(modelFile);
+    const { labels, description } = segmenter.card;
+    return {
+      description: { labels, description },
+      segment: (volume, options) => segmenter.segment(volume, options),
+      close: () => segmenter.close(),
+    };
+  },
+};
+
+export { referenceEngine as engine };

@@ -1,0 +1,104 @@
+import { ClaraError } from '../../base/errors';
+import { digestOfFile } from '../../federation/tensors/file';
+import { type NiftiVolume, readNifti, writeNifti } from '../../imaging/nifti';
+import type { Mask, Volume, VoxelArray } from '../../imaging/volume';
+import { aboutTheUpload } from '../storage/uploaded-volume';
+import { extremePointsOf } from './extreme-points';
+import type { InferenceEngine, LoadedModel, SegmentOptions } from './inference-engine';
+import { probeModel } from './probe';
+import type { InferenceJob, InferenceResult, MaskDtype, Stage } from './worker-protocol';
+
+/** A failure together with the stage in which it happened. */
+export class StageError extends Error {
+  constructor(
+    readonly stage: Stage,
+    readonly error: ClaraError,
+  ) {
+    super(error.message, { cause: error });
+  }
+}
+
+/** Models kept in memory at once: the one in use and the one before, as when a radiologist alternates between two. */
+const KEPT_MODELS = 2;
+
+/** What the inference process does, apart from its messages. Runs one job at a time. */
+export class JobRunner {
+  /** By digest and file, least recently used first. */
+  private readonly loaded = new Map<string, LoadedModel>();
+
+  constructor(private readonly engine: InferenceEngine) {}
+
+  /** @throws StageError */
+  async run(job: InferenceJob, options: SegmentOptions): Promise<InferenceResult> {
+    const model = await at('model', () => this.load(job.model));
+    if (job.kind === 'probe') {
+      await at('inference', () => probeModel(model, options.signal));
+      return { extremePoints: [] };
+    }
+    const volume = await at('input', () => read(job.input, job.maxVolumeBytes, options.signal));
+    const mask = await at('inference', () => segment(model, volume, options));
+    await at('output', () => writeNifti(job.output, withDtype(mask, job.dtype), { like: volume.header }));
+    return { extremePoints: extremePointsOf(mask) };
+  }
+
+  private async load({ file, sha256 }: InferenceJob['model']): Promise<LoadedModel> {
+    const key = `${sha256} ${file}`;
+    const known = this.loaded.get(key);
+    if (known !== undefined) {
+      this.loaded.delete(key);
+      this.loaded.set(key, known);
+      return known;
+    }
+    const found = await digestOfFile(file);
+    if (found !== sha256) {
+      throw new ClaraError('corrupt', `the model's file has digest ${found}, not ${sha256} as when it was published`);
+    }
+    for (const [oldest, model] of this.loaded) {
+      if (this.loaded.size < KEPT_MODELS) break;
+      this.loaded.delete(oldest);
+      await model.close();
+    }
+    const model = await this.engine.load(file);
+    this.loaded.set(key, model);
+    return model;
+  }
+}
+
+async function read(file: string, maxBytes: number, signal?: AbortSignal): Promise<NiftiVolume> {
+  try {
+    return await readNifti(file, { maxBytes, signal });
+  } catch (error) {
+    throw aboutTheUpload(error, file);
+  }
+}
+
+async function segment(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<Mask> {
+  const mask = await model.segment(volume, options);
+  if (mask.data.length !== volume.data.length) {
+    throw new ClaraError('internal', `the model made ${mask.data.length} voxels out of ${volume.data.length}`);
+  }
+  return mask;
+}
+
+async function at<Result>(stage: Stage, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (thrown) {
+    throw new StageError(stage, ClaraError.from(thrown));
+  }
+}
+
+const ARRAYS: Readonly<Record<MaskDtype, new (from: ArrayLike<number>) => VoxelArray>> = {
+  uint8: Uint8Array,
+  int8: Int8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  float32: Float32Array,
+  float64: Float64Array,
+};
+
+function withDtype(mask: Mask, dtype: MaskDtype): Volume {
+  return dtype === 'uint8' ? mask : { geometry: mask.geometry, data: new ARRAYS[dtype](mask.data) };
+}

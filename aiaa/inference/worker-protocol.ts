@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { type ClaraError, ERROR_CODES, hasCode } from '../../base/errors';
+
+/** Messages between the server and its inference process, over Node's IPC channel. Volumes and masks travel as files. */
+
+/** Number types that a mask can be written in; clients ask for one with `result_dtype`. */
+export const MASK_DTYPES = ['uint8', 'int8', 'int16', 'uint16', 'int32', 'uint32', 'float32', 'float64'] as const;
+
+export type MaskDtype = (typeof MASK_DTYPES)[number];
+
+const modelSchema = z.object({ file: z.string(), sha256: z.string() });
+
+const segmentSchema = z.object({
+  kind: z.literal('segment'),
+  model: modelSchema,
+  /** NIfTI file to read. */
+  input: z.string(),
+  /** NIfTI file to write; `.nii.gz` compresses. */
+  output: z.string(),
+  dtype: z.enum(MASK_DTYPES),
+  maxVolumeBytes: z.number(),
+});
+
+/** A tiny inference on a made-up volume. */
+const probeSchema = z.object({ kind: z.literal('probe'), model: modelSchema });
+
+export const jobSchema = z.discriminatedUnion('kind', [segmentSchema, probeSchema]);
+
+export type InferenceJob = z.infer<typeof jobSchema>;
+
+export const toWorkerSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('run'), id: z.int(), job: jobSchema }),
+  z.object({ kind: z.literal('cancel'), id: z.int() }),
+]);
+
+export type ToWorker = z.infer<typeof toWorkerSchema>;
+
+/** Where a job failed. */
+export const STAGES = ['model', 'input', 'inference', 'output'] as const;
+
+export type Stage = (typeof STAGES)[number];
+
+/**
+ * True when the process that failed so is as good as new: the volume was bad, or the job was cancelled. After anything else it
+ * is replaced.
+ */
+export function isHarmless(stage: Stage, error: ClaraError): boolean {
+  if (stage === 'input' || hasCode(error, 'cancelled')) return true;
+  return stage === 'inference' && hasCode(error, 'invalid-input', 'unsupported');
+}
+
+const resultSchema = z.object({
+  /** Extreme voxels (i, j, k) of the foreground: lowest and highest along i, j and k; empty for an empty mask. */
+  extremePoints: z.array(z.tuple([z.int(), z.int(), z.int()])),
+});
+
+export type InferenceResult = z.infer<typeof resultSchema>;
+
+export const fromWorkerSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ready') }),
+  z.object({ kind: z.literal('progress'), id: z.int(), fraction: z.number() }),
+  z.object({ kind: z.literal('done'), id: z.int(), result: resultSchema }),
+  z.object({
+    kind: z.literal('failed'),
+    id: z.int(),
+    stage: z.enum(STAGES),
+    code: z.enum(ERROR_CODES),
+    message: z.string(),
+  }),
+]);
+
+export type FromWorker = z.infer<typeof fromWorkerSchema>;

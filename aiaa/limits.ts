@@ -1,0 +1,46 @@
+/**
+ * Everything bounded in this server, in one place. A load balancer in front should have an idle timeout of 600 s: an inference
+ * ends before it, so that the sentence about it arrives, and an idle connection is kept longer, so that the balancer never
+ * sends a request into a connection that is just being closed.
+ */
+export interface AnnotationLimits {
+  /** Largest volume accepted in one upload, in bytes as sent. @default 1 GiB */
+  readonly uploadBytes: number;
+  /** Largest volume after decompression, in bytes. @default 2 GiB */
+  readonly volumeBytes: number;
+  /** Segmentations that may wait behind the running one. @default 8 */
+  readonly queueLength: number;
+  /** A running inference is stopped after this. @default 540 s */
+  readonly inferenceMs: number;
+  /** How long the inference process may take to give up a cancelled request before it is killed. @default 2 s */
+  readonly cancelGraceMs: number;
+  /** An upload must be complete within this. @default 30 minutes */
+  readonly requestMs: number;
+  /** How long the rest of a refused upload is read and thrown away, so that the client gets to read why. @default 120 s */
+  readonly discardMs: number;
+  /** Idle connections are kept for this. @default 610 s */
+  readonly keepAliveMs: number;
+  /** Longest life of an unused session. @default 3600 s */
+  readonly sessionSeconds: number;
+  /** Expired sessions are looked for this often. @default 60 s */
+  readonly sweepMs: number;
+  /** A health check answers from the last result for this long. @default 10 s */
+  readonly healthCacheMs: number;
+  /** A health check's tiny inference must end within this. @default 20 s */
+  readonly healthMs: number;
+}
+
+export const DEFAULT_LIMITS: AnnotationLimits = {
+  uploadBytes: 2 ** 30,
+  volumeBytes: 2 ** 31,
+  queueLength: 8,
+  inferenceMs: 540_000,
+  cancelGraceMs: 2_000,
+  requestMs: 1_800_000,
+  discardMs: 120_000,
+  keepAliveMs: 610_000,
+  sessionSeconds: 3600,
+  sweepMs: 60_000,
+  healthCacheMs: 10_000,
+  healthMs: 20_000,
+};

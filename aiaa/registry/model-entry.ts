@@ -1,0 +1,51 @@
+import path from 'node:path';
+import { z } from 'zod';
+
+/** Kinds of models that clients sort their lists by; Slicer's auto-segmentation shows segmentation, others and pipeline. */
+export const MODEL_TYPES = ['segmentation', 'annotation', 'classification', 'deepgrow', 'others', 'pipeline'] as const;
+
+/** Names become folders and appear in URLs. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+const nameRule = 'use 1 to 128 letters, digits, "_", "-" and ".", starting with a letter or digit';
+
+export const modelNameSchema = z.string().regex(NAME, nameRule);
+
+/**
+ * What is known of a published model, `entry.json`. The first five fields are the model object of the AIAA API: clients read all of
+ * them unguarded, and expect `version` to be a JSON string.
+ */
+export const modelEntrySchema = z.object({
+  name: modelNameSchema,
+  type: z.enum(MODEL_TYPES),
+  /** Names of the classes of the mask: `labels[n - 1]` is mask value n. */
+  labels: z.array(z.string().min(1)).min(1),
+  description: z.string(),
+  version: z.string().regex(NAME, nameRule),
+  /** `sha256:<hex>` of model.safetensors. */
+  sha256: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  bytes: z.int().positive(),
+  /** ISO 8601, UTC. */
+  publishedAt: z.iso.datetime(),
+});
+
+export type ModelEntry = z.infer<typeof modelEntrySchema>;
+
+/** What `GET /v1/models` shows. */
+export type ModelObject = Pick<ModelEntry, 'name' | 'type' | 'labels' | 'description' | 'version'>;
+
+export function modelObjectOf({ name, type, labels, description, version }: ModelEntry): ModelObject {
+  return { name, type, labels, description, version };
+}
+
+/** The version that a model's name stands for, `current.json`. */
+export const currentSchema = z.object({ version: modelEntrySchema.shape.version });
+
+/** Where things lie: `<workspace>/models/<name>/<version>/{model.safetensors, entry.json}` and `<name>/current.json`. */
+export const registryPaths = {
+  root: (workspace: string) => path.join(workspace, 'models'),
+  model: (workspace: string, name: string) => path.join(workspace, 'models', name),
+  current: (workspace: string, name: string) => path.join(workspace, 'models', name, 'current.json'),
+  version: (workspace: string, name: string, version: string) => path.join(workspace, 'models', name, version),
+  file: (folder: string) => path.join(folder, 'model.safetensors'),
+  entry: (folder: string) => path.join(folder, 'entry.json'),
+};

@@ -1,0 +1,109 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { z } from 'zod';
+import { ClaraError, type Fault, hasCode, showValue } from '../../base/errors';
+import { currentSchema, type ModelEntry, modelEntrySchema, modelNameSchema, registryPaths } from './model-entry';
+
+/** A model ready to be loaded. */
+export interface OpenedModel {
+  readonly entry: ModelEntry;
+  /** Absolute path of the safetensors file. */
+  readonly file: string;
+}
+
+export interface ListOptions {
+  /** Told about each entry that cannot be read; without it, the first one fails the listing. */
+  readonly onBroken?: (name: string, error: ClaraError) => void;
+}
+
+/**
+ * The current version of every model in a workspace, by name. Read from disk each time: a model that was published a moment
+ * ago, by this process or another, is there.
+ *
+ * @throws ClaraError `corrupt` for an unreadable entry, unless `onBroken` is given
+ */
+export async function listModels(workspace: string, options: ListOptions = {}): Promise<readonly ModelEntry[]> {
+  const entries: ModelEntry[] = [];
+  for (const name of (await namesIn(registryPaths.root(workspace))).sort()) {
+    try {
+      entries.push((await openModel(workspace, name)).entry);
+    } catch (error) {
+      if (hasCode(error, 'not-found')) continue; // being published for the first time
+      if (options.onBroken === undefined) throw error;
+      options.onBroken(name, ClaraError.from(error));
+    }
+  }
+  return entries;
+}
+
+/**
+ * The current version of one model.
+ *
+ * @throws ClaraError `not-found`; `corrupt` when its files in the registry are damaged
+ */
+export async function openModel(workspace: string, name: string): Promise<OpenedModel> {
+  const unknown = () =>
+    new ClaraError('not-found', `There is no model ${showValue(name)}; GET /v1/models lists those that there are.`);
+  if (!modelNameSchema.safeParse(name).success) throw unknown();
+  const current = await readJson(registryPaths.current(workspace, name), currentSchema, name);
+  if (current === undefined) throw unknown();
+  const opened = await readVersion(workspace, name, current.version);
+  if (opened === undefined) {
+    throw new ClaraError(
+      'corrupt',
+      `Model ${name}: its current version ${current.version} is missing; publish it again.`,
+    );
+  }
+  return opened;
+}
+
+/** One published version, or undefined when there is none such. @throws ClaraError `corrupt` */
+export async function readVersion(workspace: string, name: string, version: string): Promise<OpenedModel | undefined> {
+  const folder = registryPaths.version(workspace, name, version);
+  const entry = await readJson(registryPaths.entry(folder), modelEntrySchema, name);
+  if (entry === undefined) return undefined;
+  if (entry.name !== name || entry.version !== version) {
+    throw new ClaraError(
+      'corrupt',
+      `Model ${name}: the entry of version ${version} says ${entry.name} ${entry.version}; publish it again.`,
+    );
+  }
+  return { entry, file: registryPaths.file(path.resolve(folder)) };
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    const found = await readdir(folder, { withFileTypes: true });
+    return found
+      .filter((item) => item.isDirectory() && modelNameSchema.safeParse(item.name).success)
+      .map(({ name }) => name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw ClaraError.from(error, 'listing models');
+  }
+}
+
+async function readJson<T extends z.ZodType>(file: string, schema: T, model: string): Promise<z.infer<T> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw ClaraError.from(error, `model ${model}`);
+  }
+  const what = `Model ${model}: ${path.basename(file)}`;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new ClaraError('corrupt', `${what} is not JSON; publish the model again.`, { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new ClaraError('corrupt', `${what} is damaged; publish the model again.`, { faults: faultsOf(parsed.error) });
+}
+
+/** Zod's issues as our faults. */
+export function faultsOf(error: z.ZodError): Fault[] {
+  return error.issues.map(({ path: where, message }) => ({ path: where.join('.'), rule: message }));
+}

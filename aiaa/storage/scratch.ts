@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+
+/**
+ * Short-lived folders with patient data: one per request, removed when the request ends. Each server process keeps its
+ * own below a folder that names its host and process, so that a server can remove what a killed one left behind, also
+ * when several servers share the workspace.
+ */
+
+const HEARTBEAT_MS = 60_000;
+/** A folder of another host is dead when its heartbeat is older than this. */
+const SILENT_MS = 15 * HEARTBEAT_MS;
+
+export class Scratch {
+  private readonly heartbeat: NodeJS.Timeout;
+
+  private constructor(private readonly own: string) {
+    this.heartbeat = setInterval(() => {
+      const now = new Date();
+      utimes(own, now, now).catch(() => {}); // the folder is gone after close()
+    }, HEARTBEAT_MS);
+    this.heartbeat.unref();
+  }
+
+  /** Removes the folders of dead servers below `root` and makes one for this process. */
+  static async open(root: string): Promise<Scratch> {
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(root)) {
+      const folder = path.join(root, name);
+      if (await isDead(folder, name)) await rm(folder, { recursive: true, force: true });
+    }
+    const own = path.join(root, `${hostname()}~${process.pid}~${randomBytes(6).toString('hex')}`);
+    await mkdir(own, { mode: 0o700 });
+    opened.add(path.basename(own));
+    return new Scratch(own);
+  }
+
+  /** A new empty folder, for this request alone. */
+  async folder(): Promise<string> {
+    const folder = path.join(this.own, randomBytes(8).toString('hex'));
+    await mkdir(folder, { mode: 0o700 });
+    return folder;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.heartbeat);
+    await rm(this.own, { recursive: true, force: true });
+    opened.delete(path.basename(this.own));
+  }
+}
+
+/** Folders of this very process; anything else that carries its process number belongs to a dead predecessor. */
+const opened = new Set<string>();
+
+async function isDead(folder: string, name: string): Promise<boolean> {
+  const [host, pid] = name.split('~');
+  if (host === hostname() && /^\d+$/.test(pid ?? '')) {
+    return Number(pid) === process.pid ? !opened.has(name) : !isRunning(Number(pid));
+  }
+  const seen = await stat(folder).catch(() => undefined);
+  return seen !== undefined && Date.now() - seen.mtimeMs > SILENT_MS;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

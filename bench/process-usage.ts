@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+
+/** Clock ticks a second in /proc (USER_HZ is 100 on every Linux that Node runs on). */
+const TICKS = 100;
+
+export interface Usage {
+  readonly cpuSeconds: number;
+  readonly peakRssMiB: number;
+}
+
+/** What a running process has used so far, from proc(5). */
+export function usageOf(pid: number): Usage {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS, peakRssMiB: Number(peak?.[1] ?? 0) / 1024 };
+}
+
+/** Load of the machine beside the benchmark, as the kernel averages it over a minute. */
+export function loadAverage(): number {
+  return Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[0]);
+}

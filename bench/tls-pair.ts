@@ -1,0 +1,52 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { connect, createServer } from 'node:tls';
+
+/**
+ * The yardstick: one raw TLS connection between two processes of this machine, with the same certificates and nothing on top
+ * of it. Rounds are judged by their ratio to it, since machines differ.
+ */
+
+const PIECE = Buffer.alloc(2 ** 20, 7);
+
+export interface TlsMaterial {
+  readonly keyPem: string;
+  readonly chainPem: string;
+  readonly rootsPem: string;
+}
+
+/** @returns MiB a second from a sending process to this one */
+export async function tlsPairRate(material: TlsMaterial, mib = 1024): Promise<number> {
+  const { keyPem: key, chainPem: cert, rootsPem: ca } = material;
+  const server = createServer({ key, cert, minVersion: 'TLSv1.3' });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const sender: ChildProcess = fork(__filename, [], { execArgv: process.execArgv });
+  try {
+    sender.send({ port: (server.address() as AddressInfo).port, ca, mib });
+    const [socket] = (await once(server, 'secureConnection')) as [NodeJS.ReadableStream];
+    const started = performance.now();
+    let received = 0;
+    for await (const piece of socket) received += (piece as Buffer).length;
+    return received / PIECE.length / ((performance.now() - started) / 1000);
+  } finally {
+    server.close();
+    sender.kill();
+  }
+}
+
+interface Order {
+  readonly port: number;
+  readonly ca: string;
+  readonly mib: number;
+}
+
+async function send({ port, ca, mib }: Order): Promise<void> {
+  const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', ca, minVersion: 'TLSv1.3' });
+  await once(socket, 'secureConnect');
+  for (let i = 0; i < mib; i++) if (!socket.write(PIECE)) await once(socket, 'drain');
+  socket.end();
+}
+
+if (require.main === module) process.once('message', (order) => void send(order as Order));

@@ -1,0 +1,50 @@
+import { ClaraError } from '../base/errors';
+
+const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+
+/** Aborts when the outer signal does, or when the time has come; setTimeout alone cannot wait longer than 24 days. */
+export class DeadlineSignal {
+  readonly #controller = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #passed = false;
+
+  constructor(
+    private readonly time: number,
+    private readonly outer: AbortSignal,
+    private readonly now: () => number,
+  ) {
+    outer.addEventListener('abort', this.#onOuter);
+    if (outer.aborted) this.#onOuter();
+    this.#arm();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  reasonOr(error: ClaraError): ClaraError {
+    if (!this.#passed) return error;
+    return error.code === 'deadline-exceeded'
+      ? error
+      : new ClaraError('deadline-exceeded', 'the deadline of the task passed before it was done');
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.outer.removeEventListener('abort', this.#onOuter);
+  }
+
+  readonly #onOuter = (): void => this.#controller.abort(this.outer.reason);
+
+  #arm(): void {
+    const left = this.time - this.now();
+    this.#timer = setTimeout(
+      () => {
+        if (this.time > this.now()) return this.#arm();
+        this.#passed = true;
+        this.#controller.abort(new ClaraError('deadline-exceeded', 'the deadline of the task has passed'));
+      },
+      Math.min(Math.max(left, 0), MAX_TIMER_MILLIS),
+    );
+  }
+}

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { Writable } from 'node:stream';
+import pino from 'pino';
+import { ORDER } from './support/fake-engine';
+import { volumeThat } from './support/nifti-bytes';
+import { exchange, formRequest, PYTHON, plainRequest, sentenceOf } from './support/raw-http';
+import { eventually, Site, SPLEEN } from './support/server';
+
+describe('AIAA server address', () => {
+  let site: Site;
+  beforeEach(async () => {
+    site = await Site.make();
+    await site.publish();
+  });
+  afterEach(() => site.clear());
+
+  it('shows a self-contained page with the models at / and /docs/', async () => {
+    const server = await site.serve();
+    for (const target of ['/', '/docs', '/docs/', '/v1/', '/v1/docs/']) {
+      const reply = await exchange(server.port, plainRequest('GET', target));
+      assert.equal(reply.status, 200, target);
+      assert.match(reply.headers.get('content-type') ?? '', /^text\/html/);
+      const page = reply.body.toString('utf8');
+      assert.match(page, /clara_ct_seg_spleen/);
+      assert.match(page, /\/v1\/segmentation/);
+      assert.doesNotMatch(
+        page,
+        /<script|<link[^>]+href="(?!data:)|src=|@import|url\(/,
+        'nothing is fetched from anywhere',
+      );
+      assert.match(page, /<html lang="en">/);
+    }
+  });
+
+  it('does not let a model description become markup', async () => {
+    const server = await site.serve();
+    await site.publish('9', 'weights', 'other');
+    const { publishModel } = await import('../../aiaa/registry/publish-model');
+    const { engine } = await import('./support/fake-engine');
+    const description = '<img onerror=alert(1)>';
+    await publishModel(
+      site.workspace,
+      { file: __filename, name: 'odd', version: '1', labels: ['"a"'], description },
+      { engine },
+    );
+    const page = (await exchange(server.port, plainRequest('GET', '/'))).body.toString('utf8');
+    assert.match(page, /&lt;img onerror=alert\(1\)&gt;/);
+    assert.doesNotMatch(page, /<img/);
+  });
+
+  it('answers only below a secret prefix, apart from the health check', async () => {
+    const server = await site.serve({ pathPrefix: '/hospital-a/t0ken/' });
+    assert.match(server.url, /^http:\/\/127\.0\.0\.1:\d+\/hospital-a\/t0ken\/$/);
+    const status = async (target: string) => (await exchange(server.port, plainRequest('GET', target))).status;
+    for (const target of ['', '/', '/v1/models', '/docs/', '/v1/v1/models/', '/health']) {
+      assert.equal(await status(`/hospital-a/t0ken${target}`), 200, target);
+    }
+    for (const target of [
+      '/',
+      '/v1/models',
+      '/docs/',
+      '/hospital-a/',
+      '/hospital-a/t0ken2/v1/models',
+      '/outside-the-prefix',
+    ]) {
+      assert.equal(await status(target), 404, target);
+    }
+    assert.equal(await status('/health'), 200);
+  });
+
+  it('refuses a prefix that cannot be a path', async () => {
+    await assert.rejects(site.serve({ pathPrefix: '/a b/' }), { code: 'invalid-input', message: /segment "a b"/ });
+  });
+
+  it('refuses a port that is taken with one sentence', async () => {
+    const { port } = await site.serve();
+    await assert.rejects(site.serve({ port }), { code: 'unavailable', message: new RegExp(`127.0.0.1:${port}`) });
+  });
+
+  it('logs routes and times, never addresses, tokens, sessions or file names', async () => {
+    let text = '';
+    const sink = new Writable({
+      write(chunk, _encoding, done) {
+        text += chunk;
+        done();
+      },
+    });
+    const server = await site.serve({ pathPrefix: '/hospital-a/t0ken', log: pino({ level: 'trace' }, sink) });
+    const send = (target: string, method = 'POST') =>
+      exchange(
+        server.port,
+        formRequest(PYTHON, method, `/hospital-a/t0ken${target}`, [
+          { name: 'datapoint', filename: '/home/Doe^John.nii', content: volumeThat(ORDER.threshold) },
+        ]),
+      );
+    const opened = await send('/session/', 'PUT');
+    const { session_id: id } = JSON.parse(opened.body.toString('utf8')) as { session_id: string };
+    await exchange(server.port, plainRequest('GET', `/hospital-a/t0ken/session/${id}`));
+    await send(`/v1/inference?model=${SPLEEN}`);
+    sentenceOf(await send('/v1/nothing'));
+    await eventually('all are logged', async () => text.split('"msg":"request"').length === 5);
+    assert.match(text, /"route":"\/v1\/inference","status":200,"ms":\d+/);
+    assert.match(text, /"route":"\/session\/:id"/);
+    for (const secret of [/t0ken/, /Doe/, new RegExp(id), /scratch/]) assert.doesNotMatch(text, secret);
+  });
+});

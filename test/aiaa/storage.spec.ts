@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { SessionStore } from '../../aiaa/sessions/session-store';
+import { Scratch } from '../../aiaa/storage/scratch';
+import { Site } from './support/server';
+
+describe('AIAA scratch folders', () => {
+  let site: Site;
+  beforeEach(async () => {
+    site = await Site.make();
+  });
+  afterEach(() => site.clear());
+
+  it('of killed servers are removed at the next start, those of live ones stay', async () => {
+    const { pid: deadPid } = spawnSync(process.execPath, ['-e', '']);
+    const dead = `${hostname()}~${deadPid}~aa`;
+    const reused = `${hostname()}~${process.pid}~bb`;
+    const alive = `${hostname()}~1~cc`;
+    const silent = 'another-host~7~dd';
+    const elsewhere = 'another-host~7~ee';
+    for (const name of [dead, reused, alive, silent, elsewhere]) {
+      await mkdir(path.join(site.workspace, name, 'request'), { recursive: true });
+      await writeFile(path.join(site.workspace, name, 'request', 'volume.nii'), 'patient');
+    }
+    await utimes(path.join(site.workspace, silent), 1, 1);
+    const mine = await Scratch.open(site.workspace);
+    const second = await Scratch.open(site.workspace);
+    const left = await readdir(site.workspace);
+    assert.deepEqual(left.filter((name) => /~(aa|bb|cc|dd|ee)$/.test(name)).sort(), [alive, elsewhere].sort());
+    assert.equal(left.length, 4, 'two servers of one process do not remove each other');
+    await mine.close();
+    await second.close();
+    assert.equal((await readdir(site.workspace)).length, 2);
+  });
+});
+
+describe('AIAA session store', () => {
+  let site: Site;
+  let now = 1000;
+  let store: SessionStore;
+  beforeEach(async () => {
+    site = await Site.make();
+    now = 1000;
+    store = new SessionStore(site.workspace, { maxExpirySeconds: 3600, now: () => now });
+  });
+  afterEach(() => site.clear());
+
+  async function open(expiry: number) {
+    const volume = path.join(site.workspace, 'volume');
+    await writeFile(volume, 'voxels');
+    return store.create(volume, '.nii', expiry);
+  }
+
+  it('lets a session live as long as it is used', async () => {
+    const { name } = await open(100);
+    for (let use = 0; use < 5; use += 1) {
+      now += 99;
+      assert.equal((await store.use(name)).last_access_ts, now);
+    }
+    now += 100;
+    await assert.rejects(store.use(name), { status: 440 });
+  });
+
+  it('gives the maximum for 0 and for more than the maximum', async () => {
+    assert.equal((await open(0)).expiry, 3600);
+    assert.equal((await open(100_000)).expiry, 3600);
+    assert.equal((await open(7)).expiry, 7);
+  });
+
+  it('is the same for every server on the workspace', async () => {
+    const { name } = await open(0);
+    const other = new SessionStore(site.workspace, { maxExpirySeconds: 3600, now: () => now });
+    assert.equal((await other.find(name)).name, name);
+    await other.remove(name);
+    await assert.rejects(store.find(name), { status: 440 });
+  });
+
+  it('sweeps what has expired, is damaged or was never completed, and nothing else', async () => {
+    const sessions = path.join(site.workspace, 'sessions');
+    const kept = await open(0);
+    await open(10);
+    const damaged = await open(0);
+    await writeFile(path.join(sessions, damaged.name, 'session.json'), '{');
+    const unfinished = path.join(sessions, '.new-x');
+    await mkdir(unfinished);
+    await utimes(unfinished, 1, 1);
+    now = 1011;
+    assert.equal(await store.sweep(), 2, 'expired and damaged');
+    assert.deepEqual((await readdir(sessions)).sort(), ['.new-x', kept.name].sort());
+    now = 3602;
+    assert.equal(await store.sweep(), 1, 'never completed');
+    assert.deepEqual(await readdir(sessions), [kept.name]);
+  });
+});

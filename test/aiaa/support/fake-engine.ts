@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { InferenceEngine } from '../../../aiaa/inference/inference-engine';
+
+/** Orders that a volume gives by its first voxel. */
+export const ORDER = { threshold: 0, waitUntilCancelled: 1, hang: 2, crash: 3, fail: 4, refuse: 5 } as const;
+
+/** Engine double: the organ is everything of 50 HU and more. It really runs in the inference process. */
+export const engine: InferenceEngine = {
+  async load(modelFile) {
+    if (readFileSync(modelFile, 'utf8').startsWith('broken')) throw new Error('weights are broken');
+    return {
+      async segment(volume, { signal } = {}) {
+        const { ClaraError } = await import('../../../base/errors');
+        switch (volume.data[0]) {
+          case ORDER.waitUntilCancelled:
+            await delay(600_000, undefined, { signal });
+            break;
+          case ORDER.hang:
+            for (;;);
+          case ORDER.crash:
+            process.exit(9);
+            break;
+          case ORDER.fail:
+            throw new Error('out of arrays');
+          case ORDER.refuse:
+            throw new ClaraError('invalid-input', 'The volume is sheared; resample it.');
+        }
+        const data = Uint8Array.from(volume.data, (value) => (value >= 50 ? 1 : 0));
+        return { geometry: volume.geometry, data };
+      },
+      close() {},
+    };
+  },
+};

@@ -1,0 +1,67 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { publishModel } from '../../../aiaa/registry/publish-model';
+import { type AnnotationServer, type AnnotationServerOptions, startAnnotationServer } from '../../../aiaa/server';
+import { engine } from './fake-engine';
+
+export const FAKE_ENGINE = path.join(__dirname, 'fake-engine');
+export const SPLEEN = 'clara_ct_seg_spleen';
+
+/** A workspace and servers in it, all gone after {@link Site.clear}. */
+export class Site {
+  private readonly servers: AnnotationServer[] = [];
+
+  private constructor(readonly workspace: string) {}
+
+  static async make(): Promise<Site> {
+    return new Site(await mkdtemp(path.join(tmpdir(), 'aiaa-')));
+  }
+
+  /** A server with the engine double, and a model that it can use. */
+  async serve(options: Partial<AnnotationServerOptions> = {}): Promise<AnnotationServer> {
+    const server = await startAnnotationServer({ workspace: this.workspace, engineModule: FAKE_ENGINE, ...options });
+    this.servers.push(server);
+    return server;
+  }
+
+  async publish(version = '1', content = `weights ${version}`, name = SPLEEN) {
+    const file = path.join(this.workspace, 'to-publish.safetensors');
+    await writeFile(file, content);
+    try {
+      return await publishModel(
+        this.workspace,
+        { file, name, version, labels: ['spleen'], description: 'A double for tests' },
+        { engine },
+      );
+    } finally {
+      await rm(file);
+    }
+  }
+
+  /** Every short-lived file that there is. */
+  async leftovers(): Promise<string[]> {
+    const root = path.join(this.workspace, 'scratch');
+    try {
+      const found = await readdir(root, { recursive: true, withFileTypes: true });
+      return found.filter((item) => item.parentPath !== root).map(({ name }) => name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      return this.leftovers(); // a folder went while it was read
+    }
+  }
+
+  async clear(): Promise<void> {
+    for (const server of this.servers.splice(0)) await server.close();
+    await rm(this.workspace, { recursive: true, force: true });
+  }
+}
+
+/** Waits for something that happens soon, without guessing how soon. */
+export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const until = Date.now() + 20_000;
+  while (!(await holds())) {
+    if (Date.now() > until) throw new Error(`never happened: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,55 @@
+import type { ServerOptimiser } from '../../../federation/strategy';
+
+/**
+ * What a round means, written down once more in plain float64, tensor by tensor, from the papers: McMahan 2017 (algorithm 1),
+ * Yin 2018 (definition 1), Hsu 2019 (section 3), Reddi 2021 (algorithm 2). Knows no blocks, files or kernels.
+ */
+
+export interface Round {
+  readonly model: readonly number[];
+  /** Per site. */
+  readonly updates: readonly (readonly number[])[];
+  readonly weights: readonly number[];
+  readonly combiner: 'weighted-mean' | 'median';
+  readonly optimiser: ServerOptimiser;
+  readonly moments: Moments;
+}
+
+export interface Moments {
+  readonly first: readonly number[];
+  readonly second: readonly number[];
+}
+
+export function roundByHand(round: Round): { readonly model: number[]; readonly moments: Moments } {
+  const { model, updates, weights, optimiser } = round;
+  const first = [...round.moments.first];
+  const second = [...round.moments.second];
+  const next = model.map((x, i) => {
+    const column = updates.map((update) => update[i]!);
+    const combined = round.combiner === 'median' ? medianOf(column) : meanOf(column, weights);
+    const delta = combined - x;
+    switch (optimiser.kind) {
+      case 'replace':
+        return combined;
+      case 'momentum':
+        first[i] = optimiser.beta * first[i]! + delta;
+        return x + optimiser.lr * first[i]!;
+      case 'adam':
+        first[i] = optimiser.beta1 * first[i]! + (1 - optimiser.beta1) * delta;
+        second[i] = optimiser.beta2 * second[i]! + (1 - optimiser.beta2) * delta * delta;
+        return x + (optimiser.lr * first[i]!) / (Math.sqrt(second[i]!) + optimiser.tau);
+    }
+  });
+  return { model: next, moments: { first, second } };
+}
+
+export function meanOf(values: readonly number[], weights: readonly number[]): number {
+  const total = weights.reduce((a, b) => a + b, 0);
+  return values.reduce((sum, value, i) => sum + value * weights[i]!, 0) / total;
+}
+
+export function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  return sorted.length % 2 === 1 ? sorted[Math.floor(half)]! : (sorted[half - 1]! + sorted[half]!) / 2;
+}

@@ -1,0 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { objectStoreContract } from '../../contract/object-store.contract';
+
+describe('directory store', () => {
+  objectStoreContract({
+    create: async () => ({ kind: 'directory', root: await mkdtemp(path.join(tmpdir(), 'clara-store-')) }),
+    remove: ({ root }) => rm(root, { recursive: true }),
+  });
+});

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { checkPlan, type PlanInput } from '../../federation/plan';
+import { checkSiteConfiguration, type SiteConfigurationInput } from '../../fl-site/configuration';
+import { answerProposal } from '../../fl-site/policy';
+
+const PLAN: PlanInput = { name: 'spleen', trainer: { name: 'unet3d' }, rounds: 5, cohort: ['a', 'b', 'c'] };
+
+function answer(
+  plan: Partial<PlanInput>,
+  limits: SiteConfigurationInput['limits'] = {},
+  policy: SiteConfigurationInput['policy'] = {},
+) {
+  const site = checkSiteConfiguration(
+    {
+      id: 'a',
+      coordinator: 'localhost:1',
+      credentials: 'c',
+      workspace: 'w',
+      dataset: { kind: 'none' },
+      trainer: { name: 'unet3d', adapter: 'reference' },
+      limits,
+      policy,
+    },
+    '/',
+  );
+  return answerProposal(JSON.stringify(checkPlan({ ...PLAN, ...plan })), site);
+}
+
+function reason(...input: Parameters<typeof answer>): string {
+  const decision = answer(...input);
+  assert.equal(decision.approved, false);
+  return (decision as { reason: string }).reason;
+}
+
+describe("a site's policy", () => {
+  it('approves a run within its limits', () => {
+    const decision = answer({}, { maxRounds: 5, minimumCohort: 3 });
+    assert.equal(decision.approved, true);
+  });
+
+  it('refuses another trainer, naming both', () => {
+    assert.match(
+      reason({ trainer: { name: 'bundle' } }),
+      /asks for trainer bundle, but a runs unet3d \(trainer\.name\)/,
+    );
+  });
+
+  it('refuses more rounds than allowed', () => {
+    assert.match(reason({}, { maxRounds: 4 }), /5 rounds, but a allows 4 \(limits\.maxRounds\)/);
+  });
+
+  it('refuses a cohort that is too small, counting what the quorum lets through', () => {
+    assert.match(reason({}, { minimumCohort: 4 }), /as few as 3 updates, but a asks for 4 \(limits\.minimumCohort\)/);
+    assert.match(reason({ quorum: 1 }, { minimumCohort: 2 }), /as few as 1 update, but a asks for 2/);
+    assert.match(reason({ cohort: 'all' }, { minimumCohort: 2 }), /does not say how many/);
+    assert.equal(answer({ cohort: 'all', quorum: 2 }, { minimumCohort: 2 }).approved, true);
+  });
+
+  it('refuses a cohort without this site', () => {
+    assert.match(reason({ cohort: ['b', 'c'] }), /does not name a/);
+  });
+
+  it('refuses everything when nothing is approved', () => {
+    assert.match(reason({}, {}, { approve: 'never' }), /policy\.approve is never/);
+  });
+
+  it('names every broken rule at once', () => {
+    const all = reason({ trainer: { name: 'other' }, rounds: 9 }, { maxRounds: 1, minimumCohort: 7 });
+    for (const rule of ['trainer.name', 'limits.maxRounds', 'limits.minimumCohort'])
+      assert.ok(all.includes(rule), rule);
+  });
+
+  it('refuses what is no plan, and does not throw', () => {
+    const site = checkSiteConfiguration(
+      {
+        id: 'a',
+        coordinator: 'localhost:1',
+        credentials: 'c',
+        workspace: 'w',
+        dataset: { kind: 'none' },
+        trainer: { name: 'unet3d', adapter: 'reference' },
+      },
+      '/',
+    );
+    for (const text of ['', '{', '{}', '[1]', JSON.stringify({ ...PLAN, rounds: -1 })]) {
+      const decision = answerProposal(text, site);
+      assert.equal(decision.approved, false, text);
+      assert.match((decision as { reason: string }).reason, /^a cannot read the plan: /);
+    }
+  });
+});

@@ -1,0 +1,90 @@
+// A trainer whose arithmetic fits in one line, so that a test can compute the model of a whole run by itself
+// (shift-model.ts). What it does wrong, and where it waits, is said by environment variables of the site:
+//   MISTAKE  exit-1, hang, garbage, nan, wrong-shape or quota; made in `train` only
+//   GATE     a folder: `train` leaves a file `reached` there and waits until there is a file `open`
+const fs = require('node:fs');
+const path = require('node:path');
+
+const folder = process.argv.at(-1);
+const task = JSON.parse(fs.readFileSync(path.join(folder, 'task.json'), 'utf8'));
+const site = task.site.charCodeAt(0) - 'a'.charCodeAt(0);
+
+function place(name, bytes) {
+  fs.writeFileSync(path.join(folder, `${name}.partial`), bytes);
+  fs.renameSync(path.join(folder, `${name}.partial`), path.join(folder, name));
+}
+
+function fileOf(tensors) {
+  const header = {};
+  let position = 0;
+  for (const [name, values] of Object.entries(tensors)) {
+    header[name] = { dtype: 'F32', shape: [values.length], data_offsets: [position, position + values.length * 4] };
+    position += values.length * 4;
+  }
+  const text = Buffer.from(JSON.stringify(header));
+  const prefix = Buffer.alloc(8);
+  prefix.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([prefix, text, ...Object.values(tensors).map((values) => Buffer.from(values.buffer))]);
+}
+
+function pause() {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+}
+
+function waitAtGate(gate) {
+  fs.appendFileSync(path.join(gate, 'reached'), `${process.pid}\n`);
+  while (!fs.existsSync(path.join(gate, 'open'))) pause();
+}
+
+function shifted() {
+  const bytes = fs.readFileSync(path.join(folder, task.model.input));
+  const begin = 8 + Number(bytes.readBigUInt64LE(0));
+  const step = (site + 1) * 0.125 + task.round * 0.0625;
+  for (let i = 0; begin + i * 4 < bytes.length; i++) {
+    bytes.writeFloatLE(bytes.readFloatLE(begin + i * 4) + step * (1 + (i % 3)), begin + i * 4);
+  }
+  return bytes;
+}
+
+function train() {
+  console.log(JSON.stringify({ progress: 0.5, step: 1, metrics: { loss: 1 / task.round } }));
+  if (process.env.GATE) waitAtGate(process.env.GATE);
+  switch (process.env.MISTAKE) {
+    case 'exit-1':
+      console.error('the disk of the trainer is on fire');
+      process.exit(1);
+      break;
+    case 'hang':
+      for (;;) pause();
+    case 'garbage':
+      place(task.model.output, Buffer.from('this is no model at all'));
+      return;
+    case 'nan': {
+      const bytes = shifted();
+      bytes.writeFloatLE(Number.NaN, bytes.length - 4);
+      place(task.model.output, bytes);
+      return;
+    }
+    case 'wrong-shape':
+      place(task.model.output, fileOf({ w: new Float32Array(5), bias: new Float32Array(3) }));
+      return;
+    case 'quota':
+      for (let i = 0; ; i++) {
+        fs.writeFileSync(path.join(folder, 'state', `filler-${i % 64}`), Buffer.alloc(1 << 20, 1));
+        pause();
+      }
+    default:
+      place(task.model.output, shifted());
+  }
+}
+
+if (task.kind === 'initialise') {
+  const elements = task.parameters.elements ?? 1000;
+  const w = Float32Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4);
+  place(task.model.output, fileOf({ w, bias: new Float32Array([0.5, -1, 2]) }));
+} else if (task.kind === 'train') train();
+
+const samples = site * site + 1;
+const metrics = { loss: 0.5 / (task.round + 1) };
+const evaluations = (task.models ?? []).map(({ name }) => ({ model: name, metrics: { dice: 0.25 * (site + 1) } }));
+place('report.json', JSON.stringify({ protocol: 1, samples, steps: 1, metrics, evaluations }));

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { readLayout, readTensors } from '../../federation/tensors/file';
+import { openDecathlon } from '../../imaging/decathlon';
+import { type ModelCard, parseModelCard } from '../../training/engine/model-card';
+import { TaskStory, TINY_PARAMETERS } from './task-story';
+
+describe('the reference trainer', function () {
+  this.timeout(120_000);
+  let story: TaskStory;
+  let model: string;
+
+  before(async () => {
+    story = await TaskStory.begin();
+    model = await story.initialModel();
+  });
+  after(() => story.end());
+
+  describe('initialise', () => {
+    it('makes a model of the card that the parameters ask for, without data', async () => {
+      const { metadata } = await readLayout(model);
+      const card: ModelCard = parseModelCard(metadata, model);
+      assert.deepEqual(card.channels, TINY_PARAMETERS.channels);
+      assert.deepEqual(card.patch, TINY_PARAMETERS.patch);
+      assert.deepEqual(card.spacing, TINY_PARAMETERS.spacing);
+      assert.deepEqual(card.labels, ['spleen']);
+      assert.deepEqual(await story.report('initialise'), {
+        protocol: 1,
+        samples: 0,
+        steps: 0,
+        metrics: {},
+        evaluations: [],
+        warnings: [],
+      });
+    });
+  });
+
+  describe('train', () => {
+    it('changes every tensor, keeps names, shapes and card, and reports its loss', async () => {
+      const run = await story.run(await story.giveTraining('plain', model));
+      assert.equal(run.stderr, '');
+      assert.equal(run.code, 0);
+      const report = await story.report('plain');
+      assert.deepEqual({ samples: report.samples, steps: report.steps }, { samples: 3, steps: 24 });
+      assert.ok(report.metrics.loss > 0);
+      assert.deepEqual(
+        run.progress.map(({ step }) => step),
+        Array.from({ length: 24 }, (_, index) => index + 1),
+      );
+      assert.equal(run.progress.at(-1)!.progress, 1);
+      const mean = run.progress.reduce((sum, line) => sum + line.metrics!.loss, 0) / 24;
+      assert.ok(Math.abs(mean - report.metrics.loss) < 1e-9);
+
+      const [before, after] = [await readTensors(model), await readTensors(story.file('plain', 'update.safetensors'))];
+      assert.deepEqual(after.layout.metadata, before.layout.metadata);
+      assert.deepEqual([...after.tensors.keys()], [...before.tensors.keys()]);
+      for (const [name, tensor] of before.tensors) {
+        assert.deepEqual(after.tensors.get(name)!.shape, tensor.shape);
+        assert.notDeepEqual(after.tensors.get(name)!.data, tensor.data, name);
+      }
+    });
+
+    it('gives the same bytes for the same seed, model and data, and others for another seed', async () => {
+      await story.run(await story.giveTraining('again', model));
+      assert.ok((await story.update('again')).equals(await story.update('plain')));
+      await story.run(await story.giveTraining('other-seed', model, { seed: 8 }));
+      assert.ok(!(await story.update('other-seed')).equals(await story.update('plain')));
+    });
+
+    it('keeps the optimiser between the rounds of a run', async () => {
+      const folder = await story.giveTraining('two-rounds', model);
+      await story.run(folder);
+      const second = { round: 2, task: 'train-2' };
+      const update = story.file('two-rounds', 'update.safetensors');
+      await story.giveTraining('two-rounds', update, second);
+      await story.run(folder);
+      const withMoments = await story.update('two-rounds');
+      await story.run(await story.giveTraining('forgetful', story.file('plain', 'update.safetensors'), second));
+      assert.ok(!(await story.update('forgetful')).equals(withMoments), 'the moments of round 1 made no difference');
+    });
+
+    describe('when it is interrupted', () => {
+      const parameters = { ...TINY_PARAMETERS, stepsPerRound: 400, checkpointSteps: 3 };
+      let uninterrupted: Buffer;
+
+      before(async () => {
+        const run = await story.run(await story.giveTraining('uninterrupted', model, { parameters }));
+        assert.equal(run.code, 0, run.stderr);
+        uninterrupted = await story.update('uninterrupted');
+      });
+
+      it('goes on after kill -9 from its last checkpoint, to the same bytes', async () => {
+        const folder = await story.giveTraining('killed', model, { parameters });
+        const killed = await story.run(folder, ({ step }, trainer) => {
+          if (step === 10) trainer.kill('SIGKILL');
+        });
+        assert.equal(killed.signal, 'SIGKILL');
+        assert.ok(!existsSync(story.file('killed', 'update.safetensors')), 'it was killed too late to show anything');
+        const resumed = await story.run(folder);
+        assert.equal(resumed.code, 0, resumed.stderr);
+        assert.ok(resumed.progress[0].step! >= 10, `it began again at step ${resumed.progress[0].step}`);
+        assert.ok((await story.update('killed')).equals(uninterrupted));
+        assert.deepEqual(await story.report('killed'), await story.report('uninterrupted'));
+      });
+
+      it('stops on SIGTERM with exit code 75 and goes on where it stopped, to the same bytes', async () => {
+        // Without checkpoints on the way: what the second start goes on from was saved when the first was stopped.
+        const rare = { ...parameters, checkpointSteps: 1000 };
+        const folder = await story.giveTraining('stopped', model, { parameters: rare });
+        const stopped = await story.run(folder, ({ step }, trainer) => {
+          if (step === 10) trainer.kill('SIGTERM');
+        });
+        assert.equal(stopped.code, 75);
+        assert.match(stopped.stderr, /stopped when asked to/);
+        const resumed = await story.run(folder);
+        assert.equal(resumed.progress[0].step, stopped.progress.at(-1)!.step! + 1);
+        assert.ok((await story.update('stopped')).equals(uninterrupted));
+      });
+
+      it('starts the round anew when its checkpoint is damaged, to the same bytes', async () => {
+        const folder = await story.giveTraining('damaged', model, { parameters });
+        await story.run(folder, ({ step }, trainer) => {
+          if (step === 10) trainer.kill('SIGKILL');
+        });
+        await writeFile(story.file('damaged', 'state/checkpoint.safetensors'), 'torn');
+        const resumed = await story.run(folder);
+        assert.equal(resumed.progress[0].step, 1);
+        assert.ok((await story.update('damaged')).equals(uninterrupted));
+      });
+    });
+
+    it('finds prepared cases again, with and without which the update is the same', async () => {
+      const folder = await story.giveTraining('cached', model);
+      await story.run(folder);
+      const cases = story.file('cached', 'state/cases');
+      assert.equal((await readdir(cases)).length, 3);
+      await rm(story.file('cached', 'state/checkpoint.safetensors'));
+      await rm(story.file('cached', 'update.safetensors'));
+      await story.run(folder);
+      assert.ok((await story.update('cached')).equals(await story.update('plain')));
+    });
+
+    it('says that a learning rate made the loss overflow', async () => {
+      const parameters = { ...TINY_PARAMETERS, learningRate: 1, warmUpSteps: 0 };
+      const large = await readTensors(model);
+      assert.ok(large.tensors.size > 0);
+      const run = await story.run(await story.giveTraining('hot', model, { parameters }));
+      assert.ok(run.code === 0 || /learningRate 1 made the loss overflow/.test(run.stderr));
+    });
+  });
+
+  describe('evaluate', () => {
+    it('measures each model on the held-out cases', async () => {
+      const parameters = { ...TINY_PARAMETERS, stepsPerRound: 150, learningRate: 0.02 };
+      await story.run(await story.giveTraining('learnt', model, { parameters, rounds: 1 }));
+      const models = [
+        { name: 'learnt', file: 'learnt.safetensors' },
+        { name: 'initial', file: 'initial.safetensors' },
+      ];
+      const folder = await story.give('evaluate', { kind: 'evaluate', models });
+      await copyFile(story.file('learnt', 'update.safetensors'), story.file('evaluate', 'learnt.safetensors'));
+      await copyFile(model, story.file('evaluate', 'initial.safetensors'));
+      const run = await story.run(folder);
+      assert.equal(run.code, 0, run.stderr);
+      const { samples, evaluations } = await story.report('evaluate');
+      assert.equal(samples, 2);
+      assert.deepEqual(
+        evaluations.map((evaluation) => evaluation.model),
+        ['learnt', 'initial'],
+      );
+      const [learnt, initial] = evaluations.map(({ metrics }) => metrics);
+      assert.ok(learnt.dice > 0.5 && learnt.dice > initial.dice + 0.2, `${learnt.dice} against ${initial.dice}`);
+      assert.ok(learnt.diceMin <= learnt.dice);
+      // Voxels are 20 mm wide here.
+      assert.ok(learnt.assd > 0 && learnt.assd < 40 && learnt.hausdorff95 >= learnt.assd);
+      assert.equal(run.progress.at(-1)!.progress, 1);
+    });
+
+    it('warns when the dataset holds out nothing', async () => {
+      const dataset = await openDecathlon(story.dataset);
+      const folder = await story.give('nothing-held-out', {
+        kind: 'evaluate',
+        dataset: { kind: 'decathlon', path: story.folder('training-only') },
+        models: [{ name: 'initial', file: 'initial.safetensors' }],
+      });
+      await copyFile(model, story.file('nothing-held-out', 'initial.safetensors'));
+      const { writeSiteDataset } = await import('../../imaging/decathlon');
+      await writeSiteDataset(dataset, { training: dataset.training, heldOut: [] }, story.folder('training-only'));
+      const run = await story.run(folder);
+      assert.equal(run.code, 0, run.stderr);
+      const report = await story.report('nothing-held-out');
+      assert.deepEqual(report.evaluations, [{ model: 'initial', metrics: {} }]);
+      assert.match(report.warnings[0], /holds out no case/);
+    });
+  });
+
+  describe('bad input', () => {
+    it('lists every fault of the parameters and exits with 64', async () => {
+      const parameters = {
+        stepsPerRound: 0,
+        learningRate: 'fast',
+        channels: [8, 12],
+        foregroundShare: 2,
+        momentum: 0.9,
+      };
+      const run = await story.run(await story.giveTraining('faulty', model, { parameters }));
+      assert.equal(run.code, 64);
+      for (const name of ['stepsPerRound', 'learningRate', 'channels.1', 'foregroundShare', 'momentum']) {
+        assert.match(run.stderr, new RegExp(name.replace('.', '\\.')));
+      }
+      assert.ok(!existsSync(story.file('faulty', 'report.json')));
+    });
+
+    it('refuses parameters that contradict the model', async () => {
+      const parameters = { channels: [8, 16], spacing: [5, 5, 5], label: { value: 1, name: 'liver' } };
+      const run = await story.run(await story.giveTraining('contradiction', model, { parameters }));
+      assert.equal(run.code, 64);
+      for (const name of ['channels', 'spacing', 'label'])
+        assert.match(run.stderr, new RegExp(`${name} .*contradicts`));
+    });
+
+    it('refuses a broken task, a missing dataset, a broken model and a missing folder', async () => {
+      const noKind = await story.run(await story.give('no-kind', { kind: 'dance' }));
+      const elsewhere = { kind: 'decathlon', path: story.folder('nowhere') };
+      const noData = await story.run(await story.giveTraining('no-data', model, { dataset: elsewhere }));
+      const noDataset = { dataset: { kind: 'none', path: '' } };
+      const none = await story.run(await story.giveTraining('none', model, noDataset));
+      const torn = await story.giveTraining('torn', model);
+      await writeFile(story.file('torn', 'global.safetensors'), 'no model');
+      const tornRun = await story.run(torn);
+      const noFolder = await story.run(story.folder('nothing-here'));
+      for (const run of [noKind, noData, none, tornRun, noFolder]) assert.equal(run.code, 64, run.stderr);
+      assert.match(none.stderr, /needs data/);
+      assert.match(noFolder.stderr, /task\.json/);
+    });
+  });
+});

@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { ClaraError, type Fault, showValue } from '../../base/errors';
+import type { TrainerTask } from '../../federation/trainer-contract';
+import { architectureFaults } from '../engine/architecture';
+import { faultsOf } from '../engine/faults';
+import { ENGINE_ID, type ModelCard, modelCardSchema } from '../engine/model-card';
+
+/**
+ * What a plan may say to this trainer. Defaults are the recipe of the demonstration: a whole abdomen at 10 mm fits in one
+ * patch, so a step is cheap and sees all of the anatomy.
+ */
+const shape = modelCardSchema.shape;
+const RANGES = { steps: 100_000, batch: 64, rate: 1 } as const;
+
+const parametersSchema = z.strictObject({
+  // What the model is: used when it is made; later tasks take it from the model's card and refuse anything else.
+  /** @default 'spleen_unet3d' */
+  name: shape.name.optional(),
+  description: shape.description.optional(),
+  /** Which value of the label files is the organ, and what it is called. @default { value: 1, name: 'spleen' } */
+  label: z.strictObject({ value: z.int().min(1).max(65535), name: z.string().min(1).max(100) }).optional(),
+  /** Of each stage, finest first. @default [8, 16, 32, 64] */
+  channels: shape.channels.optional(),
+  /** Voxels along i, j, k. @default [32, 32, 24] */
+  patch: shape.patch.optional(),
+  /** Millimetres along i, j, k. @default [10, 10, 10] */
+  spacing: shape.spacing.optional(),
+  /** Hounsfield units. @default { low: -160, high: 240 } */
+  window: shape.window.optional(),
+
+  // How it learns.
+  stepsPerRound: z.int().min(1).max(RANGES.steps).default(24),
+  /** Patches in one step. */
+  batch: z.int().min(1).max(RANGES.batch).default(1),
+  /** Highest rate of the schedule. */
+  learningRate: z.number().positive().max(RANGES.rate).default(0.01),
+  warmUpSteps: z.int().min(0).max(RANGES.steps).default(8),
+  /** Share of the patches that are made to contain the organ. */
+  foregroundShare: z.number().min(0).max(1).default(0.7),
+  /** Steps between two checkpoints. */
+  checkpointSteps: z.int().min(1).max(RANGES.steps).default(50),
+
+  // How it is measured.
+  /** Share of a patch that neighbouring patches have in common. */
+  overlap: z.number().min(0).max(0.9).default(0.25),
+});
+
+export type TrainerParameters = z.infer<typeof parametersSchema>;
+
+const DEFAULT_MODEL = {
+  name: 'spleen_unet3d',
+  description: 'Spleen on abdominal CT, a small 3D U-Net trained by federated learning',
+  label: { value: 1, name: 'spleen' },
+  channels: [8, 16, 32, 64],
+  patch: [32, 32, 24],
+  spacing: [10, 10, 10],
+  window: { low: -160, high: 240 },
+} as const;
+
+/** @throws ClaraError invalid-input that lists every fault, those of the architecture included */
+export function parseParameters(parameters: TrainerTask['parameters']): TrainerParameters {
+  const parsed = parametersSchema.safeParse(parameters);
+  const faults: Fault[] = parsed.success ? [] : faultsOf(parsed.error, parameters);
+  const faulty = new Set(faults.map(({ path }) => path.split('.')[0]));
+  const architecture = { channels: DEFAULT_MODEL.channels, patch: DEFAULT_MODEL.patch, ...parameters };
+  const card = shape.channels.safeParse(architecture.channels);
+  const patch = shape.patch.safeParse(architecture.patch);
+  if (card.success && patch.success && !faulty.has('channels') && !faulty.has('patch')) {
+    faults.push(...architectureFaults({ channels: card.data, patch: patch.data }));
+  }
+  if (faults.length > 0) throw ClaraError.ofFaults('trainer parameters', faults);
+  return parsed.data!;
+}
+
+/** Which value of the label files is the organ. */
+export function labelValueOf({ label = DEFAULT_MODEL.label }: TrainerParameters): number {
+  return label.value;
+}
+
+/** The card of a new model. */
+export function newModelCard(parameters: TrainerParameters): ModelCard {
+  const { label = DEFAULT_MODEL.label } = parameters;
+  return modelCardSchema.parse({
+    engine: ENGINE_ID,
+    name: parameters.name ?? DEFAULT_MODEL.name,
+    description: parameters.description ?? DEFAULT_MODEL.description,
+    labels: [label.name],
+    channels: parameters.channels ?? DEFAULT_MODEL.channels,
+    patch: parameters.patch ?? DEFAULT_MODEL.patch,
+    spacing: parameters.spacing ?? DEFAULT_MODEL.spacing,
+    window: parameters.window ?? DEFAULT_MODEL.window,
+  });
+}
+
+/**
+ * A plan that starts from an existing model may repeat what the model is, but not contradict it.
+ *
+ * @throws ClaraError invalid-input that lists every contradiction
+ */
+export function assertParametersFit(parameters: TrainerParameters, card: ModelCard): void {
+  const stated = { ...parameters, labels: parameters.label === undefined ? undefined : [parameters.label.name] };
+  const faults: Fault[] = [];
+  for (const field of ['labels', 'channels', 'patch', 'spacing', 'window'] as const) {
+    const [wanted, found] = [stated[field], card[field]].map((value) => JSON.stringify(value));
+    if (wanted === undefined || wanted === found) continue;
+    const rule = `contradicts the model, which has ${showValue(card[field])}; leave it out`;
+    faults.push({ path: field === 'labels' ? 'label' : field, value: wanted, rule });
+  }
+  if (faults.length > 0) throw ClaraError.ofFaults('trainer parameters', faults);
+}

@@ -1,0 +1,160 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ClaraError } from '../../base/errors';
+import { deriveSeed, seededRandom } from '../../base/random';
+import { digestOfFile } from '../../federation/tensors/file';
+import { TRAINER_PROTOCOL, type TrainerReport, type TrainTask } from '../../federation/trainer-contract';
+import { diceAndCrossEntropy } from '../engine/loss';
+import { type Model, readModel, writeModel } from '../engine/model-file';
+import { Adam, learningRate } from '../engine/optimiser';
+import { UNet } from '../engine/unet';
+import { CaseStore } from './case-store';
+import { CHECKPOINT_FILE, findCheckpoint, saveCheckpoint, taskKey } from './checkpoint';
+import type { Job } from './job';
+import { assertParametersFit, labelValueOf } from './parameters';
+import { cutTrainingPatch, drawCorner } from './patch-sampler';
+import { openDataset } from './task-folder';
+
+/** Folder of prepared cases inside the state. */
+const CASES_FOLDER = 'cases';
+
+/**
+ * Trains the global model for one round on the site's training cases. The update is a function of task, model and data
+ * alone, however often the program was stopped or killed on the way: each step draws from its own seed, and a checkpoint
+ * holds all that a step leaves behind.
+ */
+export async function train(job: Job<TrainTask>): Promise<TrainerReport> {
+  const { task, parameters, folder, signal } = job;
+  const dataset = await openDataset(task);
+  if (dataset.training.length === 0) {
+    throw new ClaraError(
+      'invalid-input',
+      `${dataset.folder} lists no training case; a site needs at least one to train`,
+    );
+  }
+  const input = folder.file(task.model.input);
+  const model = await readModel(input, signal);
+  assertParametersFit(parameters, model.card);
+  const store = new CaseStore(dataset, {
+    spacing: model.card.spacing,
+    window: model.card.window,
+    labelValue: labelValueOf(parameters),
+    cacheFolder: folder.state(CASES_FOLDER),
+    signal,
+  });
+  const round = await RoundOfTraining.start(job, model, store, taskKey(task, await digestOfFile(input)));
+  await round.run();
+
+  await writeModel(folder.file(task.model.output), { card: model.card, weights: round.net.weights });
+  return {
+    protocol: TRAINER_PROTOCOL,
+    samples: store.size,
+    steps: parameters.stepsPerRound,
+    metrics: { loss: round.meanLoss },
+    evaluations: [],
+    warnings: [],
+  };
+}
+
+class RoundOfTraining {
+  readonly net: UNet;
+  readonly #adam: Adam;
+  readonly #targets: Float32Array;
+  #step = 0;
+  #lossSum = 0;
+
+  private constructor(
+    private readonly job: Job<TrainTask>,
+    private readonly store: CaseStore,
+    private readonly key: string,
+    net: UNet,
+    adam: Adam,
+  ) {
+    this.net = net;
+    this.#adam = adam;
+    this.#targets = new Float32Array(net.voxels);
+  }
+
+  /** Goes on where this task was interrupted, or begins with the moments that the last round left. */
+  static async start(
+    job: Job<TrainTask>,
+    { card, weights }: Model,
+    store: CaseStore,
+    key: string,
+  ): Promise<RoundOfTraining> {
+    const net = new UNet(card, 'learning');
+    const found = await findCheckpoint(job.folder.state(CHECKPOINT_FILE), net.spec);
+    const adam = new Adam(net, found?.run === job.task.run ? found.moments : undefined);
+    const round = new RoundOfTraining(job, store, key, net, adam);
+    const interrupted = found?.key === key ? found : undefined;
+    net.weights.set(interrupted?.weights ?? weights);
+    round.#step = interrupted?.step ?? 0;
+    round.#lossSum = interrupted?.lossSum ?? 0;
+    return round;
+  }
+
+  get meanLoss(): number {
+    return this.#lossSum / this.#step;
+  }
+
+  /** @throws the signal's reason, after a checkpoint */
+  async run(): Promise<void> {
+    const { parameters, signal, onProgress } = this.job;
+    let saved = this.#step;
+    while (this.#step < parameters.stepsPerRound) {
+      await nextTurn();
+      if (signal.aborted) {
+        if (this.#step > saved) await this.#save();
+        signal.throwIfAborted();
+      }
+      const loss = await this.#takeStep();
+      onProgress({ progress: this.#step / parameters.stepsPerRound, step: this.#step, metrics: { loss } });
+      if (this.#step % parameters.checkpointSteps === 0 || this.#step === parameters.stepsPerRound) {
+        await this.#save();
+        saved = this.#step;
+      }
+    }
+  }
+
+  async #takeStep(): Promise<number> {
+    const { task, parameters } = this.job;
+    const { net, store } = this;
+    const random = seededRandom(deriveSeed('training step', task.seed, task.site, task.round, this.#step));
+    let loss = 0;
+    for (let patch = 0; patch < parameters.batch; patch++) {
+      const prepared = await store.get(random.integer(store.size));
+      const corner = drawCorner(prepared, net.architecture.patch, parameters.foregroundShare, random);
+      cutTrainingPatch(prepared, corner, net.architecture.patch, { input: net.input, targets: this.#targets });
+      const logits = net.forward();
+      loss += diceAndCrossEntropy(logits, this.#targets, 1 / parameters.batch, net.logitGradients) / parameters.batch;
+      net.backward();
+    }
+    if (!Number.isFinite(loss)) {
+      throw new ClaraError(
+        'invalid-input',
+        `learningRate ${parameters.learningRate} made the loss overflow in step ${this.#step + 1} of round ${task.round}; use a lower one`,
+      );
+    }
+    this.#adam.step(this.#rate());
+    this.#step++;
+    this.#lossSum += loss;
+    return loss;
+  }
+
+  #rate(): number {
+    const { task, parameters } = this.job;
+    const { stepsPerRound, learningRate: rate, warmUpSteps } = parameters;
+    const before = Math.max(0, task.round - 1) * stepsPerRound;
+    return learningRate(before + this.#step, { rate, warmUpSteps, totalSteps: task.rounds * stepsPerRound });
+  }
+
+  async #save(): Promise<void> {
+    const { task, folder } = this.job;
+    const checkpoint = {
+      weights: this.net.weights,
+      moments: this.#adam.moments(),
+      step: this.#step,
+      lossSum: this.#lossSum,
+    };
+    await saveCheckpoint(folder.state(CHECKPOINT_FILE), this.net.spec, { key: this.key, run: task.run }, checkpoint);
+  }
+}
