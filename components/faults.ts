@@ -25,6 +25,9 @@ export class DeploymentInputError extends pulumi.RunError {
   constructor(what: string, faults: readonly Fault[]) {
     super(`${what} has ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}:\n${faults.map(line).join('\n')}`);
     this.faults = faults;
+    // The SDK renders the stack for its trace even where it hides it, and in Node 20.20 that loops, half a minute long, on
+    // the source-mapped frame "@pulumi/resource.ts" (util.inspect with colours). Without a stack there is nothing to render.
+    this.stack = '';
   }
 }
 

@@ -129,7 +129,7 @@ function notFinite(layout: TensorLayout, block: Block, target: string): ClaraErr
   const rest = touched.length > names.length ? ` or ${touched.length - names.length} more` : '';
   return new ClaraError(
     'invalid-input',
-    `${target} would not be finite in ${names.join(' or ')}${rest}; lower the learning rates of the strategy or of the trainer`,
+    `${target} or its moments would not be finite in ${names.join(' or ')}${rest}; lower the learning rates of the strategy or of the trainer`,
   );
 }
 

@@ -361,8 +361,8 @@ describe('a site agent', () => {
     await propose();
     await done(train());
     coordinator.push({ case: 'runFinished', value: { run: RUN, state: 'completed' } });
-    await until(() => !existsSync(workspace('runs', RUN)));
-    assert.ok(events.some((event) => event.kind === 'run-finished' && event.state === 'completed'));
+    await until(() => events.some((event) => event.kind === 'run-finished' && event.state === 'completed'));
+    assert.equal(existsSync(workspace('runs', RUN)), false);
   });
 
   it('starts afresh for another attempt under the same id', async () => {

@@ -57,23 +57,23 @@ const optimisers: Readonly<Record<ShiftRun['strategy'], () => Optimiser>> = {
   fedavg: replace,
   median: replace,
   fedavgm: () => {
-    const velocity = new Map<number, number>();
+    const velocity: number[] = [];
     return (i, model, combined) => {
-      const v = 0.9 * (velocity.get(i) ?? 0) + (combined - model);
-      velocity.set(i, Math.fround(v));
+      const v = 0.9 * (velocity[i] ?? 0) + (combined - model);
+      velocity[i] = Math.fround(v);
       return model + v;
     };
   },
   fedadam: () => {
     const [lr, beta1, beta2, tau] = [0.1, 0.9, 0.99, 1e-3];
-    const first = new Map<number, number>();
-    const second = new Map<number, number>();
+    const first: number[] = [];
+    const second: number[] = [];
     return (i, model, combined) => {
       const delta = combined - model;
-      const m = beta1 * (first.get(i) ?? 0) + (1 - beta1) * delta;
-      const v = beta2 * (second.get(i) ?? Math.fround(tau * tau)) + (1 - beta2) * delta * delta;
-      first.set(i, Math.fround(m));
-      second.set(i, Math.fround(v));
+      const m = beta1 * (first[i] ?? 0) + (1 - beta1) * delta;
+      const v = beta2 * (second[i] ?? Math.fround(tau * tau)) + (1 - beta2) * delta * delta;
+      first[i] = Math.fround(m);
+      second[i] = Math.fround(v);
       return model + (lr * m) / (Math.sqrt(v) + tau);
     };
   },

@@ -62,7 +62,7 @@ function learnBalls(): Model {
     const { scan, truth } = ballScan(step % 5);
     const prepared = prepareScan(scan, BALL_CARD);
     net.input.set(networkInput(prepared).values);
-    const targets = prepareTarget(truth, 1, prepared.geometry);
+    const targets = prepareTarget(truth, prepared.geometry);
     diceAndCrossEntropy(net.forward(), targets, 1, net.logitGradients);
     net.backward();
     adam.step(0.02);

@@ -1,5 +1,5 @@
 /**
- * The arithmetic of the 3D U-Net in AssemblyScript with 128-bit SIMD; `scripts/build-training-kernels.ts` makes
+ * The arithmetic of the 3D U-Net in AssemblyScript with 128-bit SIMD; `scripts/build-kernels.ts` makes
  * `kernels.wasm` of it.
  *
  * All numbers are f32, all arrays are channels-last: voxel (d, h, w), channel c of a D x H x W x C array is element

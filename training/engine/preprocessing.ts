@@ -36,14 +36,11 @@ export function prepareScan(scan: Volume, { spacing, window }: Preprocessing): P
 }
 
 /**
- * The share of each voxel of the working grid that `label` has as `value`, 0..1: the boundary keeps a precision finer than
- * the grid.
+ * The share of each voxel of the working grid that the organ fills, 0..1: its boundary keeps a precision finer than the grid.
+ *
+ * @param organ 1 in the organ, 0 elsewhere
  */
-export function prepareTarget(label: Volume, value: number, geometry: Geometry): Float32Array {
-  const organ: Mask = {
-    geometry: label.geometry,
-    data: Uint8Array.from(label.data, (found) => (found === value ? 1 : 0)),
-  };
+export function prepareTarget(organ: Mask, geometry: Geometry): Float32Array {
   return resampleTo(organ, geometry, { outside: 0 }).data;
 }
 

@@ -1,4 +1,5 @@
 import type { DecathlonDataset } from '../../imaging/decathlon';
+import { caseTitle } from './labelled-scan';
 import { type PreparedCase, type PrepareOptions, prepareCase } from './prepared-case';
 
 /** Prepared cases in memory stay below this; others wait in the cache on disk. */
@@ -26,7 +27,12 @@ export class CaseStore {
       this.#inMemory.set(index, known);
       return known;
     }
-    const prepared = await prepareCase(this.dataset, this.dataset.training[index], this.options);
+    const prepared = await prepareCase(
+      this.dataset,
+      this.dataset.training[index],
+      caseTitle('training', index),
+      this.options,
+    );
     this.#inMemory.set(index, prepared);
     this.#bytes += bytesOf(prepared);
     for (const [oldest, other] of this.#inMemory) {

@@ -1,19 +1,17 @@
-import { ClaraError, hasCode } from '../../base/errors';
+import { hasCode } from '../../base/errors';
 import {
   type EvaluateTask,
   type Metrics,
   TRAINER_PROTOCOL,
   type TrainerReport,
 } from '../../federation/trainer-contract';
-import { imagePath, labelPath } from '../../imaging/decathlon';
-import { geometriesAgree } from '../../imaging/geometry';
 import { dice, type SurfaceDistances, surfaceDistances } from '../../imaging/metrics';
-import { readNifti } from '../../imaging/nifti';
-import type { Mask, Volume } from '../../imaging/volume';
+import type { Mask } from '../../imaging/volume';
 import { type Model, readModel } from '../engine/model-file';
 import { Segmenter } from '../engine/segmenter';
 import { UNet } from '../engine/unet';
 import type { Job } from './job';
+import { caseTitle, readLabelledScan } from './labelled-scan';
 import { assertParametersFit, labelValueOf } from './parameters';
 import { openDataset } from './task-folder';
 
@@ -41,15 +39,9 @@ export async function evaluate(job: Job<EvaluateTask>): Promise<TrainerReport> {
   const nets = new NetworkOfCard();
   const total = validation.length * files.length;
   let done = 0;
-  for (const held of validation) {
-    const scan = await readNifti(imagePath(dataset, held), { signal });
-    const truth = organOf(await readNifti(labelPath(dataset, held), { signal }), labelValueOf(parameters));
-    if (!geometriesAgree(scan.geometry, truth.geometry)) {
-      throw new ClaraError(
-        'invalid-input',
-        `case ${held.id}: image and label lie on different grids; resample the label`,
-      );
-    }
+  for (const [number, held] of validation.entries()) {
+    const title = caseTitle('held-out', number);
+    const { scan, truth } = await readLabelledScan(dataset, held, title, labelValueOf(parameters), signal);
     for (const [index, file] of files.entries()) {
       const model = await readModel(file, signal);
       const segmenter = new Segmenter(model, nets.for(model));
@@ -85,10 +77,6 @@ class NetworkOfCard {
   }
 }
 
-function organOf({ geometry, data }: Volume, value: number): Mask {
-  return { geometry, data: Uint8Array.from(data, (found) => (found === value ? 1 : 0)) };
-}
-
 function score(mask: Mask, truth: Mask): CaseScore {
   const distances = distancesBetween(mask, truth);
   return { dice: dice(mask.data, truth.data), assd: distances?.average, hausdorff95: distances?.hausdorff95 };
@@ -121,9 +109,9 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function warningsOf(scores: readonly CaseScore[][], { models, dataset }: EvaluateTask): string[] {
+function warningsOf(scores: readonly CaseScore[][], { models }: EvaluateTask): string[] {
   if (scores[0].length === 0) {
-    return [`${dataset.path} holds out no case in its "validation" list, so nothing was measured`];
+    return ['the dataset holds out no case in its "validation" list, so nothing was measured'];
   }
   return models.flatMap(({ name }, index) => {
     const without = scores[index].filter(({ assd }) => assd === undefined).length;

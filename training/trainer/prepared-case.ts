@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { ClaraError, hasCode } from '../../base/errors';
+import { hasCode } from '../../base/errors';
 import { readTensors, type Tensor, writeTensors } from '../../federation/tensors/file';
 import { type DecathlonDataset, imagePath, type LabelledCase, labelPath } from '../../imaging/decathlon';
-import { geometriesAgree } from '../../imaging/geometry';
-import { readNifti } from '../../imaging/nifti';
 import type { Shape3 } from '../../imaging/volume';
 import { type Preprocessing, prepareScan, prepareTarget } from '../engine/preprocessing';
+import { type CaseTitle, readLabelledScan } from './labelled-scan';
 
 /**
  * One training case on the working grid, in bytes: 256 steps over a window of 400 HU are finer than the noise of any CT, and
@@ -40,11 +39,12 @@ export interface PrepareOptions extends Preprocessing {
 /**
  * Reads, resamples and windows a case, or takes what an earlier task of the run has made of the same files.
  *
- * @throws ClaraError as `readNifti`; invalid-input when image and label do not share a grid
+ * @throws ClaraError as {@link readLabelledScan}
  */
 export async function prepareCase(
   dataset: DecathlonDataset,
   labelled: LabelledCase,
+  title: CaseTitle,
   options: PrepareOptions,
 ): Promise<PreparedCase> {
   const [image, label] = [imagePath(dataset, labelled), labelPath(dataset, labelled)];
@@ -52,16 +52,9 @@ export async function prepareCase(
   const known = await readCached(cached);
   if (known !== undefined) return known;
 
-  const scan = await readNifti(image, { signal: options.signal });
-  const truth = await readNifti(label, { signal: options.signal });
-  if (!geometriesAgree(scan.geometry, truth.geometry)) {
-    throw new ClaraError(
-      'invalid-input',
-      `case ${labelled.id}: image and label lie on different grids; resample the label`,
-    );
-  }
+  const { scan, truth } = await readLabelledScan(dataset, labelled, title, options.labelValue, options.signal);
   const prepared = prepareScan(scan, options);
-  const targets = prepareTarget(truth, options.labelValue, prepared.geometry);
+  const targets = prepareTarget(truth, prepared.geometry);
   const { shape } = prepared.geometry;
   const [intensityBytes, targetBytes] = [inBytes(prepared.intensities), inBytes(targets)];
   await mkdir(options.cacheFolder, { recursive: true });

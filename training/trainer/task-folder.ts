@@ -10,8 +10,9 @@ import {
   type TrainerTask,
   trainerTaskSchema,
 } from '../../federation/trainer-contract';
-import { type DecathlonDataset, openDecathlon } from '../../imaging/decathlon';
+import type { DecathlonDataset } from '../../imaging/decathlon';
 import { faultsOf } from '../engine/faults';
+import { openSiteDataset } from './labelled-scan';
 
 /** The folder that a task is given in: what to do, what to start from, where answers go. */
 export class TaskFolder {
@@ -47,7 +48,7 @@ export class TaskFolder {
   }
 }
 
-/** @throws ClaraError invalid-input when the task comes without a dataset; all that {@link openDecathlon} throws */
+/** @throws ClaraError invalid-input when the task comes without a dataset; all that {@link openSiteDataset} throws */
 export async function openDataset({ kind, dataset }: TrainerTask): Promise<DecathlonDataset> {
   if (dataset.kind === 'none') {
     throw new ClaraError(
@@ -55,5 +56,5 @@ export async function openDataset({ kind, dataset }: TrainerTask): Promise<Decat
       `a task of kind "${kind}" needs data: name a dataset in the site's configuration`,
     );
   }
-  return openDecathlon(dataset.path);
+  return openSiteDataset(dataset.path);
 }

@@ -26,10 +26,7 @@ export async function train(job: Job<TrainTask>): Promise<TrainerReport> {
   const { task, parameters, folder, signal } = job;
   const dataset = await openDataset(task);
   if (dataset.training.length === 0) {
-    throw new ClaraError(
-      'invalid-input',
-      `${dataset.folder} lists no training case; a site needs at least one to train`,
-    );
+    throw new ClaraError('invalid-input', 'the dataset lists no training case; a site needs at least one to train');
   }
   const input = folder.file(task.model.input);
   const model = await readModel(input, signal);

@@ -11,11 +11,11 @@ import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator
 import type { ObjectStore } from '../../../fl-coordinator/storage/object-store';
 import {
   aggregateFiles,
-  encode,
   fileOf,
   type ModelTensor,
   randomValues,
   readObject,
+  roundedTo,
   strategyOf,
   valuesOf,
   vectorFile,
@@ -24,8 +24,8 @@ import { type Moments, meanOf, medianOf, roundByHand } from './rules-by-hand';
 
 const MOMENTUM: ServerOptimiser = { kind: 'momentum', lr: 0.7, beta: 0.9 };
 const ADAM: ServerOptimiser = { kind: 'adam', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 };
-/** More than one block of float32, and no multiple of anything. */
-const LONG = (1 << 18) * 2 + 13;
+/** A little more than one block of float32, and no multiple of anything. */
+const LONG = (1 << 18) + 13;
 
 describe('aggregation', () => {
   let folder: string;
@@ -81,13 +81,13 @@ describe('aggregation', () => {
       it(`of ${dtype} is the mean rounded to nearest even by way of float32`, async () => {
         const scales = [1, 1e-6, 1e3];
         const updates = [1, 2, 3].map((seed) =>
-          randomValues(seed, 4099, 'F64').map((value, i) => decodeOf(dtype, value * scales[i % 3]!)),
+          randomValues(seed, 4099, 'F64').map((value, i) => roundedTo(dtype, value * scales[i % 3]!)),
         );
         const file = await aggregateFiles(store, vectorFile(updates[0]!, dtype), sitesOf(updates, dtype, [3, 1, 2]), {
           strategy: strategyOf('weighted-mean'),
         });
         const expected = updates[0]!.map((_, i) =>
-          decodeOf(
+          roundedTo(
             dtype,
             Math.fround(
               meanOf(
@@ -110,8 +110,8 @@ describe('aggregation', () => {
       assert.deepEqual(valuesOf(file).w, [0.25, 0.75]);
     });
 
-    it('of 200 sites keeps its memory in bounds and its value right', async () => {
-      const updates = Array.from({ length: 200 }, (_, seed) => randomValues(seed, 30_001));
+    it('of 300 sites, in blocks that are smaller then, is the definition too', async () => {
+      const updates = Array.from({ length: 300 }, (_, seed) => randomValues(seed, 14_001));
       const file = await aggregateFiles(store, vectorFile(updates[0]!), sitesOf(updates, 'F32'), {
         strategy: strategyOf('weighted-mean'),
       });
@@ -136,7 +136,7 @@ describe('aggregation', () => {
           const file = await aggregateFiles(store, vectorFile(updates[0]!, dtype), sitesOf(updates, dtype), {
             strategy: strategyOf('median'),
           });
-          const expected = updates[0]!.map((_, i) => decodeOf(dtype, medianOf(updates.map((update) => update[i]!))));
+          const expected = updates[0]!.map((_, i) => roundedTo(dtype, medianOf(updates.map((update) => update[i]!))));
           assert.deepEqual(valuesOf(file).w, expected, dtype);
         }
       });
@@ -170,7 +170,7 @@ describe('aggregation', () => {
     ];
     for (const combiner of ['weighted-mean', 'median'] as const) {
       for (const [name, optimiser, momentNames] of cases) {
-        it(`${name} on ${combiner} follows its definition over three rounds`, async () => {
+        it(`${name} on ${combiner} follows its definition over two rounds`, async () => {
           const count = LONG;
           let base = vectorFile(randomValues(100, count));
           let byHand: { model: readonly number[]; moments: Moments } = {
@@ -180,7 +180,7 @@ describe('aggregation', () => {
               second: Array(count).fill(optimiser.kind === 'adam' ? optimiser.tau ** 2 : 0),
             },
           };
-          for (let round = 1; round <= 3; round++) {
+          for (let round = 1; round <= 2; round++) {
             const updates = [1, 2, 3].map((seed) => randomValues(10 * round + seed, count));
             const weights = [5, 1, 3];
             base = await aggregateFiles(store, base, sitesOf(updates, 'F32', weights), {
@@ -220,7 +220,7 @@ describe('aggregation', () => {
         });
         assert.deepEqual(
           valuesOf(file).w,
-          byHand.model.map((value) => (dtype === 'F64' ? value : decodeOf(dtype, Math.fround(value)))),
+          byHand.model.map((value) => (dtype === 'F64' ? value : roundedTo(dtype, value))),
         );
       }
     });
@@ -257,7 +257,7 @@ describe('aggregation', () => {
   });
 
   describe('properties', () => {
-    const number = fc.float({ noNaN: true, noDefaultInfinity: true, min: Math.fround(-1e30), max: Math.fround(1e30) });
+    const number = fc.float({ noNaN: true, min: Math.fround(-1e9), max: Math.fround(1e9) });
     const strategies = fc.constantFrom(
       strategyOf('weighted-mean'),
       strategyOf('median'),
@@ -286,7 +286,7 @@ describe('aggregation', () => {
           const other = await aggregateFiles(store, vectorFile(updates[0]!), shuffled, { strategy });
           assert.ok(one.equals(other));
         }),
-        { numRuns: 20 },
+        { numRuns: 12 },
       );
     });
 
@@ -299,7 +299,7 @@ describe('aggregation', () => {
           const other = await aggregateFiles(store, base, sitesOf([...updates].reverse(), 'F32'), { strategy });
           assert.ok(one.equals(other));
         }),
-        { numRuns: 20 },
+        { numRuns: 12 },
       );
     });
 
@@ -323,7 +323,7 @@ describe('aggregation', () => {
             assert.ok(file.equals(vectorFile(update)));
           },
         ),
-        { numRuns: 30 },
+        { numRuns: 20 },
       );
     });
   });
@@ -356,7 +356,7 @@ describe('aggregation', () => {
               weights,
             ),
           );
-          return [name, dtype === 'F64' ? mean : mean.map((value) => decodeOf(dtype, Math.fround(value)))];
+          return [name, dtype === 'F64' ? mean : mean.map((value) => roundedTo(dtype, value))];
         }),
       );
     };
@@ -541,12 +541,6 @@ function assertClose(actual: readonly number[], expected: readonly number[], tol
     const error = Math.abs(value - expected[i]!) / Math.max(1, Math.abs(expected[i]!));
     assert.ok(error <= tolerance, `element ${i}: ${value} instead of ${expected[i]}`);
   }
-}
-
-/** Rounded to a type and read back. */
-function decodeOf(dtype: Dtype, value: number): number {
-  const bytes = encode(dtype, [value]);
-  return valuesOf(Buffer.concat([vectorFile([0], dtype).subarray(0, -bytes.length), bytes])).w![0]!;
 }
 
 async function rejectsWith(code: ErrorCode, promise: Promise<unknown>, mentions: string): Promise<void> {

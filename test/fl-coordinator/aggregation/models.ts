@@ -78,7 +78,21 @@ export async function aggregateFiles(
 /** Normal numbers that the dtype holds exactly, so that reference and kernels start from the same values. */
 export function randomValues(seed: number, count: number, dtype: Dtype = 'F32'): number[] {
   const random = seededRandom(seed);
-  return Array.from({ length: count }, () => decode(dtype, encode(dtype, [random.normal()]))[0]!);
+  return Array.from({ length: count }, () => roundedTo(dtype, random.normal()));
+}
+
+/** What a value becomes in a type; 16-bit types are reached by way of float32. */
+export function roundedTo(dtype: Dtype, value: number): number {
+  switch (dtype) {
+    case 'F64':
+      return value;
+    case 'F16':
+      return float32OfHalf(halfOfFloat32(Math.fround(value)));
+    case 'BF16':
+      return float32OfBfloat16(bfloat16OfFloat32(Math.fround(value)));
+    default:
+      return Math.fround(value);
+  }
 }
 
 export function encode(dtype: Dtype, values: readonly number[]): Buffer {

@@ -24,9 +24,7 @@ export function roundByHand(round: Round): { readonly model: number[]; readonly 
   const { model, updates, weights, optimiser } = round;
   const first = [...round.moments.first];
   const second = [...round.moments.second];
-  const next = model.map((x, i) => {
-    const column = updates.map((update) => update[i]!);
-    const combined = round.combiner === 'median' ? medianOf(column) : meanOf(column, weights);
+  const step = (x: number, combined: number, i: number): number => {
     const delta = combined - x;
     switch (optimiser.kind) {
       case 'replace':
@@ -39,6 +37,10 @@ export function roundByHand(round: Round): { readonly model: number[]; readonly 
         second[i] = optimiser.beta2 * second[i]! + (1 - optimiser.beta2) * delta * delta;
         return x + (optimiser.lr * first[i]!) / (Math.sqrt(second[i]!) + optimiser.tau);
     }
+  };
+  const next = model.map((x, i) => {
+    const column = updates.map((update) => update[i]!);
+    return step(x, round.combiner === 'median' ? medianOf(column) : meanOf(column, weights), i);
   });
   return { model: next, moments: { first, second } };
 }
