@@ -6,7 +6,6 @@ import { ClaraError } from '../base/errors';
 import { ownProgram } from '../base/own-program';
 import { ChildProgram } from '../cli/child-program';
 import { asOperator, type OperatorOptions } from '../cli/operator';
-import { loadCredentials } from '../federation/credentials';
 import { enrol } from '../federation/enrol';
 import type { RunView } from '../federation/gen/federation/v1/federation_pb';
 import { parseInvitation } from '../federation/invitation';
@@ -65,7 +64,7 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
     for (let i = 0; i < wanted.sites; i++)
       await startSite(folder, `site-${String(i).padStart(3, '0')}`, operator, start);
 
-    const tlsPairMiBPerSecond = await tlsPairRate(await loadCredentials(operator.operator));
+    const tlsPairMiBPerSecond = await tlsPairRate();
     const diskFsyncMiBPerSecond = await diskFsyncRate(folder);
     const before = usageOf(coordinator.program.pid!);
     const view = await runPlan(operator, wanted);

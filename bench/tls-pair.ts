@@ -2,6 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer } from 'node:tls';
+import { makeKeyPair, privateKeyPem, SIGNING_ALGORITHM } from '../federation/certificates';
+import { SubjectAlternativeNameExtension, X509CertificateGenerator } from '../federation/x509';
 
 /**
  * The yardstick: one raw TLS connection between two processes of this machine, with the same certificates and nothing on top
@@ -10,21 +12,15 @@ import { connect, createServer } from 'node:tls';
 
 const PIECE = Buffer.alloc(2 ** 20, 7);
 
-export interface TlsMaterial {
-  readonly keyPem: string;
-  readonly chainPem: string;
-  readonly rootsPem: string;
-}
-
 /** @returns MiB a second from a sending process to this one */
-export async function tlsPairRate(material: TlsMaterial, mib = 1024): Promise<number> {
-  const { keyPem: key, chainPem: cert, rootsPem: ca } = material;
+export async function tlsPairRate(mib = 1024): Promise<number> {
+  const { key, cert } = await selfSigned();
   const server = createServer({ key, cert, minVersion: 'TLSv1.3' });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const sender: ChildProcess = fork(__filename, [], { execArgv: process.execArgv });
   try {
-    sender.send({ port: (server.address() as AddressInfo).port, ca, mib });
+    sender.send({ port: (server.address() as AddressInfo).port, ca: cert, mib });
     const [socket] = (await once(server, 'secureConnection')) as [NodeJS.ReadableStream];
     const started = performance.now();
     let received = 0;
@@ -47,6 +43,16 @@ async function send({ port, ca, mib }: Order): Promise<void> {
   await once(socket, 'secureConnect');
   for (let i = 0; i < mib; i++) if (!socket.write(PIECE)) await once(socket, 'drain');
   socket.end();
+}
+
+async function selfSigned(): Promise<{ readonly key: string; readonly cert: string }> {
+  const keys = await makeKeyPair();
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    keys,
+    signingAlgorithm: SIGNING_ALGORITHM,
+    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: 'localhost' }])],
+  });
+  return { key: await privateKeyPem(keys), cert: certificate.toString('pem') };
 }
 
 if (require.main === module) process.once('message', (order) => void send(order as Order));

@@ -115,7 +115,7 @@ export function parsePlan(text: string): Plan {
   }
   let document: unknown;
   try {
-    document = parseYaml(text, { maxAliasCount: 10, uniqueKeys: true });
+    document = parseYaml(text, { maxAliasCount: 10, uniqueKeys: true, logLevel: 'error' });
   } catch (error) {
     const first = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new ClaraError('invalid-input', `the plan is neither YAML nor JSON: ${first}`, { cause: error });

@@ -1,4 +1,4 @@
-import './decorator-metadata';
+import 'reflect-metadata';
 
-/** The X.509 library, loaded after what it needs. Import it from here only. */
+/** The X.509 library, loaded after the decorator metadata that its containers need. Import it from here only. */
 export * from '@peculiar/x509';

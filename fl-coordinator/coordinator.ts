@@ -21,6 +21,7 @@ import { baseModelOf, type SiteTask } from './runs/tasks';
 import { Traffic } from './runs/traffic';
 import { openDirectoryStore } from './storage/directory-store';
 import type { ObjectStore } from './storage/object-store';
+import { keepRotating } from './transport/certificate-rotation';
 import { ConnectionRegister } from './transport/connection-register';
 import { Health } from './transport/health';
 import { startSecureServer } from './transport/mtls-server';
@@ -126,12 +127,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     hosts: hostNames,
     onFailure: (thrown) => onEvent(refusal('enrol', thrown)),
   });
-  const { keyPem, chainPem, rootsPem } = await trust.authority.issueForServer(hostNames);
+  const certificate = await trust.authority.issueForServer(hostNames);
   const enrolmentAddress = `${hostNames[0]}:${enrolment.port}`;
   let address = '';
   const server = await startSecureServer({
     ...options.listen,
-    material: { keyPem, chainPem, rootsPem },
+    material: certificate,
     onSession: (session) => connections.track(session),
     register: (grpcServer) => {
       health.addTo(grpcServer);
@@ -175,6 +176,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     },
   });
   address = `${hostNames[0]}:${server.port}`;
+  const stopRotating = keepRotating({
+    first: certificate,
+    issue: () => trust.authority.issueForServer(hostNames),
+    apply: (next) => server.rotate(next),
+    onFailure: (thrown) => onEvent(refusal('rotate', thrown)),
+  });
   const operatorFolder = path.join(workspace, 'operator');
   await provideOperator(trust, operatorFolder, address);
   health.setServing(true);
@@ -183,6 +190,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   const close = (): Promise<void> => {
     closing ??= (async () => {
       health.setServing(false);
+      stopRotating();
       hub.close();
       await runs.close();
       await Promise.all([server.stop(STOP_GRACE_MILLIS), enrolment.stop(STOP_GRACE_MILLIS)]);

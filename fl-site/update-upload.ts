@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { ClaraError } from '../base/errors';
-import { CHUNK_BYTES, type WireChunk } from '../federation/chunk-codec';
+import { allocateChunkData, CHUNK_BYTES, type WireChunk } from '../federation/chunk-codec';
 import type { CoordinatorClient, UploadDescription } from './coordinator-client';
 import { type AttemptOptions, untilTransferred } from './transfer-attempts';
 
@@ -57,7 +57,7 @@ async function* chunksFrom(
 ): AsyncGenerator<WireChunk> {
   for (let offset = begin; offset < upload.size; ) {
     signal.throwIfAborted();
-    const data = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, upload.size - offset));
+    const data = allocateChunkData(Math.min(CHUNK_BYTES, upload.size - offset));
     const { bytesRead } = await file.read(data, 0, data.length, offset);
     if (bytesRead === 0) {
       throw new ClaraError(

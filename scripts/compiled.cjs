@@ -30,22 +30,34 @@ function isCurrent() {
   return true;
 }
 
+/** Builds beside the old build and swaps the folders at the end, so that programs that start meanwhile find one of them. */
 function build() {
-  fs.rmSync(DIST, { recursive: true, force: true });
+  const fresh = `${DIST}.${process.pid}`;
+  const old = `${fresh}.old`;
   const compiler = path.join(path.dirname(require.resolve('typescript-native/package.json')), 'bin', 'tsc');
-  const run = spawnSync(process.execPath, [compiler, '-p', path.join(ROOT, 'tsconfig.build.json')], {
-    stdio: 'inherit',
-  });
-  if (run.status !== 0) process.exit(run.status ?? 1);
-  for (const room of ROOMS) {
-    for (const file of files(path.join(ROOT, room))) {
-      if (!ASSETS.test(file)) continue;
-      const target = path.join(DIST, path.relative(ROOT, file));
-      fs.mkdirSync(path.dirname(target), { recursive: true });
-      fs.copyFileSync(file, target);
+  const args = [compiler, '-p', path.join(ROOT, 'tsconfig.build.json'), '--outDir', fresh];
+  // Sources that change while they are compiled must look newer than the build.
+  const started = new Date();
+  try {
+    const run = spawnSync(process.execPath, args, { stdio: 'inherit' });
+    if (run.status !== 0) process.exit(run.status ?? 1);
+    for (const room of ROOMS) {
+      for (const file of files(path.join(ROOT, room))) {
+        if (!ASSETS.test(file)) continue;
+        const target = path.join(fresh, path.relative(ROOT, file));
+        fs.mkdirSync(path.dirname(target), { recursive: true });
+        fs.copyFileSync(file, target);
+      }
     }
+    const stamp = path.join(fresh, path.basename(STAMP));
+    fs.writeFileSync(stamp, '');
+    fs.utimesSync(stamp, started, started);
+    if (fs.existsSync(DIST)) fs.renameSync(DIST, old);
+    fs.renameSync(fresh, DIST);
+  } finally {
+    fs.rmSync(fresh, { recursive: true, force: true });
+    fs.rmSync(old, { recursive: true, force: true });
   }
-  fs.writeFileSync(STAMP, '');
 }
 
 module.exports = { DIST, ROOT, isCurrent };

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { fetchModel } from '../fetch-model';
 import { asOperator, type OperatorOptions, withOperator } from '../operator';
 import { openTerminal, showBytes } from '../terminal';
+import { wholeNumber } from '../whole-number';
 
 interface FetchOptions extends OperatorOptions {
   readonly out: string;
@@ -26,7 +27,7 @@ export function modelCommand(): Command {
 
 async function fetch(run: string, options: FetchOptions): Promise<void> {
   const terminal = openTerminal(options);
-  const round = options.round === undefined ? undefined : Number(options.round);
+  const round = options.round === undefined ? undefined : wholeNumber('--round', options.round, 0, 10_000);
   const { digest, bytes } = await asOperator(options, (client) =>
     fetchModel(client, { run, round, file: options.out }),
   );

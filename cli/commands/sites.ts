@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { writeFileDurably } from '../../base/durable-file';
 import { asOperator, type OperatorOptions, withOperator } from '../operator';
 import { openTerminal, table } from '../terminal';
+import { wholeNumber } from '../whole-number';
 
 interface Common extends OperatorOptions {
   readonly json?: boolean;
@@ -41,9 +42,8 @@ async function invite(
   options: Common & { readonly valid: string; readonly out?: string },
 ): Promise<void> {
   const terminal = openTerminal(options);
-  const reply = await asOperator(options, (client) =>
-    client.inviteSite({ site, validMinutes: Number(options.valid) || 0 }),
-  );
+  const validMinutes = wholeNumber('--valid', options.valid, 1, 30 * 24 * 60);
+  const reply = await asOperator(options, (client) => client.inviteSite({ site, validMinutes }));
   const { invitation, expiresAt } = reply;
   if (options.out) await writeFileDurably(options.out, `${invitation}\n`, { mode: 0o600 });
   terminal.record({ event: 'invited', site, invitation, expiresAt, ...(options.out ? { file: options.out } : {}) });

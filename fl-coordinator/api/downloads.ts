@@ -1,5 +1,5 @@
 import { ClaraError } from '../../base/errors';
-import { CHUNK_BYTES, makeChunk, type WireChunk } from '../../federation/chunk-codec';
+import { allocateChunkData, CHUNK_BYTES, makeChunk, type WireChunk } from '../../federation/chunk-codec';
 import type { ObjectStore } from '../storage/object-store';
 
 export interface Download {
@@ -20,7 +20,7 @@ export async function* downloadChunks(store: ObjectStore, download: Download): A
     const sha256 = Buffer.from(digest.slice('sha256:'.length), 'hex');
     for (let position = offset; position < size || position === offset; ) {
       // A fresh buffer for each chunk: the transport still holds the earlier ones.
-      const data = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - position));
+      const data = allocateChunkData(Math.min(CHUNK_BYTES, size - position));
       await source.read(position, data);
       yield makeChunk(position, data, position === offset ? { size, sha256 } : undefined);
       position += data.length;

@@ -69,6 +69,19 @@ export function federationService(options: FederationServiceOptions): Handlers {
     return task;
   };
 
+  /** A model that breaks a rule breaks it again however often it is sent; damage on the way does not. */
+  const judged = async <T>(task: SiteTask, receive: () => Promise<T>): Promise<T> => {
+    try {
+      return await receive();
+    } catch (error) {
+      if (hasCode(error, 'invalid-input') && error.faults.length > 0) {
+        const { run, stage, site } = task;
+        await runs.get(run).dispatch({ kind: 'reject-update', stage, site, reason: error.message });
+      }
+      throw error;
+    }
+  };
+
   const greet = (site: string, { message }: SiteMessage, call: Parameters<Handlers['connect']>[2]): SiteConnection => {
     if (message.case !== 'hello') throw new ClaraError('invalid-input', 'the first message of a site must be hello');
     checkProtocol(message.value);
@@ -116,25 +129,17 @@ export function federationService(options: FederationServiceOptions): Handlers {
       }
     },
 
-    async uploadStatus({ task, size, sha256 }, { caller }) {
+    async uploadStatus({ task: id, size, sha256 }, { caller }) {
+      const task = uploadTask(caller.id, id);
       const announcement = { size: Number(size), sha256: Buffer.from(sha256).toString('hex') };
-      return { durableBytes: BigInt(await uploads.status(uploadTask(caller.id, task), announcement)) };
+      const durable = await judged(task, () => uploads.status(task, announcement));
+      return { durableBytes: BigInt(durable) };
     },
 
     async upload(chunks: AsyncIterable<WireChunk>, { caller, metadata }) {
-      const id = String(metadata.get(TASK_METADATA)[0] ?? '');
-      const task = uploadTask(caller.id, id);
-      try {
-        const { digest, bytes } = await uploads.receive(task, chunks);
-        return { size: BigInt(bytes), sha256: Buffer.from(digest.slice('sha256:'.length), 'hex') };
-      } catch (error) {
-        // A model that breaks a rule breaks it again however often it is sent; damage on the way does not.
-        if (hasCode(error, 'invalid-input') && error.faults.length > 0) {
-          const { stage, site } = task;
-          await runs.get(task.run).dispatch({ kind: 'reject-update', stage, site, reason: error.message });
-        }
-        throw error;
-      }
+      const task = uploadTask(caller.id, String(metadata.get(TASK_METADATA)[0] ?? ''));
+      const { digest, bytes } = await judged(task, () => uploads.receive(task, chunks));
+      return { size: BigInt(bytes), sha256: Buffer.from(digest.slice('sha256:'.length), 'hex') };
     },
 
     async renew({ csrDer }, { caller }) {
@@ -189,10 +194,11 @@ async function onTaskResult(
   const { run, stage, site } = parseTaskId(result.task);
   if (site !== connection.site)
     throw new ClaraError('permission-denied', `task ${result.task} is not a task of ${connection.site}`);
-  const command = commandOf(options, result);
-  const happened = runs.has(run) ? await runs.get(run).dispatch(command) : false;
+  // A result that comes too late is settled all the same: the site has nothing left to do for it.
+  const wanted = runs.has(run) && awaits(runs.get(run).state, stage, site);
+  const happened = wanted && (await runs.get(run).dispatch(commandOf(options, result)));
   uploads.forget(result.task);
-  if (happened && expectsUpdate(stage)) return; // The dispatcher has told the site that the task is settled.
+  // Of what happened, the dispatcher has told the site already.
   if (!happened) connection.send({ case: 'taskSettled', value: create(TaskSettledSchema, { task: result.task }) });
 }
 

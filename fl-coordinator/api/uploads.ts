@@ -37,6 +37,8 @@ interface Upload {
   readonly inspector: Inspector;
   /** True while a stream writes into it. */
   busy: boolean;
+  /** True once the model broke a rule: what is here of it can never become an update. */
+  refused: boolean;
 }
 
 /**
@@ -45,21 +47,19 @@ interface Upload {
  */
 export class Uploads {
   readonly #open = new Map<string, Upload>();
+  /** The newest attempt to open the upload of each task; the next one waits for it. */
+  readonly #opening = new Map<string, Promise<unknown>>();
   readonly #receipts = new Map<string, UploadReceipt>();
 
   constructor(private readonly options: UploadsOptions) {}
 
   /** How many bytes are durable; the announced size when all are, verified. */
   async status(task: SiteTask, announcement: Announcement): Promise<number> {
-    const { maxBytes } = this.options;
-    if (announcement.size > maxBytes) {
-      throw new ClaraError(
-        'invalid-input',
-        `an update of ${announcement.size} bytes exceeds the limit of ${maxBytes} bytes`,
-      );
-    }
+    this.#checkSize(announcement);
     if (await this.#isComplete(task, announcement)) return announcement.size;
-    const upload = await this.#resume(task, announcement);
+    const upload = await this.#resume(task, announcement, { busy: false });
+    // All bytes were durable when the process died: nothing is left to send, so nobody else would complete it.
+    if (upload.inspector.position === announcement.size) await this.#completeOrDiscard(upload);
     return upload.inspector.position;
   }
 
@@ -74,7 +74,7 @@ export class Uploads {
       if (!upload) throw new ClaraError('invalid-input', `the upload of ${task.id} is empty; send at least the header`);
       return await this.#complete(upload);
     } catch (error) {
-      if (upload) await this.#breakOff(upload, error);
+      if (upload) await this.#breakOff(upload);
       throw error;
     } finally {
       if (upload) upload.busy = false;
@@ -107,11 +107,19 @@ export class Uploads {
         'invalid-input',
         `the first chunk of the upload of ${task.id} has no header with size and digest`,
       );
-    const upload = await this.#resume(task, { size: header.size, sha256: Buffer.from(header.sha256).toString('hex') });
-    upload.busy = true;
-    return upload;
+    const announcement = { size: header.size, sha256: Buffer.from(header.sha256).toString('hex') };
+    this.#checkSize(announcement);
+    return this.#resume(task, announcement, { busy: true });
   }
 
+  #checkSize({ size }: Announcement): void {
+    const { maxBytes } = this.options;
+    if (size > maxBytes) {
+      throw new ClaraError('invalid-input', `an update of ${size} bytes exceeds the limit of ${maxBytes} bytes`);
+    }
+  }
+
+  /** A chunk that was damaged or misplaced on the way is not taken, and spoils nothing of what is here. */
   async #take(upload: Upload, chunk: WireChunk): Promise<void> {
     const { inspector, target, task } = upload;
     if (chunk.offset !== inspector.position) {
@@ -121,22 +129,38 @@ export class Uploads {
       );
     }
     checkCrc(chunk);
-    inspector.push(chunk.data);
+    judging(upload, () => inspector.push(chunk.data));
     await target.append(chunk.data);
     this.options.onBytes(task, chunk.data.length);
     faultPoint('upload.after-chunk');
     if (crossesCheckpoint(inspector.position, chunk.data.length)) await target.checkpoint();
   }
 
+  async #completeOrDiscard(upload: Upload): Promise<void> {
+    try {
+      await this.#complete(upload);
+    } catch (error) {
+      await this.#breakOff(upload);
+      throw error;
+    }
+  }
+
   async #complete(upload: Upload): Promise<UploadReceipt> {
     const { task, announcement, inspector, target } = upload;
-    const { digest } = inspector.finish();
-    if (digest !== `sha256:${announcement.sha256}`) {
+    if (inspector.position < announcement.size) {
       throw new ClaraError(
-        'corrupt',
-        `the upload of ${task.id} has digest ${digest}, announced was sha256:${announcement.sha256}`,
+        'unavailable',
+        `the upload of ${task.id} ended after ${inspector.position} of ${announcement.size} bytes; go on from there`,
       );
     }
+    const digest = judging(upload, () => {
+      const found = inspector.finish().digest;
+      if (found === `sha256:${announcement.sha256}`) return found;
+      throw new ClaraError(
+        'corrupt',
+        `the upload of ${task.id} has digest ${found}, announced was sha256:${announcement.sha256}`,
+      );
+    });
     faultPoint('upload.before-complete');
     await target.complete();
     faultPoint('upload.after-complete');
@@ -147,15 +171,20 @@ export class Uploads {
   }
 
   /** Keeps what is durable after a broken stream; throws away what was refused, so that it cannot be resumed. */
-  async #breakOff(upload: Upload, error: unknown): Promise<void> {
-    const refused = hasCode(error, 'invalid-input', 'corrupt') && upload.inspector.position > 0;
-    if (this.#open.get(upload.task.id) !== upload) return;
-    if (!refused) {
-      await upload.target.checkpoint().catch(() => undefined);
+  async #breakOff(upload: Upload): Promise<void> {
+    const { task, target, inspector } = upload;
+    const isCurrent = (): boolean => this.#open.get(task.id) === upload;
+    if (!isCurrent()) return;
+    if (upload.refused) {
+      this.#open.delete(task.id);
+      await target.discard().catch(() => undefined);
       return;
     }
-    this.#open.delete(upload.task.id);
-    await upload.target.discard().catch(() => undefined);
+    const durable = await target.checkpoint().catch(() => undefined);
+    if (durable === inspector.position || !isCurrent()) return;
+    // Bytes were judged that the disk did not take: the next stream begins with what it has.
+    this.#open.delete(task.id);
+    await target.suspend().catch(() => undefined);
   }
 
   async #isComplete(task: SiteTask, { size, sha256 }: Announcement): Promise<boolean> {
@@ -184,25 +213,42 @@ export class Uploads {
     return false;
   }
 
-  /** Opens the upload at its durable offset; what is durable already is judged again from the store after a restart. */
-  async #resume(task: SiteTask, announcement: Announcement): Promise<Upload> {
+  /** One attempt after another for each task, so that of two streams the later one has the upload. */
+  #resume(task: SiteTask, announcement: Announcement, use: { readonly busy: boolean }): Promise<Upload> {
+    const before = this.#opening.get(task.id);
+    const attempt = (async () => {
+      await before?.catch(() => undefined);
+      const upload = await this.#openAtDurableOffset(task, announcement);
+      upload.busy = use.busy;
+      return upload;
+    })();
+    this.#opening.set(task.id, attempt);
+    const forget = (): void => {
+      if (this.#opening.get(task.id) === attempt) this.#opening.delete(task.id);
+    };
+    attempt.then(forget, forget);
+    return attempt;
+  }
+
+  /** What is durable already is judged again from the store after a restart. */
+  async #openAtDurableOffset(task: SiteTask, announcement: Announcement): Promise<Upload> {
     const open = this.#open.get(task.id);
     if (open && sameAnnouncement(open.announcement, announcement) && !open.busy) return open;
     if (open) {
       // A stream that still seems alive belongs to a connection that the site has given up.
       this.#open.delete(task.id);
-      await open.target.suspend();
+      await open.target.suspend().catch(() => undefined);
     }
     const { store } = this.options;
-    const target = await store.resumeUpload(updateKey(task.run, task.stage, task.site), announcement);
     const inspector = await this.#inspector(task, announcement.size);
+    const target = await store.resumeUpload(updateKey(task.run, task.stage, task.site), announcement);
     try {
       for await (const bytes of target.readDurable()) inspector.push(bytes);
     } catch (error) {
-      await target.discard();
+      await (hasCode(error, 'invalid-input', 'corrupt') ? target.discard() : target.suspend()).catch(() => undefined);
       throw error;
     }
-    const upload: Upload = { task, announcement, target, inspector, busy: false };
+    const upload: Upload = { task, announcement, target, inspector, busy: false, refused: false };
     this.#open.set(task.id, upload);
     return upload;
   }
@@ -210,6 +256,16 @@ export class Uploads {
   async #inspector(task: SiteTask, fileBytes: number): Promise<Inspector> {
     const expected = await this.options.layoutFor(task);
     return new Inspector({ what: `the update of ${task.site} for round ${task.stage.round}`, fileBytes, expected });
+  }
+}
+
+/** What fails here is the model's own fault. */
+function judging<Result>(upload: Upload, judge: () => Result): Result {
+  try {
+    return judge();
+  } catch (error) {
+    upload.refused = true;
+    throw error;
   }
 }
 

@@ -3,6 +3,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { hasCode } from '../../base/errors';
 import {
+  allocateChunkData,
   CHUNK_BYTES,
   checkCrc,
   decodeChunk,
@@ -72,6 +73,25 @@ describe('chunk codec', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('writes the same bytes around data in memory that has room for them, as often as asked', () => {
+    fc.assert(
+      fc.property(anyChunk, fc.nat(50), (chunk, spare) => {
+        // A file that ends early leaves data shorter than the memory that was taken for them.
+        const data = allocateChunkData(chunk.data.length + spare).subarray(0, chunk.data.length);
+        data.set(chunk.data);
+        const expected = encodeChunk(chunk);
+        assert.deepEqual(encodeChunk({ ...chunk, data }), expected);
+        assert.deepEqual(encodeChunk({ ...chunk, data }), expected);
+      }),
+    );
+  });
+
+  it('does not write before data that are only a part of such memory', () => {
+    const memory = allocateChunkData(100).fill(1);
+    encodeChunk({ offset: 5, crc32: 9, data: memory.subarray(50) });
+    assert.ok(memory.every((byte) => byte === 1));
   });
 
   it('reads what generated code writes', () => {

@@ -7,8 +7,8 @@ export interface Mishap {
   readonly direction: 'up' | 'down';
   /** When so many bytes have passed in that direction from now on, over all connections. */
   readonly afterBytes: number;
-  /** `cut` ends every connection; `corrupt` changes one byte. */
-  readonly kind: 'cut' | 'corrupt';
+  /** `cut` ends every connection; `corrupt` changes one byte; `stall` lets nothing pass on any open connection any more. */
+  readonly kind: 'cut' | 'corrupt' | 'stall';
 }
 
 /** A TCP proxy in front of a coordinator, which can have accidents. */
@@ -59,7 +59,7 @@ export class CuttingProxy {
     this.#open.add(from);
     from.on('data', (bytes: Buffer) => {
       const changed = this.#pass(direction, bytes);
-      if (!to.write(changed)) {
+      if (changed.length > 0 && !to.write(changed)) {
         from.pause();
         to.once('drain', () => from.resume());
       }
@@ -79,10 +79,9 @@ export class CuttingProxy {
     if (mishap.passed < mishap.afterBytes) return bytes;
     this.#mishap = undefined;
     mishap.happened();
-    if (mishap.kind === 'cut') {
-      this.cut();
-      return bytes;
-    }
+    if (mishap.kind === 'cut') this.cut();
+    if (mishap.kind === 'stall') for (const socket of this.#open) socket.removeAllListeners('data').pause();
+    if (mishap.kind !== 'corrupt') return Buffer.alloc(0);
     const changed = Buffer.from(bytes);
     changed[Math.floor(changed.length / 2)]! ^= 0x20;
     return changed;

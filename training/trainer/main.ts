@@ -31,7 +31,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<void> 
   }
   const folder = new TaskFolder(args[0]);
   const task = await folder.readTask();
-  const parameters = parseParameters(task.parameters);
+  const parameters = parseParameters(task);
   const common = { parameters, folder, signal, onProgress: printProgress };
   await folder.writeReport(await work({ ...common, task }));
 }

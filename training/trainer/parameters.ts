@@ -5,40 +5,40 @@ import { architectureFaults } from '../engine/architecture';
 import { faultsOf } from '../engine/faults';
 import { ENGINE_ID, type ModelCard, modelCardSchema } from '../engine/model-card';
 
-/**
- * What a plan may say to this trainer. Defaults are the recipe of the demonstration: a whole abdomen at 10 mm fits in one
- * patch, so a step is cheap and sees all of the anatomy.
- */
-const shape = modelCardSchema.shape;
-const RANGES = { steps: 100_000, batch: 64, rate: 1 } as const;
+const fields = modelCardSchema.shape;
+const LIMITS = { steps: 100_000, batch: 64, rate: 1 } as const;
 
+/**
+ * What a plan may say to this trainer. Defaults are the recipe of the demonstration: a whole abdomen at 8 to 10 mm fits in
+ * one patch, so a step is cheap and sees all of the anatomy.
+ */
 const parametersSchema = z.strictObject({
   // What the model is: used when it is made; later tasks take it from the model's card and refuse anything else.
   /** @default 'spleen_unet3d' */
-  name: shape.name.optional(),
-  description: shape.description.optional(),
+  name: fields.name.optional(),
+  description: fields.description.optional(),
   /** Which value of the label files is the organ, and what it is called. @default { value: 1, name: 'spleen' } */
   label: z.strictObject({ value: z.int().min(1).max(65535), name: z.string().min(1).max(100) }).optional(),
   /** Of each stage, finest first. @default [8, 16, 32, 64] */
-  channels: shape.channels.optional(),
-  /** Voxels along i, j, k. @default [32, 32, 24] */
-  patch: shape.patch.optional(),
-  /** Millimetres along i, j, k. @default [10, 10, 10] */
-  spacing: shape.spacing.optional(),
+  channels: fields.channels.optional(),
+  /** Voxels along i, j, k. @default [40, 40, 24] */
+  patch: fields.patch.optional(),
+  /** Millimetres to the right, front and head. @default [8, 8, 10] */
+  spacing: fields.spacing.optional(),
   /** Hounsfield units. @default { low: -160, high: 240 } */
-  window: shape.window.optional(),
+  window: fields.window.optional(),
 
   // How it learns.
-  stepsPerRound: z.int().min(1).max(RANGES.steps).default(24),
+  stepsPerRound: z.int().min(1).max(LIMITS.steps).default(20),
   /** Patches in one step. */
-  batch: z.int().min(1).max(RANGES.batch).default(1),
+  batch: z.int().min(1).max(LIMITS.batch).default(1),
   /** Highest rate of the schedule. */
-  learningRate: z.number().positive().max(RANGES.rate).default(0.01),
-  warmUpSteps: z.int().min(0).max(RANGES.steps).default(8),
+  learningRate: z.number().positive().max(LIMITS.rate).default(0.01),
+  warmUpSteps: z.int().min(0).max(LIMITS.steps).default(8),
   /** Share of the patches that are made to contain the organ. */
   foregroundShare: z.number().min(0).max(1).default(0.7),
   /** Steps between two checkpoints. */
-  checkpointSteps: z.int().min(1).max(RANGES.steps).default(50),
+  checkpointSteps: z.int().min(1).max(LIMITS.steps).default(50),
 
   // How it is measured.
   /** Share of a patch that neighbouring patches have in common. */
@@ -52,22 +52,20 @@ const DEFAULT_MODEL = {
   description: 'Spleen on abdominal CT, a small 3D U-Net trained by federated learning',
   label: { value: 1, name: 'spleen' },
   channels: [8, 16, 32, 64],
-  patch: [32, 32, 24],
-  spacing: [10, 10, 10],
+  patch: [40, 40, 24],
+  spacing: [8, 8, 10],
   window: { low: -160, high: 240 },
 } as const;
 
+const architectureSchema = modelCardSchema.pick({ channels: true, patch: true });
+
 /** @throws ClaraError invalid-input that lists every fault, those of the architecture included */
-export function parseParameters(parameters: TrainerTask['parameters']): TrainerParameters {
+export function parseParameters({ kind, parameters }: Pick<TrainerTask, 'kind' | 'parameters'>): TrainerParameters {
   const parsed = parametersSchema.safeParse(parameters);
   const faults: Fault[] = parsed.success ? [] : faultsOf(parsed.error, parameters);
-  const faulty = new Set(faults.map(({ path }) => path.split('.')[0]));
-  const architecture = { channels: DEFAULT_MODEL.channels, patch: DEFAULT_MODEL.patch, ...parameters };
-  const card = shape.channels.safeParse(architecture.channels);
-  const patch = shape.patch.safeParse(architecture.patch);
-  if (card.success && patch.success && !faulty.has('channels') && !faulty.has('patch')) {
-    faults.push(...architectureFaults({ channels: card.data, patch: patch.data }));
-  }
+  const implied = kind === 'initialise' ? DEFAULT_MODEL : {};
+  const architecture = architectureSchema.safeParse({ ...implied, ...parameters });
+  if (architecture.success) faults.push(...architectureFaults(architecture.data));
   if (faults.length > 0) throw ClaraError.ofFaults('trainer parameters', faults);
   return parsed.data!;
 }
