@@ -34,6 +34,11 @@ export async function asOperator<T>(
   options: OperatorOptions,
   work: (client: OperationsClient) => Promise<T>,
 ): Promise<T> {
+  if (!options.operator)
+    throw new ClaraError(
+      'invalid-input',
+      `no operator's credentials are named; say --operator DIR, or set ${OPERATOR_VARIABLE}`,
+    );
   const credentials = await loadCredentials(options.operator);
   const address = options.coordinator ?? credentials.coordinator;
   if (!address)

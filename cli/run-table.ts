@@ -1,4 +1,4 @@
-import type { RunSiteView, RunView } from '../federation/gen/federation/v1/federation_pb';
+import type { RoundView, RunSiteView, RunView } from '../federation/gen/federation/v1/federation_pb';
 import { showBytes, table } from './terminal';
 
 /** How a run looks to a person: a table that is drawn over itself on a terminal, a line for each change elsewhere. */
@@ -45,17 +45,15 @@ function showMetrics(metrics: Readonly<Record<string, number>>): string {
 /** What changed between two views, as lines: rounds that ended, stages that began, sites that fell out. */
 export function changeLines(before: RunView | undefined, after: RunView): string[] {
   const lines: string[] = [];
-  const known = new Map(before?.rounds.map((round) => [round.round, round.evaluations.length]));
-  for (const round of after.rounds) {
-    const evaluated = round.evaluations.length;
-    if (evaluated === known.get(round.round) || evaluated < round.contributors.length) continue;
-    const dice = round.evaluations.map(({ site, metrics }) => `${site} ${metrics.dice?.toFixed(3) ?? '-'}`).join('  ');
-    const loss = round.metrics.loss === undefined ? '' : `  loss ${round.metrics.loss.toFixed(3)}`;
-    lines.push(`round ${round.round}/${after.summary?.rounds}  ${round.seconds.toFixed(1)} s${loss}  dice ${dice}`);
+  const stateChange = after.summary?.state === before?.summary?.state ? [] : [stateLine(after)];
+  if (!isOver(after)) lines.push(...stateChange);
+  const known = new Set(before ? endedRounds(before).map(({ round }) => round) : []);
+  for (const round of endedRounds(after)) {
+    if (!known.has(round.round)) lines.push(roundLine(round, after));
   }
   const stage = `${after.summary?.round} ${after.stage}`;
   if (after.stage && stage !== `${before?.summary?.round} ${before?.stage}` && after.stage !== 'aggregate') {
-    lines.push(`round ${after.summary?.round}/${after.summary?.rounds}  ${stageWords(after.stage)}`);
+    lines.push(`${STAGES_OF_A_ROUND.has(after.stage) ? roundOf(after) : ''}${stageWords(after.stage)}`);
   }
   for (const site of after.sites) {
     const was = before?.sites.find((other) => other.site === site.site);
@@ -63,9 +61,33 @@ export function changeLines(before: RunView | undefined, after: RunView): string
     if (was && was.connected !== site.connected)
       lines.push(`${site.site} is ${site.connected ? 'connected again' : 'offline'}`);
   }
-  if (after.summary?.state !== before?.summary?.state) {
-    const reason = after.summary?.reason ? `: ${after.summary.reason}` : '';
-    lines.push(`run ${after.summary?.run} is ${after.summary?.state}${reason}`);
-  }
+  if (isOver(after)) lines.push(...stateChange);
   return lines;
+}
+
+const STAGES_OF_A_ROUND: ReadonlySet<string> = new Set(['train', 'aggregate', 'evaluate']);
+
+/** Rounds whose figures are final: seconds and evaluations of a round grow until its last stage closes. */
+function endedRounds(view: RunView): readonly RoundView[] {
+  const current = STAGES_OF_A_ROUND.has(view.stage) ? view.summary?.round : undefined;
+  return view.rounds.filter(({ round }) => round !== current);
+}
+
+function isOver({ summary }: RunView): boolean {
+  return ['completed', 'failed', 'aborted'].includes(summary?.state ?? '');
+}
+
+function stateLine({ summary }: RunView): string {
+  return `run ${summary?.run} is ${summary?.state}${summary?.reason ? `: ${summary.reason}` : ''}`;
+}
+
+function roundOf({ summary }: RunView, round = summary?.round): string {
+  return `round ${round}/${summary?.rounds}  `;
+}
+
+function roundLine({ round, seconds, metrics, evaluations }: RoundView, view: RunView): string {
+  const loss = metrics.loss === undefined ? '' : `  loss ${metrics.loss.toFixed(3)}`;
+  const sites = evaluations.map(({ site, metrics }) => `  ${site} ${metrics.dice?.toFixed(3) ?? '-'}`);
+  const dice = sites.length === 0 ? '' : `  dice${sites.join('').slice(1)}`;
+  return `${roundOf(view, round)}${seconds.toFixed(1)} s${loss}${dice}`;
 }

@@ -9,7 +9,7 @@ import { fromServiceError } from './grpc-errors';
  * Messages that may wait in the stream before the writer waits. Object-mode streams would take 16, which at one mebibyte a
  * chunk and eight sites is 128 MiB of memory for nothing.
  */
-const AHEAD = 3;
+export const AHEAD = 3;
 
 /**
  * A function that writes one message and answers when the stream has room for another, so that a slow reader at the other

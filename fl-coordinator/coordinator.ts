@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError, hasCode } from '../base/errors';
-import { loadCredentials, saveCredentials } from '../federation/credentials';
+import { certificatesIn, endOf } from '../federation/certificates';
+import { type Credentials, loadCredentials, saveCredentials } from '../federation/credentials';
 import { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
 import { serve } from '../federation/service-handlers';
@@ -74,6 +75,8 @@ export interface RunningCoordinator {
 const LIVENESS_MILLIS = 15_000;
 const MAX_UPDATE_BYTES = 16 * 2 ** 30;
 const STOP_GRACE_MILLIS = 2000;
+/** Credentials that end sooner than this are renewed at the start. */
+const OPERATOR_RENEWAL_MILLIS = 10 * 86400e3;
 export const FIRST_OPERATOR = 'admin';
 
 /** Starts the service: replays every journal, lets unfinished runs go on, then serves. */
@@ -183,7 +186,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     onFailure: (thrown) => onEvent(refusal('rotate', thrown)),
   });
   const operatorFolder = path.join(workspace, 'operator');
-  await provideOperator(trust, operatorFolder, address);
+  const stopRenewing = await provideOperator(trust, operatorFolder, address);
   health.setServing(true);
 
   let closing: Promise<void> | undefined;
@@ -191,6 +194,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     closing ??= (async () => {
       health.setServing(false);
       stopRotating();
+      stopRenewing();
       hub.close();
       await runs.close();
       await Promise.all([server.stop(STOP_GRACE_MILLIS), enrolment.stop(STOP_GRACE_MILLIS)]);
@@ -231,16 +235,29 @@ function layoutReader(store: ObjectStore, stateOf: (run: string) => RunState) {
   };
 }
 
-/** The first operator's credentials are made at the first start; their address follows the coordinator's. */
-async function provideOperator(trust: Trust, folder: string, coordinator: string): Promise<void> {
+/**
+ * The first operator's credentials are made at the first start, follow the coordinator's address, and are renewed before they
+ * end, as long as they lie in the workspace. @returns what stops the renewal
+ */
+async function provideOperator(trust: Trust, folder: string, coordinator: string): Promise<() => void> {
+  const issue = () => bootstrapOperator(trust, { name: FIRST_OPERATOR, role: 'admin', folder, coordinator });
+  let credentials: Credentials;
   try {
-    const credentials = await loadCredentials(folder);
+    credentials = await loadCredentials(folder);
     if (credentials.coordinator !== coordinator) await saveCredentials(folder, { ...credentials, coordinator });
+    const [own] = certificatesIn(credentials.chainPem, folder);
+    if (endOf(own!).getTime() - trust.now().getTime() < OPERATOR_RENEWAL_MILLIS) credentials = await issue();
   } catch (error) {
     if (!hasCode(error, 'not-found')) throw error;
-    if (trust.register.hasOperators()) return; // The administrator has taken them elsewhere.
-    await bootstrapOperator(trust, { name: FIRST_OPERATOR, role: 'admin', folder, coordinator });
+    if (trust.register.hasOperators()) return () => {}; // The administrator has taken them elsewhere.
+    credentials = await issue();
   }
+  return keepRotating({
+    first: { ends: endOf(certificatesIn(credentials.chainPem, folder)[0]!) },
+    issue: async () => ({ ends: endOf(certificatesIn((await issue()).chainPem, folder)[0]!) }),
+    apply: () => {},
+    now: trust.now,
+  });
 }
 
 function siteAdministration(

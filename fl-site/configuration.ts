@@ -132,7 +132,7 @@ export async function loadSiteConfiguration(file: string): Promise<SiteConfigura
   }
   let document: unknown;
   try {
-    document = parseYaml(text, { maxAliasCount: 10, uniqueKeys: true });
+    document = parseYaml(text, { maxAliasCount: 10, uniqueKeys: true, logLevel: 'error' });
   } catch (error) {
     const first = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new ClaraError('invalid-input', `the site configuration ${file} is neither YAML nor JSON: ${first}`, {

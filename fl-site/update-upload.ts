@@ -1,7 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { ClaraError } from '../base/errors';
-import { allocateChunkData, CHUNK_BYTES, type WireChunk } from '../federation/chunk-codec';
+import { CHUNK_BYTES, type WireChunk } from '../federation/chunk-codec';
+import { ChunkRing } from '../federation/chunk-ring';
 import type { CoordinatorClient, UploadDescription } from './coordinator-client';
 import { type AttemptOptions, untilTransferred } from './transfer-attempts';
 
@@ -49,15 +50,16 @@ export async function uploadUpdate(request: UpdateUpload): Promise<void> {
   }
 }
 
-/** Each chunk has memory of its own: the transport may still hold earlier ones. */
+/** Memory is used again: see {@link ChunkRing}. */
 async function* chunksFrom(
   file: FileHandle,
   begin: number,
   { upload, signal, onBytes }: UpdateUpload,
 ): AsyncGenerator<WireChunk> {
+  const ring = new ChunkRing();
   for (let offset = begin; offset < upload.size; ) {
     signal.throwIfAborted();
-    const data = allocateChunkData(Math.min(CHUNK_BYTES, upload.size - offset));
+    const data = ring.next(Math.min(CHUNK_BYTES, upload.size - offset));
     const { bytesRead } = await file.read(data, 0, data.length, offset);
     if (bytesRead === 0) {
       throw new ClaraError(

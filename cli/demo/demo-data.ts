@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { deriveSeed } from '../../base/random';
 import {
@@ -29,7 +30,9 @@ export interface DemoData {
 const HELD_OUT_CASES = 2;
 
 export async function prepareDemoData(folder: string, settings: DemoSettings, signal: AbortSignal): Promise<DemoData> {
-  return settings.dataset ? divideDataset(folder, settings, settings.dataset) : makePhantoms(folder, settings, signal);
+  return settings.dataset
+    ? divideDataset(folder, settings, settings.dataset, signal)
+    : makePhantoms(folder, settings, signal);
 }
 
 async function makePhantoms(folder: string, { sites, seed }: DemoSettings, signal: AbortSignal): Promise<DemoData> {
@@ -63,14 +66,22 @@ function phantomOf(index: number): PhantomOptions {
   return { shape: DEMO_PHANTOM.shape, ...style };
 }
 
-async function divideDataset(folder: string, { sites, seed }: DemoSettings, source: string): Promise<DemoData> {
-  const dataset = await openDecathlon(source, { extractTo: path.join(folder, 'dataset') });
+async function divideDataset(
+  folder: string,
+  { sites, seed }: DemoSettings,
+  source: string,
+  signal: AbortSignal,
+): Promise<DemoData> {
+  // Another archive is unpacked to another folder, even if the first one proved to be of no use.
+  const extractTo = path.join(folder, 'datasets', createHash('sha256').update(source).digest('hex').slice(0, 16));
+  const dataset = await openDecathlon(source, { extractTo, signal });
   const labelled = dataset.training.length + dataset.validation.length;
   // Few cases: at least one to train on and one to judge by at every site.
   const heldOut = Math.max(1, Math.min(HELD_OUT_CASES, Math.floor(labelled / sites.length / 3)));
   const shares = divideCases(dataset, sites, seed, heldOut);
   const made: DemoData['sites'][number][] = [];
   for (const share of shares) {
+    signal.throwIfAborted();
     const target = path.join(folder, 'sites', share.site, 'dataset');
     made.push(sizesOf(share.site, await writeSiteDataset(dataset, share, target)));
   }

@@ -29,8 +29,8 @@ export function siteNames(count: number): string[] {
 const SETTINGS_FILE = 'demo.json';
 
 /**
- * Opens the workspace of a demonstration, making it when it is new. Starting again in the same workspace goes on with what is
- * there, so the settings must be the same.
+ * The settings of the demonstration in a workspace: those that are kept there, or new ones. Starting again in the same workspace
+ * goes on with what is there, so the settings must be the same.
  * @throws ClaraError `already-exists`, naming every setting that differs
  */
 export async function openDemoWorkspace(
@@ -38,22 +38,27 @@ export async function openDemoWorkspace(
   wanted: Omit<DemoSettings, 'submitToken'>,
 ): Promise<{ settings: DemoSettings; resumed: boolean }> {
   const file = path.join(folder, SETTINGS_FILE);
-  await mkdir(folder, { recursive: true });
   const found = await readSettings(file);
-  if (!found) {
-    const settings = { ...wanted, submitToken: randomUUID() };
-    await writeFileDurably(file, JSON.stringify(settings));
-    return { settings, resumed: false };
-  }
+  if (!found) return { settings: { ...wanted, submitToken: randomUUID() }, resumed: false };
   const differing = (['rounds', 'sites', 'seed', 'dataset'] as const).filter(
     (key) => JSON.stringify(found[key]) !== JSON.stringify(wanted[key]),
   );
   if (differing.length === 0) return { settings: found, resumed: true };
-  const details = differing.map((key) => `${key} is ${JSON.stringify(found[key] ?? 'none')} there`).join(', ');
+  const details = differing.map((key) => `--${key} ${shown(found[key])}`).join(', ');
   throw new ClaraError(
     'already-exists',
-    `${folder} holds a demonstration with other settings (${details}); use the same settings, another --workspace, or remove the folder`,
+    `${folder} holds a demonstration with ${details}; use the same settings, another --workspace, or remove the folder`,
   );
+}
+
+function shown(value: DemoSettings[keyof DemoSettings]): string {
+  return Array.isArray(value) ? String(value.length) : String(value ?? 'not given');
+}
+
+/** From here on the workspace belongs to these settings. Not before the images are there: until then they may prove impossible. */
+export async function keepDemoSettings(folder: string, settings: DemoSettings): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFileDurably(path.join(folder, SETTINGS_FILE), JSON.stringify(settings));
 }
 
 async function readSettings(file: string): Promise<DemoSettings | undefined> {

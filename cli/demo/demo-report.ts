@@ -7,6 +7,7 @@ import { pngDataUrl } from '../../imaging/png';
 import { chooseSlices, renderSlice, truthAndPrediction } from '../../imaging/slice-image';
 import type { Mask, Volume } from '../../imaging/volume';
 import { meanOf, type ReportData, type ReportScan } from '../report/report-data';
+import { counted } from '../terminal';
 import type { DemoData } from './demo-data';
 import type { DemoSettings } from './demo-options';
 
@@ -18,8 +19,7 @@ export interface DemoOutcome {
   readonly modelBytes: number;
   readonly maskFile: string;
   readonly scanSeconds: number;
-  readonly slicerUrl: string;
-  readonly serveCommand: string;
+  readonly serving: Pick<ReportData, 'serveCommand' | 'slicerUrl' | 'slicerUrlNow'>;
 }
 
 /** Everything that the report shows, out of the finished run and the segmented scan. */
@@ -27,7 +27,7 @@ export async function demoReport(outcome: DemoOutcome): Promise<ReportData> {
   const { view, data, settings } = outcome;
   const sites = settings.sites;
   return {
-    title: `${sites.length} hospitals, one spleen model`,
+    title: `${counted(sites.length, 'hospital')}, one spleen model`,
     synthetic: data.synthetic,
     strategy: 'FedAvg',
     seed: settings.seed,
@@ -50,8 +50,7 @@ export async function demoReport(outcome: DemoOutcome): Promise<ReportData> {
     modelDigest: view.summary?.modelDigest ?? '',
     modelBytes: outcome.modelBytes,
     peakRssBytes: view.sites.map(({ site, peakRssBytes }) => ({ process: site, bytes: Number(peakRssBytes) })),
-    slicerUrl: outcome.slicerUrl,
-    serveCommand: outcome.serveCommand,
+    ...outcome.serving,
     maskFile: path.resolve(outcome.maskFile),
   };
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
-import type { ClaraError } from '../../base/errors';
+import { ClaraError } from '../../base/errors';
 import { enrol } from '../../federation/enrol';
 import { parseInvitation } from '../../federation/invitation';
 import type { SiteConfigurationInput } from '../../fl-site/configuration';
@@ -13,14 +13,18 @@ import { asOperator } from '../operator';
 /** The services of a demonstration, each a process of its own, started by the commands that a person would type. */
 export class DemoServices {
   readonly #running: ChildProgram[] = [];
+  readonly #starting = new Set<Promise<unknown>>();
+  readonly #ending = new AbortController();
   #problem: (error: ClaraError) => void = () => {};
+  readonly #signal: AbortSignal;
   /** Rejects when a service ends although nobody asked it to. */
   readonly failed: Promise<never>;
 
   constructor(
     private readonly workspace: string,
-    private readonly signal: AbortSignal,
+    signal: AbortSignal,
   ) {
+    this.#signal = AbortSignal.any([signal, this.#ending.signal]);
     this.failed = new Promise((_, reject) => {
       this.#problem = reject;
     });
@@ -52,7 +56,7 @@ export class DemoServices {
     const credentials = path.join(folder, 'credentials');
     if (!existsSync(path.join(credentials, 'chain.pem'))) {
       const { invitation } = await asOperator(coordinator, (client) => client.inviteSite({ site, validMinutes: 10 }));
-      await enrol(parseInvitation(invitation), { folder: credentials, signal: this.signal });
+      await enrol(parseInvitation(invitation), { folder: credentials, signal: this.#signal });
     }
     const configuration: SiteConfigurationInput = {
       id: site,
@@ -73,20 +77,29 @@ export class DemoServices {
     return z.object({ url: z.string() }).parse(ready).url;
   }
 
-  /** Ends everything, the last started first. */
+  /** Ends everything, the last started first; nothing can be started any more, and what is just starting ends as well. */
   async stop(): Promise<void> {
+    this.#ending.abort(new ClaraError('cancelled', 'the demonstration is ending'));
+    await Promise.allSettled(this.#starting);
     for (const program of this.#running.splice(0).reverse()) await program.stop();
   }
 
   async #start(name: string, args: readonly string[]) {
-    const { program, ready } = await ChildProgram.start({
+    this.#signal.throwIfAborted();
+    const start = ChildProgram.start({
       name,
       args,
-      signal: this.signal,
+      signal: this.#signal,
       onUnexpectedEnd: (error) => this.#problem(error),
     });
-    this.#running.push(program);
-    return ready;
+    this.#starting.add(start);
+    try {
+      const { program, ready } = await start;
+      this.#running.push(program);
+      return ready;
+    } finally {
+      this.#starting.delete(start);
+    }
   }
 }
 

@@ -11,12 +11,13 @@ import type { ReportData } from '../report/report-data';
 import { reportPage } from '../report/report-page';
 import { changeLines, runTable } from '../run-table';
 import { aborted } from '../stopping';
-import { showBytes, type Terminal, table } from '../terminal';
+import { counted, showBytes, type Terminal, table } from '../terminal';
 import { prepareDemoData } from './demo-data';
-import { type DemoSettings, openDemoWorkspace } from './demo-options';
+import { type DemoSettings, keepDemoSettings, openDemoWorkspace } from './demo-options';
 import { demoPlan, MODEL_DESCRIPTION, MODEL_NAME } from './demo-plan';
 import { demoReport } from './demo-report';
 import { type CoordinatorPlace, DemoServices } from './demo-services';
+import { ownCommand } from './own-command';
 import { segmentScan } from './segment-scan';
 
 export interface DemoRequest {
@@ -34,7 +35,9 @@ export async function runDemo(request: DemoRequest): Promise<void> {
   const { terminal, signal } = request;
   const workspace = path.resolve(request.workspace);
   const { settings, resumed } = await openDemoWorkspace(workspace, request.settings);
-  terminal.line(`${settings.sites.length} hospitals train one spleen model; everything is kept in ${workspace}`);
+  const hospitals =
+    settings.sites.length === 1 ? '1 hospital trains a' : `${settings.sites.length} hospitals train one`;
+  terminal.line(`${hospitals} spleen model; everything is kept in ${workspace}`);
   if (resumed)
     terminal.line('going on with what is there; remove the folder, or choose another --workspace, to start afresh');
   if (!settings.dataset)
@@ -68,13 +71,14 @@ async function tellStory(
     prepareDemoData(workspace, settings, signal),
     services.startCoordinator(),
   ]);
+  await keepDemoSettings(workspace, settings);
   await Promise.all(data.sites.map(({ site, folder }) => services.startSite(site, folder, coordinator)));
   terminal.record({
     event: 'sites-ready',
     sites: data.sites.map(({ site, training, heldOut }) => ({ site, training, heldOut })),
   });
   terminal.line(
-    `${data.sites.map(({ site, training }) => `${site} (${training} cases)`).join(', ')} enrolled with mutual TLS`,
+    `${data.sites.map(({ site, training }) => `${site} (${counted(training, 'case')})`).join(', ')} enrolled with mutual TLS`,
   );
 
   const view = await train(coordinator, settings, request);
@@ -91,12 +95,16 @@ async function tellStory(
     description: MODEL_DESCRIPTION,
     sha256: model.digest,
   });
-  const slicerUrl = await services.startAnnotation(aiaaWorkspace);
+  const annotationUrl = await services.startAnnotation(aiaaWorkspace);
   const maskFile = path.join(workspace, 'mask.nii.gz');
-  const scanSeconds = await segmentScan(slicerUrl, MODEL_NAME, data.scan.image, maskFile, signal);
+  const scanSeconds = await segmentScan(annotationUrl, MODEL_NAME, data.scan.image, maskFile, signal);
 
-  const serveCommand = `clara-fed aiaa start --workspace ${aiaaWorkspace} --port 5000`;
-  const outcome = { view, data, settings, modelBytes: model.bytes, maskFile, scanSeconds, slicerUrl, serveCommand };
+  const serving = {
+    serveCommand: ownCommand('aiaa', 'start', '--workspace', aiaaWorkspace, '--port', String(SLICER_PORT)),
+    slicerUrl: `http://127.0.0.1:${SLICER_PORT}/`,
+    ...(request.keep ? { slicerUrlNow: annotationUrl } : {}),
+  };
+  const outcome = { view, data, settings, modelBytes: model.bytes, maskFile, scanSeconds, serving };
   const seconds = (performance.now() - started) / 1000;
   const report = await demoReport({ ...outcome, seconds });
   const reportFile = path.join(workspace, 'report.html');
@@ -131,6 +139,9 @@ async function train(
   });
 }
 
+/** The port that 3D Slicer's plug-in and the documentation of AIAA use. */
+const SLICER_PORT = 5000;
+
 interface DemoFiles {
   readonly reportFile: string;
   readonly maskFile: string;
@@ -164,7 +175,8 @@ function conclude(terminal: Terminal, report: ReportData, files: DemoFiles): voi
   terminal.line(`model   ${report.modelDigest}`);
   terminal.line(`report  ${files.reportFile}`);
   terminal.line(`mask    ${files.maskFile}`);
-  terminal.line(`Slicer  ${report.serveCommand}`);
+  if (report.slicerUrlNow) terminal.line(`Slicer  ${report.slicerUrlNow} as long as the services are up; later`);
+  terminal.line(`Slicer  ${report.slicerUrl} after  ${report.serveCommand}`);
   terminal.line(`done in ${report.seconds.toFixed(0)} s`);
   const last = report.rounds.at(-1);
   terminal.record({
@@ -176,6 +188,7 @@ function conclude(terminal: Terminal, report: ReportData, files: DemoFiles): voi
     mask: files.maskFile,
     aiaaWorkspace: files.aiaaWorkspace,
     model: files.modelFile,
+    ...(report.slicerUrlNow ? { slicerUrl: report.slicerUrlNow } : {}),
     synthetic: report.synthetic,
     rounds: report.rounds.map(({ round, meanDice, seconds }) => ({ round, meanDice, seconds })),
     matrix: report.matrix,

@@ -8,7 +8,7 @@ export interface Cell {
   readonly style?: string;
 }
 
-/** A table whose first column heads the rows. */
+/** A table whose first column heads the rows; it scrolls by itself where the page is narrow. */
 export function htmlTable(
   caption: string,
   head: readonly string[],
@@ -23,5 +23,5 @@ export function htmlTable(
     const title = typeof first === 'string' ? first : first!.text;
     return `<tr>${th(title, 'row')}${rest.map(td).join('')}</tr>`;
   });
-  return `<table><caption>${escapeHtml(caption)}</caption><thead><tr>${head.map((text) => th(text, 'col')).join('')}</tr></thead><tbody>${body.join('')}</tbody></table>`;
+  return `<div class="scroll"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head.map((text) => th(text, 'col')).join('')}</tr></thead><tbody>${body.join('')}</tbody></table></div>`;
 }

@@ -14,8 +14,12 @@ export interface ReportData {
   readonly modelDigest: string;
   readonly modelBytes: number;
   readonly peakRssBytes: readonly { readonly process: string; readonly bytes: number }[];
-  readonly slicerUrl: string;
+  /** What a person types into a shell; it serves the model at {@link slicerUrl}. */
   readonly serveCommand: string;
+  /** What a person enters in 3D Slicer. */
+  readonly slicerUrl: string;
+  /** Where a server is up already, for as long as the program that made the report stays. */
+  readonly slicerUrlNow?: string;
   readonly maskFile: string;
 }
 

@@ -26,12 +26,13 @@ ${roundTable(data)}</section>
 <p>Each row is a model, each column a hospital whose held-out cases it was tried on. A site's own model was trained on that site's images alone, from the same
 start, with the same amount of work. Read a row from left to right: how far does a model travel?</p>
 ${matrixTable(data)}</section>
-<section aria-labelledby="scan"><h2 id="scan">A scan that no site has seen</h2>
+<section aria-labelledby="scan"><h2 id="scan">${data.synthetic ? 'A scan that no site has seen' : 'A scan that no site has trained on'}</h2>
 <p>${escapeHtml(data.scan.name)}, sent to the annotation server as 3D Slicer sends it and segmented with the finished model in ${data.scan.seconds.toFixed(1)} s:
 Dice ${data.scan.dice.toFixed(3)}. <span class="key truth">truth</span> <span class="key prediction">prediction</span></p>
 <div class="slices">${data.scan.slices.map(sliceFigure).join('')}</div></section>
 <section aria-labelledby="next"><h2 id="next">Go on from here</h2>
-<p>Serve this model to 3D Slicer (module NVIDIA AIAA, server URL <code>${escapeHtml(data.slicerUrl)}</code>):</p>
+${data.slicerUrlNow ? `<p>As long as the demonstration is up, 3D Slicer finds the model at <code>${escapeHtml(data.slicerUrlNow)}</code>.</p>` : ''}
+<p>Serve this model to 3D Slicer (Segment Editor, effect Nvidia AIAA, server <code>${escapeHtml(data.slicerUrl)}</code>):</p>
 <pre>${escapeHtml(data.serveCommand)}</pre>
 <p>The mask is in <code>${escapeHtml(data.maskFile)}</code>, on the grid of the scan.</p>
 <p>Model <code>${escapeHtml(data.modelDigest)}</code>. The same seed (${data.seed}) gives the same digest.</p></section>
@@ -52,7 +53,7 @@ function figures(data: ReportData): string {
     ['hospitals', String(data.sites.length)],
     ['rounds', String(data.rounds.length)],
     ['strategy', data.strategy],
-    ['time from the command', `${data.seconds.toFixed(0)} s`],
+    ['time in all', `${data.seconds.toFixed(0)} s`],
     ['model', showBytes(data.modelBytes)],
     ['weights moved', showBytes(moved)],
     ['images moved', 'none'],
@@ -93,13 +94,13 @@ function matrixTable(data: ReportData): string {
   return htmlTable('Mean Dice: model (row) on the held-out cases of a site (column)', head, rows);
 }
 
-/** Darker is better; text keeps a contrast of at least 4.5:1 on its ground (WCAG 2.2, 1.4.3). */
+/** Darker is better; the darkest ground still gives the text a contrast of more than 4.5:1 (WCAG 2.2, 1.4.3). */
 function heatCell(value: number | undefined): Cell {
   if (value === undefined) return { text: '-' };
-  const lightness = 96 - 58 * Math.min(Math.max((value - 0.5) / 0.5, 0), 1);
+  const lightness = 97 - 37 * Math.min(Math.max((value - 0.5) / 0.5, 0), 1);
   return {
     text: value.toFixed(3),
-    style: `background:hsl(208 70% ${lightness.toFixed(0)}%);color:${lightness < 58 ? '#fff' : '#111'}`,
+    style: `background:hsl(208 70% ${lightness.toFixed(0)}%);color:#111`,
   };
 }
 
@@ -122,19 +123,20 @@ h1{font-size:1.7rem;line-height:1.2;margin:0 0 1rem}
 h2{font-size:1.2rem;margin:2.75rem 0 .5rem}
 p{max-width:46rem}
 .notice{border-left:4px solid #e69f00;background:var(--card);padding:.75rem 1rem}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin:1.5rem 0}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.5rem 0}
 .figures div{background:var(--card);border-radius:.5rem;padding:.7rem .9rem}
 dt{color:var(--soft);font-size:.8rem}
 dd{margin:0;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}
-svg{width:100%;height:auto;font:13px system-ui,sans-serif}
+svg{display:block;width:100%;max-width:46rem;height:auto;font:13px system-ui,sans-serif}
 svg text{fill:var(--ink)}
 svg .grid{stroke:var(--line);stroke-width:1}
+.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;margin:.75rem 0}
 caption{text-align:left;color:var(--soft);font-size:.85rem;padding-bottom:.35rem}
-th,td{padding:.4rem .6rem;text-align:right;border-bottom:1px solid var(--line)}
+th,td{padding:.4rem .6rem;white-space:nowrap;text-align:right;border-bottom:1px solid var(--line)}
 th[scope=row],thead th:first-child{text-align:left}
-.slices{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-end}
-figure{margin:0}
+.slices{display:flex;gap:1rem;align-items:flex-end}
+figure{margin:0;min-width:0}
 figure img{display:block;background:#000;border-radius:.35rem;max-width:100%;height:auto;image-rendering:auto}
 figcaption{color:var(--soft);font-size:.85rem;padding-top:.25rem}
 .key::before{content:"";display:inline-block;width:.8em;height:.8em;margin-right:.35em;border-radius:2px;vertical-align:-.05em}
@@ -143,4 +145,5 @@ figcaption{color:var(--soft);font-size:.85rem;padding-top:.25rem}
 .prediction::before{background:rgb(255 140 40)}
 pre{background:var(--card);padding:.8rem 1rem;border-radius:.5rem;overflow-x:auto}
 code{overflow-wrap:anywhere}
+@media (max-width:40rem){.slices{flex-wrap:wrap}svg{font-size:20px}}
 `;

@@ -12,7 +12,7 @@ const MISTAKES: readonly {
   {
     what: 'hangs past the deadline',
     options: { trainer: { MISTAKE: 'hang' } },
-    deadline: '4s',
+    deadline: '7s',
     says: /deadline/,
   },
   { what: 'writes garbage', options: { trainer: { MISTAKE: 'garbage' } }, says: /safetensors|update/ },
@@ -39,7 +39,7 @@ describe('a trainer at one of three sites that', () => {
     await federation.startSite('c');
   };
 
-  for (const { what, options, deadline = '30s', says } of MISTAKES) {
+  for (const { what, options, deadline = '60s', says } of MISTAKES) {
     it(`${what} costs the run that site and no more, and run show says why`, async () => {
       await misbehave(options);
       const run = await federation.submit({ rounds: 1, quorum: 2, deadline });

@@ -37,7 +37,10 @@ const PASSAGES: Readonly<Record<FaultPoint, readonly number[]>> = {
   'store.upload-recorded': [],
 };
 
-describe('a coordinator that is killed with -9', () => {
+describe('a coordinator that is killed with -9', function () {
+  // Sites wait up to 20 s before they dial again.
+  this.timeout(120_000);
+
   let federation: Federation;
   let proxy: CuttingProxy;
 
@@ -127,7 +130,7 @@ describe('a coordinator that is killed with -9', () => {
     // Each life wrote one event and died before the next; the last life had none to write after its own.
     assert.equal(deaths, events.length - 1);
     await quiet();
-  }).timeout(120_000);
+  });
 
   describe('in the middle of an upload of some MiB that broke off', () => {
     const elements = 1_300_000;

@@ -6,6 +6,7 @@ import { openChannel } from '../../federation/channel';
 import { type Credentials, loadCredentials, saveCredentials } from '../../federation/credentials';
 import { Federation as FederationService } from '../../federation/gen/federation/v1/federation_pb';
 import { clientOf } from '../../federation/services';
+import { received } from '../../federation/stream-flow';
 import { CertificateAuthority } from '../../fl-coordinator/trust/certificate-authority';
 import { Federation } from '../support/federation';
 
@@ -76,6 +77,23 @@ describe('a peer that is not to be believed', () => {
     const error = await refusalOf(await credentialsOf('b'), `${run}/train/1/a`);
     assert.equal(error.code, 'permission-denied');
     assert.match(error.message, /is not a task of b/);
+  });
+
+  it('that asks for an object that no task of its own refers to is refused', async () => {
+    const channel = openChannel({ address: `localhost:${federation.port}`, credentials: await credentialsOf('b') });
+    try {
+      for (const object of [`runs/${run}/rounds/0001/model.safetensors`, '../../../etc/passwd', '']) {
+        const chunks = received(clientOf(FederationService, channel).download({ object }));
+        const error: unknown = await chunks.next().then(
+          () => assert.fail('it was not refused'),
+          (thrown: unknown) => thrown,
+        );
+        assert.ok(error instanceof ClaraError && error.code === 'permission-denied', String(error));
+        assert.match(error.message, /^no open task of b refers to [^\n]*$/);
+      }
+    } finally {
+      channel.close();
+    }
   });
 
   it('that uses the certificate of a site for operations is refused with exit code 77', async () => {

@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
@@ -31,7 +32,10 @@ export class Federation {
   private constructor(readonly folder: string) {}
 
   /** A coordinator with the given sites, enrolled and connected. */
-  static async start(sites: readonly string[], options: Readonly<Record<string, SiteOptions>> = {}): Promise<Federation> {
+  static async start(
+    sites: readonly string[],
+    options: Readonly<Record<string, SiteOptions>> = {},
+  ): Promise<Federation> {
     const federation = new Federation(await mkdtemp(path.join(os.tmpdir(), 'clara-journey-')));
     try {
       await federation.startCoordinator();
@@ -137,13 +141,13 @@ export class Federation {
   }
 
   async planFile(plan: Partial<PlanInput> & Readonly<Record<string, unknown>>): Promise<string> {
-    const file = path.join(this.folder, `plan-${Math.random().toString(36).slice(2)}.yaml`);
+    const file = path.join(this.folder, `plan-${randomUUID()}.yaml`);
     await writeFile(file, stringify(shiftPlan(plan)));
     return file;
   }
 
   /** Submits a plan for the shift trainer. The token makes repeating it harmless. */
-  async submit(plan: Partial<PlanInput>, submitToken = `token-${Math.random()}`): Promise<string> {
+  async submit(plan: Partial<PlanInput>, submitToken: string = randomUUID()): Promise<string> {
     const request = { plan: JSON.stringify(shiftPlan(plan)), submitToken };
     return (await this.operate((client) => client.submitRun(request))).run;
   }
@@ -168,7 +172,6 @@ export class Federation {
   /** Events of a run's journal, in order, as they lie on the disk. */
   async journal(run: string): Promise<readonly { readonly type: string; readonly seq: number }[]> {
     const folder = path.join(this.folder, 'coordinator', 'store', 'runs', run, 'journal');
-    const { readdir } = await import('node:fs/promises');
     const names = (await readdir(folder)).sort();
     return Promise.all(names.map(async (name) => JSON.parse(await readFile(path.join(folder, name), 'utf8'))));
   }
@@ -185,7 +188,7 @@ export function shiftPlan(plan: Partial<PlanInput> & Readonly<Record<string, unk
     name: 'journey',
     trainer: { name: 'shift', parameters: { elements: 1000 } },
     rounds: 2,
-    deadline: '30s',
+    deadline: '60s',
     evaluation: { everyRound: false },
     ...plan,
   };

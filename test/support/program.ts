@@ -15,7 +15,8 @@ export interface ProgramEnd {
 }
 
 export interface ProgramOptions {
-  readonly environment?: Readonly<Record<string, string>>;
+  /** Added to this process's own; undefined takes a variable away. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 const WAIT_MILLIS = 40_000;

@@ -15,7 +15,10 @@ export interface ShiftRun {
   readonly rounds: readonly (readonly string[])[];
 }
 
-export function shiftModel({ strategy, elements, rounds }: ShiftRun): { readonly bytes: Buffer; readonly digest: string } {
+export function shiftModel({ strategy, elements, rounds }: ShiftRun): {
+  readonly bytes: Buffer;
+  readonly digest: string;
+} {
   let model = [...Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4), 0.5, -1, 2].map(Math.fround);
   const optimiser = optimisers[strategy]();
   rounds.forEach((sites, index) => {
@@ -87,6 +90,6 @@ function encode(values: readonly number[], elements: number): Buffer {
   const prefix = Buffer.alloc(8);
   prefix.writeBigUInt64LE(BigInt(header.length));
   const data = Buffer.alloc(values.length * 4);
-  values.forEach((value, i) => data.writeFloatLE(value, i * 4));
+  for (const [i, value] of values.entries()) data.writeFloatLE(value, i * 4);
   return Buffer.concat([prefix, header, data]);
 }
