@@ -101,8 +101,8 @@ const CONNECTION_REASONS: readonly (readonly [RegExp, string])[] = [
   ],
   [/altnames/i, 'its certificate is for other host names; dial it by one of those'],
   [
-    /Failed to connect/,
-    'it closed the connection while that was being set up; it may not accept our certificate (ended, or of another federation)',
+    /Failed to connect|ECONNRESET/,
+    'it closed the connection; it may be stopping, or not accept our certificate (ended, or of another federation)',
   ],
 ];
 

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError, hasCode } from '../../base/errors';
+import { lockWorkspace } from '../../fl-site/workspace-lock';
 
 /** What a demonstration is made of; it cannot change once its workspace exists. */
 const settingsSchema = z.object({
@@ -27,6 +28,24 @@ export function siteNames(count: number): string[] {
 }
 
 const SETTINGS_FILE = 'demo.json';
+
+/**
+ * Two demonstrations in one workspace would be two coordinators of one federation.
+ * @returns gives the workspace back
+ * @throws ClaraError `precondition-failed` while another demonstration runs there
+ */
+export async function lockDemoWorkspace(folder: string): Promise<() => Promise<void>> {
+  try {
+    return await lockWorkspace(folder);
+  } catch (error) {
+    if (!hasCode(error, 'precondition-failed')) throw error;
+    throw new ClaraError(
+      'precondition-failed',
+      `a demonstration is running in ${folder}; end it, or choose another --workspace`,
+      { cause: error },
+    );
+  }
+}
 
 /**
  * The settings of the demonstration in a workspace: those that are kept there, or new ones. Starting again in the same workspace

@@ -13,7 +13,7 @@ import { changeLines, runTable } from '../run-table';
 import { aborted } from '../stopping';
 import { counted, showBytes, type Terminal, table } from '../terminal';
 import { prepareDemoData } from './demo-data';
-import { type DemoSettings, keepDemoSettings, openDemoWorkspace } from './demo-options';
+import { type DemoSettings, keepDemoSettings, lockDemoWorkspace, openDemoWorkspace } from './demo-options';
 import { demoPlan, MODEL_DESCRIPTION, MODEL_NAME } from './demo-plan';
 import { demoReport } from './demo-report';
 import { type CoordinatorPlace, DemoServices } from './demo-services';
@@ -29,11 +29,24 @@ export interface DemoRequest {
   readonly signal: AbortSignal;
 }
 
-/** The whole story on one machine: enrol, train, publish, annotate, report. Ends every process that it started. */
+/**
+ * The whole story on one machine: enrol, train, publish, annotate, report. Ends every process that it started.
+ * @throws ClaraError `already-exists` when the workspace belongs to other settings, `precondition-failed` when a demonstration
+ *   runs there
+ */
 export async function runDemo(request: DemoRequest): Promise<void> {
-  const started = performance.now();
-  const { terminal, signal } = request;
   const workspace = path.resolve(request.workspace);
+  const release = await lockDemoWorkspace(workspace);
+  try {
+    await runInWorkspace({ ...request, workspace });
+  } finally {
+    await release();
+  }
+}
+
+async function runInWorkspace(request: DemoRequest): Promise<void> {
+  const started = performance.now();
+  const { workspace, terminal, signal } = request;
   const { settings, resumed } = await openDemoWorkspace(workspace, request.settings);
   const hospitals =
     settings.sites.length === 1 ? '1 hospital trains a' : `${settings.sites.length} hospitals train one`;
@@ -46,11 +59,7 @@ export async function runDemo(request: DemoRequest): Promise<void> {
     );
   const services = new DemoServices(workspace, signal);
   try {
-    await Promise.race([
-      services.failed,
-      endOf(signal),
-      tellStory({ ...request, workspace }, settings, services, started),
-    ]);
+    await Promise.race([services.failed, endOf(signal), tellStory(request, settings, services, started)]);
     if (request.keep) {
       terminal.line('the services stay up; Ctrl-C ends them');
       await Promise.race([services.failed, aborted(signal)]);
@@ -175,8 +184,9 @@ function conclude(terminal: Terminal, report: ReportData, files: DemoFiles): voi
   terminal.line(`model   ${report.modelDigest}`);
   terminal.line(`report  ${files.reportFile}`);
   terminal.line(`mask    ${files.maskFile}`);
-  if (report.slicerUrlNow) terminal.line(`Slicer  ${report.slicerUrlNow} as long as the services are up; later`);
-  terminal.line(`Slicer  ${report.slicerUrl} after  ${report.serveCommand}`);
+  if (report.slicerUrlNow) terminal.line(`Slicer  ${report.slicerUrlNow} as long as the services are up`);
+  terminal.line(`serve   ${report.serveCommand}`);
+  terminal.line(`Slicer  ${report.slicerUrl} while that runs`);
   terminal.line(`done in ${report.seconds.toFixed(0)} s`);
   const last = report.rounds.at(-1);
   terminal.record({

@@ -85,6 +85,10 @@ describe('a demonstration that is interrupted', () => {
       models.map(({ name }) => name),
       ['clara_ct_seg_spleen'],
     );
+    const second = await folder.run('demo', ...SETTINGS, '--workspace', folder.at('disturbed'));
+    assert.equal(second.code, 64);
+    assert.match(second.stderr, /a demonstration is running in [^"]*disturbed; end it/);
+
     program.kill('SIGINT');
     assert.equal((await program.ended).code, 0, 'it had done all that it was asked for');
     await nobodyNames(folder.path, 0);

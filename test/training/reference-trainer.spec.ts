@@ -151,7 +151,7 @@ describe('the reference trainer', function () {
       await writeTensors(file, exploded, layout.metadata);
       const run = await story.run(await story.giveTraining('overflow', file));
       assert.equal(run.code, 64);
-      assert.match(run.stderr, /learningRate 0\.01 .* overflow in step 1 of round 1/);
+      assert.match(run.stderr, /learningRate 0\.015 .* overflow in step 1 of round 1/);
       assert.ok(!existsSync(story.file('overflow', 'update.safetensors')));
     });
   });

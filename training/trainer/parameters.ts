@@ -33,8 +33,8 @@ const parametersSchema = z.strictObject({
   /** Patches in one step. */
   batch: z.int().min(1).max(LIMITS.batch).default(1),
   /** Highest rate of the schedule. */
-  learningRate: z.number().positive().max(LIMITS.rate).default(0.01),
-  warmUpSteps: z.int().min(0).max(LIMITS.steps).default(8),
+  learningRate: z.number().positive().max(LIMITS.rate).default(0.015),
+  warmUpSteps: z.int().min(0).max(LIMITS.steps).default(12),
   /** Share of the patches that are made to contain the organ. */
   foregroundShare: z.number().min(0).max(1).default(0.7),
   /** Steps between two checkpoints. */

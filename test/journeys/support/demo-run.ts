@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -30,6 +30,9 @@ export function doneOf({ code, stdout, stderr }: ProgramEnd): Done {
   return doneSchema.parse(JSON.parse(stdout.trim().split('\n').at(-1)!));
 }
 
+/** What programs in a {@link DemoFolder} take for the home folder and the folder of temporary files. */
+export const PLACES_TO_LEAVE_ALONE = ['home', 'tmp'] as const;
+
 /** A folder for the whole of the surrounding `describe`, and the programs started in it; both are gone after it. */
 export class DemoFolder {
   readonly #programs: Program[] = [];
@@ -37,7 +40,9 @@ export class DemoFolder {
   private constructor(readonly path: string) {}
 
   static async make(): Promise<DemoFolder> {
-    return new DemoFolder(await mkdtemp(path.join(os.tmpdir(), 'clara-demo-')));
+    const folder = new DemoFolder(await mkdtemp(path.join(os.tmpdir(), 'clara-demo-')));
+    for (const place of PLACES_TO_LEAVE_ALONE) await mkdir(folder.at(place));
+    return folder;
   }
 
   at(...names: readonly string[]): string {
@@ -45,7 +50,7 @@ export class DemoFolder {
   }
 
   start(...args: readonly string[]): Program {
-    const program = new Program(args);
+    const program = new Program(args, { environment: { HOME: this.at('home'), TMPDIR: this.at('tmp') } });
     this.#programs.push(program);
     return program;
   }
