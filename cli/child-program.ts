@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { ClaraError } from '../base/errors';
-import { PACKAGE_ROOT } from '../base/own-program';
+import { PACKAGE_ROOT, SERVICE_FLAGS } from '../base/own-program';
 
 /** A record that a program printed with `--json`. */
 export type ProgramRecord = Readonly<Record<string, unknown>> & { readonly event?: string };
@@ -26,7 +26,7 @@ export class ChildProgram {
     onRecord: (record: ProgramRecord) => void,
   ) {
     const program = path.join(PACKAGE_ROOT, 'bin', 'clara-fed');
-    this.#process = spawn(process.execPath, [program, ...args, '--json', '--parent-pipe'], {
+    this.#process = spawn(process.execPath, [...SERVICE_FLAGS, program, ...args, '--json', '--parent-pipe'], {
       stdio: ['pipe', 'pipe', 'pipe'],
       // Its own group: Ctrl-C reaches only the demo, which then ends its children in order.
       detached: true,

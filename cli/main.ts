@@ -3,7 +3,17 @@ import { EXIT } from '../base/exit-codes';
 import { program } from './program';
 import { reportFailure } from './terminal';
 
+/** Whoever read our output has gone, `| head` for example: no reason for a service to die. */
+function ignoreLostReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+}
+
 async function main(): Promise<number> {
+  ignoreLostReaders();
   const json = process.argv.includes('--json');
   try {
     await program().parseAsync(process.argv);

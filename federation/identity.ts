@@ -21,7 +21,7 @@ export type Identity = SiteIdentity | OperatorIdentity;
 
 /** SPIFFE trust domain names: lower-case letters, digits, dots, dashes and underscores; bounded as a DNS name is. */
 const FEDERATION = /^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$/;
-/** A DNS label, as plans and configuration files name sites. */
+/** A DNS label, as plans and configuration files name sites, runs and trainers. */
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 export const FEDERATION_NAME_RULE =
@@ -32,7 +32,7 @@ export function isFederationName(text: string): boolean {
   return FEDERATION.test(text);
 }
 
-/** True for what may name a site or an operator. */
+/** True for what may name a site, an operator, a plan or a trainer. */
 export function isIdentityLabel(text: string): boolean {
   return LABEL.test(text);
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ClaraError } from '../base/errors';
+import { faultsOf } from '../base/faults';
 import { FEDERATION_NAME_RULE, IDENTITY_LABEL_RULE, isFederationName, isIdentityLabel } from './identity';
-import { faultsOf } from './plan';
 
 /**
  * What an operator hands to a hospital, by a way that both trust: one line of text (base64url of JSON) with a one-time

@@ -1,6 +1,8 @@
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { ClaraError, type Fault, showValue } from '../base/errors';
+import { ClaraError } from '../base/errors';
+import { faultAt, faultsOf } from '../base/faults';
+import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
 import { impossibleCombinations } from './plan-rules';
 import { strategySchema } from './strategy';
 
@@ -11,15 +13,10 @@ import { strategySchema } from './strategy';
 
 const MAX_PLAN_CHARACTERS = 1_000_000;
 
-const name = (what: string) =>
-  z
-    .string()
-    .regex(
-      /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
-      `${what} must be 1-63 characters of a-z, 0-9 and "-", as a DNS label`,
-    );
+const name = (what: string) => z.string().refine(isIdentityLabel, `${what} ${IDENTITY_LABEL_RULE}`);
 
 export const siteIdSchema = name('a site id');
+export const trainerNameSchema = name('a trainer name');
 
 /** `90s`, `10m`, `2h`, `1d`; kept as milliseconds. */
 export const durationSchema = z
@@ -53,7 +50,7 @@ export const planSchema = z.strictObject({
   initialModel: initialModelSchema.default({ from: 'trainer' }),
   /** Which trainer every site must be configured with, and what it is told. */
   trainer: z.strictObject({
-    name: name('a trainer name'),
+    name: trainerNameSchema,
     parameters: z.record(z.string().min(1).max(100), z.json()).default({}),
   }),
   /** Which sites take part: every enrolled site, or those named. @default all */
@@ -63,7 +60,7 @@ export const planSchema = z.strictObject({
   rounds: z.number().int().min(1).max(10_000),
   /** How many updates a round needs to close. @default all of the cohort */
   quorum: z.union([z.literal('all'), z.number().int().min(1)]).default('all'),
-  /** The one deadline: how long each round, and the wait for approvals, may take. @default 1h */
+  /** The one deadline: how long each stage, and the wait for approvals, may take. @default 1h */
   deadline: durationSchema.default(3600e3),
   /** What happens to an update that comes after its round closed. */
   lateUpdates: z.literal('drop').default('drop'),
@@ -134,27 +131,6 @@ export function checkPlan(document: unknown): Plan {
   }
   if (faults.length > 0 || !result.success) throw ClaraError.ofFaults('the plan', faults);
   return result.data;
-}
-
-/** Every fault of a zod error, with the value found at its path. */
-export function faultsOf(error: z.ZodError, document: unknown): Fault[] {
-  return error.issues.flatMap((issue) => {
-    if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) =>
-        faultAt([...issue.path, key], document, 'is not known here; check the spelling or remove it'),
-      );
-    }
-    return [faultAt(issue.path, document, issue.message)];
-  });
-}
-
-function faultAt(path: readonly PropertyKey[], document: unknown, rule: string): Fault {
-  const value = path.reduce<unknown>(
-    (inner, key) =>
-      typeof inner === 'object' && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined,
-    document,
-  );
-  return { path: path.map(String).join('.'), ...(value === undefined ? {} : { value: showValue(value) }), rule };
 }
 
 function isRegularExpression(text: string): boolean {

@@ -25,7 +25,7 @@ import type { ObjectStore } from './storage/object-store';
 import { keepRotating } from './transport/certificate-rotation';
 import { ConnectionRegister } from './transport/connection-register';
 import { Health } from './transport/health';
-import { startSecureServer } from './transport/mtls-server';
+import { type SecureServer, startSecureServer } from './transport/mtls-server';
 import { admitPeer } from './transport/peer-identity';
 import type { Verb } from './trust/authorisation';
 import { bootstrapOperator, inviteSite, renewSite } from './trust/enrolment';
@@ -124,99 +124,111 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   trust.register.onRevoked(({ fingerprints }) => connections.end(fingerprints));
   const health = new Health();
 
-  await runs.load();
-  const enrolment = await startEnrolmentServer(trust, {
-    ...options.enrolmentListen,
-    hosts: hostNames,
-    onFailure: (thrown) => onEvent(refusal('enrol', thrown)),
-  });
-  const certificate = await trust.authority.issueForServer(hostNames);
-  const enrolmentAddress = `${hostNames[0]}:${enrolment.port}`;
-  let address = '';
-  const server = await startSecureServer({
-    ...options.listen,
-    material: certificate,
-    onSession: (session) => connections.track(session),
-    register: (grpcServer) => {
-      health.addTo(grpcServer);
-      const live = { board, traffic, isConnected: (site: string) => hub.get(site) !== undefined };
-      const gate = <Identity>(service: 'federation' | 'operations') => ({
-        admit: (call: Parameters<typeof admitPeer>[0], method: string): Identity =>
-          admitPeer(call, `${service}.${method}` as Verb, trust).identity as Identity,
-        onFailure: (thrown: unknown, method: string) => onEvent(refusal(method, thrown)),
-      });
-      serve(
-        grpcServer,
-        Federation,
-        federationService({
-          runs,
-          hub,
-          dispatcher,
-          uploads,
-          store,
-          board,
-          traffic,
-          software: options.software,
-          heartbeatMillis: Math.round(livenessMillis / 3),
-          onProgress: (run) => watchers.changed(run),
-          renew: (site, csr) => renewSite(trust, site, csr),
-        }),
-        gate<SiteIdentity>('federation'),
-      );
-      serve(
-        grpcServer,
-        Operations,
-        operationsService({
-          runs,
-          store,
-          live,
-          watchers,
-          sites: siteAdministration(trust, () => ({ coordinator: address, enrolment: enrolmentAddress })),
-          softwareOf: (site) => hub.get(site)?.software ?? '',
-        }),
-        gate<OperatorIdentity>('operations'),
-      );
-    },
-  });
-  address = `${hostNames[0]}:${server.port}`;
-  const stopRotating = keepRotating({
-    first: certificate,
-    issue: () => trust.authority.issueForServer(hostNames),
-    apply: (next) => server.rotate(next),
-    onFailure: (thrown) => onEvent(refusal('rotate', thrown)),
-  });
-  const operatorFolder = path.join(workspace, 'operator');
-  const stopRenewing = await provideOperator(trust, operatorFolder, address);
-  health.setServing(true);
-
+  const servers: SecureServer[] = [];
+  const timers: (() => void)[] = [];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= (async () => {
       health.setServing(false);
-      stopRotating();
-      stopRenewing();
+      for (const stop of timers) stop();
       hub.close();
       await runs.close();
-      await Promise.all([server.stop(STOP_GRACE_MILLIS), enrolment.stop(STOP_GRACE_MILLIS)]);
+      await Promise.all(servers.map((server) => server.stop(STOP_GRACE_MILLIS)));
       await uploads.close();
       await store.close();
     })();
     return closing;
   };
-  let markClosed: () => void = () => {};
-  const ended = new Promise<void>((resolve) => {
-    markClosed = resolve;
-  });
-  return {
-    address,
-    enrolmentAddress,
-    operatorFolder,
-    closed: Promise.race([ended, failure]),
-    close: async () => {
-      await close();
-      markClosed();
-    },
-  };
+
+  try {
+    await runs.load();
+    const enrolment = await startEnrolmentServer(trust, {
+      ...options.enrolmentListen,
+      hosts: hostNames,
+      onFailure: (thrown) => onEvent(refusal('enrol', thrown)),
+    });
+    servers.push(enrolment);
+    const certificate = await trust.authority.issueForServer(hostNames);
+    const enrolmentAddress = `${hostNames[0]}:${enrolment.port}`;
+    let address = '';
+    const server = await startSecureServer({
+      ...options.listen,
+      material: certificate,
+      onSession: (session) => connections.track(session),
+      register: (grpcServer) => {
+        health.addTo(grpcServer);
+        const live = { board, traffic, isConnected: (site: string) => hub.get(site) !== undefined };
+        const gate = <Identity>(service: 'federation' | 'operations') => ({
+          admit: (call: Parameters<typeof admitPeer>[0], method: string): Identity =>
+            admitPeer(call, `${service}.${method}` as Verb, trust).identity as Identity,
+          onFailure: (thrown: unknown, method: string) => onEvent(refusal(method, thrown)),
+        });
+        serve(
+          grpcServer,
+          Federation,
+          federationService({
+            runs,
+            hub,
+            dispatcher,
+            uploads,
+            store,
+            board,
+            traffic,
+            software: options.software,
+            heartbeatMillis: Math.round(livenessMillis / 3),
+            onProgress: (run) => watchers.changed(run),
+            renew: (site, csr) => renewSite(trust, site, csr),
+          }),
+          gate<SiteIdentity>('federation'),
+        );
+        serve(
+          grpcServer,
+          Operations,
+          operationsService({
+            runs,
+            store,
+            live,
+            watchers,
+            sites: siteAdministration(trust, () => ({ coordinator: address, enrolment: enrolmentAddress })),
+            softwareOf: (site) => hub.get(site)?.software ?? '',
+          }),
+          gate<OperatorIdentity>('operations'),
+        );
+      },
+    });
+    servers.push(server);
+    address = `${hostNames[0]}:${server.port}`;
+    timers.push(
+      keepRotating({
+        first: certificate,
+        issue: () => trust.authority.issueForServer(hostNames),
+        apply: (next) => server.rotate(next),
+        onFailure: (thrown) => onEvent(refusal('rotate', thrown)),
+      }),
+    );
+    const operatorFolder = path.join(workspace, 'operator');
+    timers.push(await provideOperator(trust, operatorFolder, address));
+    health.setServing(true);
+
+    let markClosed: () => void = () => {};
+    const ended = new Promise<void>((resolve) => {
+      markClosed = resolve;
+    });
+    return {
+      address,
+      enrolmentAddress,
+      operatorFolder,
+      closed: Promise.race([ended, failure]),
+      close: async () => {
+        await close();
+        markClosed();
+      },
+    };
+  } catch (error) {
+    // What has begun would keep the process alive.
+    await close();
+    throw error;
+  }
 }
 
 function refusal(method: string, thrown: unknown): CoordinatorEvent {
@@ -254,7 +266,10 @@ async function provideOperator(trust: Trust, folder: string, coordinator: string
   }
   return keepRotating({
     first: { ends: endOf(certificatesIn(credentials.chainPem, folder)[0]!) },
-    issue: async () => ({ ends: endOf(certificatesIn((await issue()).chainPem, folder)[0]!) }),
+    issue: async () => {
+      await loadCredentials(folder); // Not there any more: the administrator uses them elsewhere, and renewing would end them.
+      return { ends: endOf(certificatesIn((await issue()).chainPem, folder)[0]!) };
+    },
     apply: () => {},
     now: trust.now,
   });

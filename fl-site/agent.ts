@@ -10,6 +10,7 @@ import {
   type TaskResult,
 } from '../federation/gen/federation/v1/federation_pb';
 import { formatIdentity } from '../federation/identity';
+import { PROTOCOL } from '../federation/protocol';
 import type { TaskKind } from '../federation/trainer-contract';
 import { Approvals } from './approvals';
 import { type Pacing, REAL_PACING } from './backoff';
@@ -26,8 +27,6 @@ import { TaskRunner } from './task-runner';
 import { ProcessTrainer } from './trainers/process-trainer';
 import { Workspace } from './workspace';
 import { lockWorkspace } from './workspace-lock';
-
-const PROTOCOL = 1;
 
 export interface SiteAgentOptions {
   /** The program behind `adapter: reference`; this room knows no training. */

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ClaraError } from '../base/errors';
-import { durationSchema, faultsOf, siteIdSchema } from '../federation/plan';
+import { faultsOf } from '../base/faults';
+import { durationSchema, siteIdSchema, trainerNameSchema } from '../federation/plan';
 
 /**
  * The site's own configuration file: who it is, whom it calls, what it trains on, with which program and within which
@@ -33,13 +34,9 @@ const addressSchema = z.string().refine((text) => {
 
 const fileSystemPath = z.string().min(1, 'must be a path').max(4096);
 
-const trainerName = z
-  .string()
-  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be 1-63 characters of a-z, 0-9 and "-", as plans name it');
-
 const trainerBase = {
   /** What a plan must ask for to run here. */
-  name: trainerName,
+  name: trainerNameSchema,
   /** Value of OMP_NUM_THREADS for the trainer. @default the agent's own, or the number of processors */
   threads: z.number().int().min(1).max(1024).optional(),
   /** More environment variables for the trainer, which otherwise sees none of the agent's. @default none */
@@ -68,7 +65,7 @@ const trainerSchema = z.discriminatedUnion(
 const limitsSchema = z.strictObject({
   /** The longest plan that this site approves. @default 1000 */
   maxRounds: z.number().int().min(1).max(10_000).default(1000),
-  /** The fewest sites whose updates are averaged with this site's. @default 1 */
+  /** The fewest sites, this one included, whose updates are averaged. @default 1 */
   minimumCohort: z.number().int().min(1).max(1000).default(1),
   /** The largest update that leaves this site. @default 4GiB */
   updateBytes: bytesSchema.default(4 * UNIT.GiB),
@@ -111,7 +108,6 @@ export type SiteConfiguration = Readonly<Omit<z.output<typeof configurationSchem
 };
 /** What a person writes into the file. */
 export type SiteConfigurationInput = z.input<typeof configurationSchema>;
-export type SiteLimits = SiteConfiguration['limits'];
 
 /**
  * Reads a configuration file.

@@ -37,7 +37,8 @@ const REFUSED = 30;
 
 /**
  * The site's end of the conversation: dials, says hello, waits for the welcome, beats, and dials again whenever the
- * connection ends, until it is told to stop. It holds no state of tasks: whoever must be heard says it again after `onConnected`. A coordinator that answers nothing is noticed by the welcome's time limit, and later by the channel's
+ * connection ends, until it is told to stop. It holds no state of tasks: whoever must be heard says it again after
+ * `onConnected`. A coordinator that answers nothing is noticed by the welcome's time limit, and later by the channel's
  * keep-alive pings (federation/channel.ts).
  */
 export class Connection {

@@ -2,12 +2,11 @@ import { create } from '@bufbuild/protobuf';
 import type { Client } from '@grpc/grpc-js';
 import { Federation, SiteMessageSchema } from '../federation/gen/federation/v1/federation_pb';
 import { fromServiceError } from '../federation/grpc-errors';
+import { TASK_METADATA } from '../federation/protocol';
 import { clientOf } from '../federation/services';
 import { received, sender } from '../federation/stream-flow';
 import type { CoordinatorClient } from './coordinator-client';
 
-/** Request metadata of an upload that names its task. */
-const TASK_METADATA = 'clara-task';
 /** A short question that is not answered within this time is asked again. */
 const QUESTION_MILLIS = 30_000;
 

@@ -1,11 +1,12 @@
 import { link, mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
+import { exists } from '../base/exists';
 import type { ModelReference } from '../federation/gen/federation/v1/federation_pb';
 import { digestOfFile } from '../federation/tensors/file';
 import type { CoordinatorClient } from './coordinator-client';
 import { downloadModel } from './model-download';
 import type { AttemptOptions } from './transfer-attempts';
-import { exists, type Workspace } from './workspace';
+import type { Workspace } from './workspace';
 
 /**
  * Models of a run by digest. Task folders get a hard link, not a copy; a trainer could write through it, so a complete model

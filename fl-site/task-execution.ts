@@ -2,8 +2,8 @@ import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { ClaraError, showFault } from '../base/errors';
+import { faultsOf } from '../base/faults';
 import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
-import { faultsOf } from '../federation/plan';
 import {
   REPORT_FILE,
   TASK_FILE,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
+import { exists } from '../base/exists';
 import { STATE_FOLDER } from '../federation/trainer-contract';
 
 /**
@@ -122,15 +123,5 @@ export class Workspace {
     await mkdir(this.runs, { recursive: true });
     const entries = await readdir(this.runs, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(this.runs, entry.name));
-  }
-}
-
-export async function exists(name: string): Promise<boolean> {
-  try {
-    await stat(name);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw ClaraError.from(error);
   }
 }

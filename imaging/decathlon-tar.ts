@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
-import { access, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { extract, type Header } from 'tar-stream';
 import { removePartials, syncFolder, writeFileDurably } from '../base/durable-file';
 import { ClaraError, showValue } from '../base/errors';
+import { exists } from '../base/exists';
 import { LIST_FILE, openDecathlonFolder } from './decathlon-folder';
 import { isAppleDouble } from './decathlon-list';
 
@@ -157,11 +158,4 @@ async function isGzipped(file: string): Promise<boolean> {
 async function hasSize(file: string, size: number): Promise<boolean> {
   const found = await stat(file).catch(() => undefined);
   return found?.isFile() === true && found.size === size;
-}
-
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
 }

@@ -31,10 +31,6 @@ export function originOf({ affine }: Pick<Geometry, 'affine'>): Vector3 {
   return columnOf(affine, 3);
 }
 
-export function voxelCountOf({ shape }: Pick<Geometry, 'shape'>): number {
-  return shape[0] * shape[1] * shape[2];
-}
-
 /** @throws ClaraError invalid-input when the axes are not at right angles */
 export function requireRightAngles(geometry: Geometry, purpose: string): void {
   if (!hasRightAngles(geometry.affine)) {

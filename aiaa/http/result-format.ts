@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ClaraError, showValue } from '../../base/errors';
+import { faultsOf } from '../../base/faults';
 import { MASK_DTYPES, type MaskDtype } from '../inference/worker-protocol';
-import { faultsOf } from '../registry/model-registry';
 import type { VolumeExtension } from '../storage/uploaded-volume';
 
 /** How the mask is wanted. */
@@ -37,7 +37,7 @@ export function parseParams(text: string | undefined): RequestParams {
     );
   }
   const parsed = paramsSchema.safeParse(value);
-  if (!parsed.success) throw ClaraError.ofFaults('The field "params"', faultsOf(parsed.error));
+  if (!parsed.success) throw ClaraError.ofFaults('The field "params"', faultsOf(parsed.error, value));
   return parsed.data;
 }
 

@@ -1,7 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { z } from 'zod';
-import { ClaraError, type Fault, hasCode, showValue } from '../../base/errors';
+import { ClaraError, hasCode, showValue } from '../../base/errors';
+import { faultsOf } from '../../base/faults';
 import { currentSchema, type ModelEntry, modelEntrySchema, modelNameSchema, registryPaths } from './model-entry';
 
 /** A model ready to be loaded. */
@@ -100,10 +101,7 @@ async function readJson<T extends z.ZodType>(file: string, schema: T, model: str
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new ClaraError('corrupt', `${what} is damaged; publish the model again.`, { faults: faultsOf(parsed.error) });
-}
-
-/** Zod's issues as our faults. */
-export function faultsOf(error: z.ZodError): Fault[] {
-  return error.issues.map(({ path: where, message }) => ({ path: where.join('.'), rule: message }));
+  throw new ClaraError('corrupt', `${what} is damaged; publish the model again.`, {
+    faults: faultsOf(parsed.error, value),
+  });
 }

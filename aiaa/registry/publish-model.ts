@@ -6,12 +6,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { faultsOf } from '../../base/faults';
 import { digestOfFile } from '../../federation/tensors/file';
 import type { InferenceEngine, ModelDescription } from '../inference/inference-engine';
 import { probeModel } from '../inference/probe';
 import { referenceEngine } from '../inference/reference-engine';
 import { type ModelEntry, modelEntrySchema, modelObjectOf, registryPaths } from './model-entry';
-import { faultsOf, readVersion } from './model-registry';
+import { readVersion } from './model-registry';
 
 export interface ModelToPublish {
   /** The safetensors file; it is copied. */
@@ -110,7 +111,7 @@ export async function publishModel(
 
 function checked<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw ClaraError.ofFaults('The model to publish', faultsOf(parsed.error));
+  if (!parsed.success) throw ClaraError.ofFaults('The model to publish', faultsOf(parsed.error, value));
   return parsed.data;
 }
 

@@ -27,11 +27,6 @@ export interface TensorLayout {
   readonly fileBytes: number;
 }
 
-/** Number of elements. May leave the safe integers when `shape` was not checked; see {@link byteSizeOf}. */
-export function elementCountOf(shape: readonly number[]): number {
-  return shape.reduce((count, size) => count * size, 1);
-}
-
 /** Bytes of a tensor's data, or undefined when they cannot be counted exactly (2^53 and above). */
 export function byteSizeOf(spec: Pick<TensorSpec, 'dtype' | 'shape'>): number | undefined {
   let bytes = ELEMENT_BYTES[spec.dtype];

@@ -8,8 +8,8 @@ import {
   TaskSchema,
   TaskSettledSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
-import type { RunState } from '../runs/run-state';
-import { parseTaskId } from '../runs/stage';
+import { type RunState, stagesOf } from '../runs/run-state';
+import { parseTaskId, sameStage } from '../runs/stage';
 import { openTasks, type SiteTask } from '../runs/tasks';
 import type { SiteConnection, SiteHub } from './site-hub';
 
@@ -94,10 +94,7 @@ export class Dispatcher {
 /** True when the journal holds a result of this site for the task. */
 function hasDelivered(state: RunState, id: string): boolean {
   const { stage, site } = parseTaskId(id);
-  const holder = [...state.closed, ...(state.open ? [state.open] : [])].find(
-    (candidate) =>
-      candidate.stage.kind === stage.kind && candidate.stage.round === stage.round && candidate.results.has(site),
-  );
+  const holder = stagesOf(state).find((candidate) => sameStage(candidate.stage, stage) && candidate.results.has(site));
   const result = holder?.results.get(site);
   return result?.kind === 'update' || result?.kind === 'evaluation';
 }

@@ -13,6 +13,7 @@ import {
   WelcomeSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
 import type { SiteIdentity } from '../../federation/identity';
+import { PROTOCOL, TASK_METADATA } from '../../federation/protocol';
 import type { ServiceHandlers } from '../../federation/service-handlers';
 import { metricsSchema } from '../../federation/trainer-contract';
 import type { Command } from '../runs/decide';
@@ -42,10 +43,6 @@ export interface FederationServiceOptions {
   readonly onProgress: (run: string) => void;
   readonly renew: (site: SiteIdentity, csr: Uint8Array) => Promise<{ chainPem: string; rootsPem: string }>;
 }
-
-export const PROTOCOL = 1;
-/** Request metadata of an upload: the task that it answers. */
-export const TASK_METADATA = 'clara-task';
 
 type Handlers = ServiceHandlers<typeof Federation, SiteIdentity>;
 
@@ -191,19 +188,19 @@ async function onTaskResult(
   result: TaskResult,
 ): Promise<void> {
   const { runs, uploads } = options;
-  const { run, stage, site } = parseTaskId(result.task);
+  const { run, site } = parseTaskId(result.task);
   if (site !== connection.site)
     throw new ClaraError('permission-denied', `task ${result.task} is not a task of ${connection.site}`);
   // A result that comes too late is settled all the same: the site has nothing left to do for it.
-  const wanted = runs.has(run) && awaits(runs.get(run).state, stage, site);
-  const happened = wanted && (await runs.get(run).dispatch(commandOf(options, result)));
+  const task = runs.has(run) ? openTasks(runs.get(run).state).find(({ id }) => id === result.task) : undefined;
+  const happened = task && (await runs.get(run).dispatch(commandOf(options, task, result)));
   uploads.forget(result.task);
   // Of what happened, the dispatcher has told the site already.
   if (!happened) connection.send({ case: 'taskSettled', value: create(TaskSettledSchema, { task: result.task }) });
 }
 
-function commandOf({ uploads }: FederationServiceOptions, result: TaskResult): Command {
-  const { stage, site } = parseTaskId(result.task);
+function commandOf({ uploads }: FederationServiceOptions, task: SiteTask, result: TaskResult): Command {
+  const { stage, site } = task;
   const { outcome } = result;
   if (outcome.case === 'failed') {
     return { kind: 'lose-site', stage, site, reason: outcome.value.message.slice(0, 2000) || outcome.value.code };
@@ -211,7 +208,7 @@ function commandOf({ uploads }: FederationServiceOptions, result: TaskResult): C
   if (outcome.case !== 'done')
     throw new ClaraError('invalid-input', `the result of task ${result.task} has no outcome`);
   const done = outcome.value;
-  const faults = resultFaults(done);
+  const faults = [...resultFaults(done), ...evaluationFaults(done, task)];
   if (faults.length > 0)
     return { kind: 'reject-update', stage, site, reason: `the result is refused: ${faults.join('; ')}` };
   const samples = Number(done.samples);
@@ -226,7 +223,7 @@ function commandOf({ uploads }: FederationServiceOptions, result: TaskResult): C
     };
   }
   const receipt = uploads.receiptOf(result.task);
-  if (!receipt?.digest.endsWith(Buffer.from(done.updateSha256).toString('hex'))) {
+  if (!receipt || receipt.digest !== `sha256:${Buffer.from(done.updateSha256).toString('hex')}`) {
     throw new ClaraError(
       'precondition-failed',
       `the update of task ${result.task} has not been received; upload it first`,
@@ -250,6 +247,15 @@ function resultFaults(done: TaskDone): string[] {
     faults.push('warnings are too long');
   if (!Number.isFinite(done.seconds)) faults.push('seconds are not a finite number');
   return faults;
+}
+
+/** The task decides which models are judged: a site cannot fill the journal with others. */
+function evaluationFaults({ evaluations }: TaskDone, { stage, models }: SiteTask): string[] {
+  if (expectsUpdate(stage)) return [];
+  const told = evaluations.map(({ model }) => model).sort();
+  const asked = models.map(({ name }) => name).sort();
+  if (told.length === asked.length && told.every((name, index) => name === asked[index])) return [];
+  return [`it must have one evaluation for each of the ${asked.length} models of the task, and no others`];
 }
 
 function checkProtocol({ protocol, software }: Hello): void {

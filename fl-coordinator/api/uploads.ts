@@ -115,7 +115,10 @@ export class Uploads {
   #checkSize({ size }: Announcement): void {
     const { maxBytes } = this.options;
     if (size > maxBytes) {
-      throw new ClaraError('invalid-input', `an update of ${size} bytes exceeds the limit of ${maxBytes} bytes`);
+      throw new ClaraError(
+        'invalid-input',
+        `an update of ${size} bytes exceeds this coordinator's limit of ${maxBytes} bytes; train a smaller model`,
+      );
     }
   }
 

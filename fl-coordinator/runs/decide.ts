@@ -1,7 +1,7 @@
-import type { NewEvent } from './events';
+import { MAX_REASON, type NewEvent } from './events';
 import type { OpenStage, RunState, SiteResult } from './run-state';
 import { firstStage, followingStage, type NextStep } from './sequence';
-import { expectsUpdate, type Stage, sameStage } from './stage';
+import { type Stage, sameStage } from './stage';
 
 /**
  * The rules of a run, as pure functions: which event a command becomes, and which event follows by itself. Every command
@@ -34,7 +34,10 @@ export type Command =
 
 /** The event that a command becomes, or none when it comes too late to matter (a late update is dropped, not an error). */
 export function decide(state: RunState, command: Command): NewEvent | undefined {
-  if (state.outcome) return undefined;
+  return state.outcome ? undefined : withShortReason(eventOf(state, command));
+}
+
+function eventOf(state: RunState, command: Command): NewEvent | undefined {
   switch (command.kind) {
     case 'approve':
     case 'refuse': {
@@ -101,7 +104,10 @@ export interface Circumstances {
  * it answers none; after a restart the same calls go on from wherever the journal ends.
  */
 export function advance(state: RunState, circumstances: Circumstances): NewEvent | undefined {
-  if (state.outcome) return undefined;
+  return state.outcome ? undefined : withShortReason(following(state, circumstances));
+}
+
+function following(state: RunState, circumstances: Circumstances): NewEvent | undefined {
   if (state.open) return advanceStage(state, state.open, circumstances);
   const step = state.closed.length === 0 ? firstStep(state, circumstances.now) : followingStage(state);
   return step && toEvent(state, step, circumstances.now);
@@ -118,6 +124,12 @@ function toEvent(state: RunState, step: NextStep, now: Date): NewEvent {
     case 'fail':
       return { type: 'run-failed', reason: step.reason };
   }
+}
+
+/** Reasons are made of what sites say, of several sites at the end of a run: no event may be refused for their length. */
+function withShortReason(event: NewEvent | undefined): NewEvent | undefined {
+  if (!event || !('reason' in event) || event.reason.length <= MAX_REASON) return event;
+  return { ...event, reason: `${event.reason.slice(0, MAX_REASON - 3)}...` };
 }
 
 /** Waits until every candidate has answered, or the deadline has passed with enough of them. */
@@ -141,7 +153,7 @@ function firstStep(state: RunState, now: Date): NextStep | undefined {
     const silent = state.candidates.filter((site) => !state.answers.has(site));
     return {
       kind: 'fail',
-      reason: `only ${approved.length} of ${needed} needed sites answered before the deadline; not heard of: ${silent.join(', ')}`,
+      reason: `only ${approved.length} of ${needed} needed sites approved the plan before the deadline; not heard of: ${silent.join(', ')}`,
     };
   }
   return firstStage(state, approved);
@@ -184,6 +196,5 @@ function shortOf(open: OpenStage, needed: number): string {
     const result = open.results.get(site);
     return result && (result.kind === 'lost' || result.kind === 'rejected') ? [`${site}: ${result.reason}`] : [];
   });
-  const round = expectsUpdate(open.stage) ? `round ${open.stage.round}` : `the evaluation of round ${open.stage.round}`;
-  return `${round} cannot reach its quorum of ${needed} any more (${lost.join('; ')})`;
+  return `round ${open.stage.round} cannot reach its quorum of ${needed} any more (${lost.join('; ')})`;
 }

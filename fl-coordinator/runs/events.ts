@@ -11,7 +11,9 @@ export const EVENT_VERSION = 1;
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const site = siteIdSchema;
-const reason = z.string().max(2000);
+/** Of a reason in an event; longer ones are cut before they become one. */
+export const MAX_REASON = 2000;
+const reason = z.string().max(MAX_REASON);
 const bytes = z.number().int().min(0);
 
 const bodies = {

@@ -1,5 +1,5 @@
 import { ClaraError, type Fault, hasCode, showFault } from '../../base/errors';
-import { faultsOf } from '../../federation/plan';
+import { faultsOf } from '../../base/faults';
 import { faultPoint } from '../fault-points';
 import { type ObjectStore, readAll } from '../storage/object-store';
 import { EVENT_VERSION, type NewEvent, type RunEvent, runEventSchema } from './events';
@@ -32,7 +32,8 @@ export async function loadRun(store: ObjectStore, run: string): Promise<RunState
 
 /**
  * Makes an event durable and answers the state after it.
- * @throws ClaraError `precondition-failed` when somebody else has written this event: another coordinator leads.
+ * @throws ClaraError `precondition-failed` when somebody else has written this event: another coordinator works on the store;
+ *   `resource-exhausted` when it is too large to be read again
  */
 export async function appendEvent(
   store: ObjectStore,
@@ -46,6 +47,13 @@ export async function appendEvent(
   const bytes = Buffer.from(JSON.stringify(stamped));
   // What is reduced is what a replay would read, so memory and journal cannot differ.
   const next = reduce(state, run, parseEvent(journalKey(run, seq), bytes));
+  if (bytes.length > MAX_EVENT_BYTES) {
+    // Once written it could not be read again, and no coordinator would start on this journal.
+    throw new ClaraError(
+      'resource-exhausted',
+      `event ${seq} of run ${run} (${event.type}) takes ${bytes.length} bytes; at most ${MAX_EVENT_BYTES} are kept, so shorten the plan or the results`,
+    );
+  }
   faultPoint('journal.before-append');
   try {
     await store.putIfAbsent(journalKey(run, seq), bytes);

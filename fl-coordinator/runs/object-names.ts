@@ -4,7 +4,6 @@ import type { Stage } from './stage';
 
 const round4 = (round: number): string => String(round).padStart(4, '0');
 
-export const runPrefix = (run: string): string => `runs/${run}/`;
 export const journalPrefix = (run: string): string => `runs/${run}/journal/`;
 /** Twelve digits, so that the store's lexicographic order is the order of events. */
 export const journalKey = (run: string, seq: number): string =>

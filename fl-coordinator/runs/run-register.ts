@@ -16,11 +16,17 @@ export interface Submission {
   readonly enrolledSites: readonly string[];
 }
 
+export interface Submitted {
+  readonly run: string;
+  readonly alreadySubmitted: boolean;
+}
+
 const RUN_ID = /^runs\/([^/]+)\//;
 
 /** All runs of a store, each with its conductor. */
 export class RunRegister {
   readonly #runs = new Map<string, Conductor>();
+  #submitting: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly options: ConductorOptions) {}
 
@@ -34,8 +40,14 @@ export class RunRegister {
     for (const conductor of this.#runs.values()) conductor.start();
   }
 
-  /** Makes the run durable and starts it. */
-  async submit(submission: Submission): Promise<{ readonly run: string; readonly alreadySubmitted: boolean }> {
+  /** Makes the run durable and starts it. One after another, so that a submission sent twice at once is one run too. */
+  submit(submission: Submission): Promise<Submitted> {
+    const result = this.#submitting.then(() => this.#submit(submission));
+    this.#submitting = result.catch(() => undefined);
+    return result;
+  }
+
+  async #submit(submission: Submission): Promise<Submitted> {
     const { plan, operator, submitToken } = submission;
     const run = `${plan.name}-${createHash('sha256').update(submitToken).digest('hex').slice(0, 8)}`;
     const known = this.#runs.get(run);

@@ -69,6 +69,11 @@ export type Outcome =
   | { readonly kind: 'aborted'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** Every stage so far, the open one last. */
+export function stagesOf({ closed, open }: RunState): readonly (OpenStage | ClosedStage)[] {
+  return open ? [...closed, open] : closed;
+}
+
 /** @throws ClaraError `corrupt` when the event cannot follow: the journal is not one that this program wrote. */
 export function reduce(state: RunState | undefined, run: string, event: RunEvent): RunState {
   if (event.seq !== (state?.seq ?? 0) + 1) throw misplaced(run, event, `follows event ${state?.seq ?? 0}`);

@@ -12,7 +12,7 @@ import {
   SiteEvaluationSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
 import type { LiveBoard } from './live-board';
-import type { ClosedStage, OpenStage, RunState, SiteResult } from './run-state';
+import { type ClosedStage, type OpenStage, type RunState, type SiteResult, stagesOf } from './run-state';
 import { sameStage } from './stage';
 import { GLOBAL_MODEL } from './tasks';
 import type { Traffic } from './traffic';
@@ -82,7 +82,7 @@ function siteView(state: RunState, site: string, live: LiveSources): RunSiteView
 }
 
 function peakRssOf(state: RunState, site: string): number {
-  const results = [...state.closed, ...(state.open ? [state.open] : [])].map((stage) => stage.results.get(site));
+  const results = stagesOf(state).map((stage) => stage.results.get(site));
   return Math.max(0, ...results.map((result) => (result && 'peakRssBytes' in result ? result.peakRssBytes : 0)));
 }
 
@@ -118,8 +118,7 @@ function settledActivity(result: SiteResult): SiteActivity {
 }
 
 function roundView(state: RunState, round: number): RoundView {
-  const stages: (OpenStage | ClosedStage)[] = [...state.closed, ...(state.open ? [state.open] : [])];
-  const of = (kind: 'train' | 'evaluate') => stages.find(({ stage }) => sameStage(stage, { kind, round }));
+  const of = (kind: 'train' | 'evaluate') => stagesOf(state).find(({ stage }) => sameStage(stage, { kind, round }));
   const trained = of('train') as ClosedStage;
   const evaluated = of('evaluate');
   const ended = evaluated && 'closedAt' in evaluated ? evaluated.closedAt : state.models[round]!.at;
@@ -137,9 +136,7 @@ function roundView(state: RunState, round: number): RoundView {
 }
 
 function matrixOf(state: RunState): SiteEvaluation[] {
-  const stage = [...state.closed, ...(state.open ? [state.open] : [])].find(
-    ({ stage }) => stage.kind === 'cross-evaluate',
-  );
+  const stage = stagesOf(state).find(({ stage }) => stage.kind === 'cross-evaluate');
   return stage ? evaluationsOf(stage) : [];
 }
 

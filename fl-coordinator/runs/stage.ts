@@ -11,10 +11,10 @@ import { ClaraError } from '../../base/errors';
  * - train-alone: as `train`, but each site goes on from its own last weights; the baseline that shows what federation bought.
  * - cross-evaluate: every site judges the global model and each site's own.
  */
-export const STAGE_KINDS = ['initialise', 'train', 'evaluate', 'train-alone', 'cross-evaluate'] as const;
-export type StageKind = (typeof STAGE_KINDS)[number];
-
-export const stageSchema = z.object({ kind: z.enum(STAGE_KINDS), round: z.number().int().min(0) });
+export const stageSchema = z.object({
+  kind: z.enum(['initialise', 'train', 'evaluate', 'train-alone', 'cross-evaluate']),
+  round: z.number().int().min(0),
+});
 export type Stage = z.infer<typeof stageSchema>;
 
 export function sameStage(a: Stage, b: Stage): boolean {

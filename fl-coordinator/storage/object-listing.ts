@@ -25,7 +25,8 @@ export async function* listTree(root: string, prefix: string, options: ListOptio
 async function* keysBelow(root: string, folder: string, prefix: string, after: string): AsyncGenerator<string> {
   const found = await unlessCode(readdir(path.join(root, folder), { withFileTypes: true }), 'ENOENT', 'ENOTDIR');
   const names = (found ?? []).filter((entry) => isKeySegment(entry.name)).flatMap((entry) => sortName(entry) ?? []);
-  for (const name of names.sort(compareText)) {
+  // Keys are ASCII, so the order of UTF-16 units is the order of bytes.
+  for (const name of names.sort()) {
     const key = folder + name;
     if (!name.endsWith('/')) {
       if (key.startsWith(prefix) && key > after) yield key;
@@ -40,9 +41,4 @@ async function* keysBelow(root: string, folder: string, prefix: string, after: s
 function sortName(entry: Dirent): string | undefined {
   if (entry.isDirectory()) return `${entry.name}/`;
   return entry.isFile() ? entry.name : undefined;
-}
-
-/** Keys are ASCII, so the order of UTF-16 units is the order of bytes. */
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

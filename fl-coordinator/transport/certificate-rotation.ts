@@ -15,8 +15,8 @@ export interface RotationOptions<C extends { readonly ends: Date }> {
 }
 
 /**
- * Replaces a server's certificate whenever two thirds of what was left of its life have passed, so that a server may run
- * for years. Does not keep the process alive. @returns what stops it
+ * Replaces a certificate (of a server, of the first operator) whenever two thirds of what was left of its life have passed,
+ * so that a server may run for years. Does not keep the process alive. @returns what stops it
  */
 export function keepRotating<C extends { readonly ends: Date }>(options: RotationOptions<C>): () => void {
   const { issue, apply, onFailure, retryMillis = 3_600_000, now = () => new Date() } = options;

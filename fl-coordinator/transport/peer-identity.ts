@@ -39,11 +39,6 @@ export function peerOf(call: AuthenticatedCall, now: Date = new Date()): Peer {
   return peer;
 }
 
-/** The identity alone; see {@link peerOf}. */
-export function peerIdentity(call: AuthenticatedCall, now?: Date): Identity {
-  return peerOf(call, now).identity;
-}
-
 /** A peer that may make the call that it makes. */
 export interface AdmittedPeer extends Peer {
   readonly role: Role;

@@ -1,9 +1,10 @@
 import { X509Certificate as NodeCertificate, randomBytes, webcrypto } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { exists } from '../../base/exists';
 import {
   fingerprintOf,
   KEY_ALGORITHM,
@@ -272,11 +273,4 @@ async function readAuthorityFile(home: string, name: string): Promise<string> {
       cause: error,
     });
   }
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
 }

@@ -14,7 +14,7 @@ export interface ProcessTrainerOptions extends EnvironmentOptions {
   readonly graceMillis?: number;
   /** How often disk use and memory are looked at. @default 500 */
   readonly pollMillis?: number;
-  /** How often a trainer may ask to be started again in a row (exit 75). @default 20 */
+  /** How often a trainer may ask to be started again (exit 75). @default 20 */
   readonly maxTryAgain?: number;
   readonly pacing?: Pacing;
 }

@@ -26,7 +26,7 @@ export interface TrainerWork {
   readonly onProgress?: (line: ProgressLine) => void;
   /** Other lines of standard output, and all of standard error. Bounded in length and rate. */
   readonly onLog?: (line: string) => void;
-  /** A process has been started; it does no work that lasts before this resolves only by chance, so write it down soon. */
+  /** A process has been started and works already: write it down, so that a later agent can end it. */
   readonly onStarted?: (process: ProcessIdentity) => Promise<void>;
   /** Largest memory seen so far, over all processes of the trainer. */
   readonly onPeakRss?: (bytes: number) => void;

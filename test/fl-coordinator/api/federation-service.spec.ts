@@ -182,6 +182,14 @@ describe('the service that sites call', () => {
     assert.equal(resultOf('a'), undefined);
   });
 
+  it('refuses a result that names no update', async () => {
+    const { a, task } = await initialising();
+    await upload('a', task);
+    a.say(done(task, { updateSha256: new Uint8Array(0) }));
+    await rejectsWith('precondition-failed', a.ended, 'upload it first');
+    assert.equal(resultOf('a'), undefined);
+  });
+
   it('refuses the result of another site', async () => {
     const { b, task } = await initialising();
     const { seq } = state();
@@ -216,6 +224,25 @@ describe('the service that sites call', () => {
       assert.match(result.reason, reason);
     });
   }
+
+  it('rejects evaluations of other models than those of the task', async () => {
+    const plan = checkPlan({ name: 'judged', trainer: { name: 'shift' }, rounds: 1, cohort: ['a'] });
+    const submission = { plan, operator: 'admin', submitToken: 'token-of-the-other', enrolledSites: ['a', 'b'] };
+    ({ run } = await runs.submit(submission));
+    const a = await connected('a');
+    a.say({ case: 'proposalAnswer', value: { run, approved: true } });
+    for (const round of [0, 1]) {
+      const { id } = (await a.hears('task', round)).value;
+      await upload('a', id);
+      a.say(done(id));
+    }
+    const { id } = (await a.hears('task', 2)).value;
+    a.say(done(id, { evaluations: ['global', 'foreign'].map((model) => ({ model, metrics: {} })) }));
+    await a.hears('runFinished');
+    const result = state().closed.at(-1)?.results.get('a');
+    assert.ok(result?.kind === 'rejected');
+    assert.match(result.reason, /one evaluation for each of the 1 models of the task/);
+  });
 
   it('rejects an update with NaN, with the name of the tensor, and asks the next site', async () => {
     const { a, b, task } = await initialising();

@@ -17,6 +17,20 @@ function reasonOf(story: Story): string {
 }
 
 describe('the rules of a run', () => {
+  it('ends with a reason that fits into an event, however much the sites said', () => {
+    const story = new Story({}, SITES);
+    story.approveAll();
+    story.answerAll();
+    const { stage } = openTasks(story.state)[0]!;
+    story.command({ kind: 'lose-site', stage, site: 'northern', reason: 'no space left; '.repeat(1000) });
+    assert.equal(outcomeOf(story), 'failed');
+    assert.equal(reasonOf(story).length, 2000);
+    assert.match(
+      reasonOf(story),
+      /^round 1 cannot reach its quorum of 3 any more \(northern: no space left; .*\.\.\.$/,
+    );
+  });
+
   it('trains and evaluates round by round until the plan is done', () => {
     const story = new Story({}, SITES);
     story.approveAll();

@@ -6,7 +6,7 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from '../../../federation/x509';
-import { admitPeer, peerIdentity, peerOf } from '../../../fl-coordinator/transport/peer-identity';
+import { admitPeer, peerOf } from '../../../fl-coordinator/transport/peer-identity';
 import { FEDERATION, FederationFixture, issueDirectly } from '../trust/support/federation-fixture';
 
 /** A call over a connection whose certificate TLS has verified. */
@@ -29,7 +29,7 @@ describe('identity of a peer', () => {
       { type: 'dns', value: 'spiffe://fed/operator/root' },
       { type: 'url', value: 'spiffe://fed/site/mary' },
     ]);
-    assert.deepEqual(peerIdentity(callWith(der)), siteIdentity('fed', 'mary'));
+    assert.deepEqual(peerOf(callWith(der)).identity, siteIdentity('fed', 'mary'));
   });
 
   it('is refused when the certificate carries none, several, or another kind of address', async () => {

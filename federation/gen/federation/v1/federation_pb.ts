@@ -207,7 +207,7 @@ export type TaskProgress = Message<"federation.v1.TaskProgress"> & {
   task: string;
 
   /**
-   * downloading, training, evaluating, uploading
+   * waiting, downloading, initialising, training, evaluating, uploading
    *
    * @generated from field: string activity = 2;
    */
@@ -1060,7 +1060,7 @@ export type RunView = Message<"federation.v1.RunView"> & {
   summary?: RunSummary | undefined;
 
   /**
-   * initialise, train, aggregate, evaluate, train-alone, cross-evaluate; empty when final
+   * approve, initialise, train, aggregate, evaluate, train-alone, cross-evaluate; empty when final
    *
    * @generated from field: string stage = 2;
    */
@@ -1106,7 +1106,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
   connected: boolean;
 
   /**
-   * waiting, approved, refused, downloading, training, evaluating, uploading, done, lost
+   * waiting, approved, refused, an activity as in TaskProgress, done, rejected, lost
    *
    * @generated from field: string state = 3;
    */
@@ -1137,7 +1137,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
   bytesFromSite: bigint;
 
   /**
-   * of refusal or loss
+   * of refusal, rejection or loss
    *
    * @generated from field: string reason = 8;
    */

@@ -3,7 +3,8 @@ import { Metadata } from '@grpc/grpc-js';
 import type { CoordinatorMessage, SiteMessage } from '../../../../federation/gen/federation/v1/federation_pb';
 import { SiteMessageSchema } from '../../../../federation/gen/federation/v1/federation_pb';
 import type { SiteIdentity } from '../../../../federation/identity';
-import { type federationService, TASK_METADATA } from '../../../../fl-coordinator/api/federation-service';
+import { TASK_METADATA } from '../../../../federation/protocol';
+import type { federationService } from '../../../../fl-coordinator/api/federation-service';
 
 type Service = ReturnType<typeof federationService>;
 type Outgoing = Exclude<MessageInitShape<typeof SiteMessageSchema>, SiteMessage>['message'];

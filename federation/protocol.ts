@@ -1,0 +1,5 @@
+/** What both ends of the wire say alike and the .proto cannot: the version in Hello, and names of metadata. */
+
+export const PROTOCOL = 1;
+/** Request metadata of an upload: the task that it answers. */
+export const TASK_METADATA = 'clara-task';

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { checkPlan, type PlanInput } from '../../../federation/plan';
+import { loadRun } from '../../../fl-coordinator/runs/journal';
+import { RunRegister } from '../../../fl-coordinator/runs/run-register';
+import { Traffic } from '../../../fl-coordinator/runs/traffic';
+import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
+import { rejectsWith } from '../api/support/rejects';
+import { DIGEST } from './story';
+
+describe('the register of runs', () => {
+  let folder: string;
+  let store: DirectoryStore;
+  let runs: RunRegister;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(os.tmpdir(), 'clara-runs-'));
+    store = await openDirectoryStore(folder);
+    runs = new RunRegister({
+      store,
+      traffic: new Traffic(),
+      makeModel: async () => ({ digest: DIGEST, bytes: 10 }),
+      onChange: () => undefined,
+      onFatal: (error) => assert.fail(error),
+    });
+  });
+  afterEach(async () => {
+    await runs.close();
+    await store.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const submission = (plan: Partial<PlanInput> = {}) => ({
+    plan: checkPlan({ name: 'plan', trainer: { name: 'shift' }, rounds: 1, ...plan }),
+    operator: 'admin',
+    submitToken: 'token-of-the-test',
+    enrolledSites: ['a', 'b'],
+  });
+
+  it('makes one run of a submission that is sent twice at once', async () => {
+    const [first, second] = await Promise.all([runs.submit(submission()), runs.submit(submission())]);
+    assert.deepEqual(second, { run: first.run, alreadySubmitted: true });
+    assert.equal(runs.all().length, 1);
+  });
+
+  it('keeps no event that it could not read again', async () => {
+    const trainer = { name: 'shift', parameters: { text: 'x'.repeat(8 << 20) } };
+    await rejectsWith('resource-exhausted', runs.submit(submission({ trainer })), 'at most 8388608 are kept');
+    const { run } = await runs.submit(submission());
+    assert.equal((await loadRun(store, run))?.seq, 1);
+  });
+});
