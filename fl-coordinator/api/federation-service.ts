@@ -255,7 +255,7 @@ function evaluationFaults({ evaluations }: TaskDone, { stage, models }: SiteTask
   const told = evaluations.map(({ model }) => model).sort();
   const asked = models.map(({ name }) => name).sort();
   if (told.length === asked.length && told.every((name, index) => name === asked[index])) return [];
-  return [`it must have one evaluation for each of the ${asked.length} models of the task, and no others`];
+  return ['it must have one evaluation for each model of the task, and no others'];
 }
 
 function checkProtocol({ protocol, software }: Hello): void {

@@ -241,7 +241,7 @@ describe('the service that sites call', () => {
     await a.hears('runFinished');
     const result = state().closed.at(-1)?.results.get('a');
     assert.ok(result?.kind === 'rejected');
-    assert.match(result.reason, /one evaluation for each of the 1 models of the task/);
+    assert.match(result.reason, /one evaluation for each model of the task/);
   });
 
   it('rejects an update with NaN, with the name of the tensor, and asks the next site', async () => {
