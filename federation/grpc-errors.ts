@@ -102,7 +102,7 @@ const CONNECTION_REASONS: readonly (readonly [RegExp, string])[] = [
   [/altnames/i, 'its certificate is for other host names; dial it by one of those'],
   [
     /Failed to connect|ECONNRESET/,
-    'it closed the connection; it may be stopping, or not accept our certificate (ended, or of another federation)',
+    'it closed the connection; it may not accept our certificate (ended, or of another federation), or be stopping',
   ],
 ];
 
