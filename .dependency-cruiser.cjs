@@ -23,6 +23,19 @@ const roomRules = Object.entries(rooms).map(([room, allowed]) => ({
 module.exports = {
   forbidden: [
     ...roomRules,
+    {
+      name: 'the-engine-knows-no-trainer',
+      comment: 'the annotation server uses the engine alone',
+      severity: 'error',
+      from: { path: '^training/engine/' },
+      to: { path: '^(training/trainer/|federation/trainer-contract)' },
+    },
+    {
+      name: 'tensors-know-no-federation',
+      severity: 'error',
+      from: { path: '^federation/tensors/' },
+      to: { path: '^federation/', pathNot: '^federation/tensors/' },
+    },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {

@@ -1,6 +1,5 @@
 import { ClaraError } from '../base/errors';
-
-const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+import { MAX_TIMER_MILLIS } from '../base/timers';
 
 /** Aborts when the outer signal does, or when the time has come; setTimeout alone cannot wait longer than 24 days. */
 export class DeadlineSignal {

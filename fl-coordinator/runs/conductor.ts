@@ -1,4 +1,5 @@
 import { ClaraError, hasCode } from '../../base/errors';
+import { MAX_TIMER_MILLIS } from '../../base/timers';
 import type { ObjectStore } from '../storage/object-store';
 import { advance, approvalDeadline, type Command, decide } from './decide';
 import type { NewEvent } from './events';
@@ -23,7 +24,6 @@ export interface ConductorOptions {
   readonly onFatal: (error: ClaraError) => void;
 }
 
-const MAX_TIMER_MILLIS = 2 ** 31 - 1;
 const RETRY_MILLIS = 1000;
 const MODEL_ATTEMPTS = 6;
 

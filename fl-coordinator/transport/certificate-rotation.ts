@@ -1,5 +1,4 @@
-/** Timers of Node hold 31 bits. */
-const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+import { MAX_TIMER_MILLIS } from '../../base/timers';
 
 export interface RotationOptions<C extends { readonly ends: Date }> {
   /** The certificate in use. */

@@ -1,9 +1,7 @@
 import type { ServerHttp2Session } from 'node:http2';
 import { TLSSocket } from 'node:tls';
+import { MAX_TIMER_MILLIS } from '../../base/timers';
 import { endOf, fingerprintOf } from '../../federation/certificates';
-
-/** Timers of Node hold 31 bits; a certificate that ends later is looked at again then. */
-const MAX_TIMER_MILLIS = 2 ** 31 - 1;
 
 /**
  * The open connections by the certificate that opened them, so that they end with it: at once when it is revoked, and

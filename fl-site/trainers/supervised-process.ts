@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { ProgramStart } from '../../base/own-program';
+import { MAX_TIMER_MILLIS } from '../../base/timers';
 import { type ProgressLine, progressLineSchema } from '../../federation/trainer-contract';
 import { BoundedLines, rateLimit } from './bounded-lines';
 import { identityOf, signalGroup } from './process-identity';
@@ -31,8 +32,6 @@ const LAST_LINES = 3;
 const LAST_WORDS_CHARACTERS = 600;
 /** How long output is waited for when the process is gone but something it started holds its pipes. */
 const PIPES_MILLIS = 1000;
-const MAX_TIMER_MILLIS = 2 ** 31 - 1;
-
 /**
  * Runs a process in a group of its own and watches it: output, deadline, cancellation, disk use, memory. When it ends,
  * whatever it left running in its group is ended too.

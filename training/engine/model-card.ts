@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../../base/errors';
+import { faultsOf } from '../../base/faults';
 import { architectureFaults } from './architecture';
-import { faultsOf } from './faults';
 
 /**
  * The model card: what a model file must say, beside its weights, so that anyone can use it on a CT. It is stored as the

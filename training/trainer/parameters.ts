@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../../base/errors';
+import { faultsOf } from '../../base/faults';
 import type { TrainerTask } from '../../federation/trainer-contract';
 import { architectureFaults } from '../engine/architecture';
-import { faultsOf } from '../engine/faults';
 import { ENGINE_ID, type ModelCard, modelCardSchema } from '../engine/model-card';
 
 const fields = modelCardSchema.shape;

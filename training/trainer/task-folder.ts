@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { faultsOf } from '../../base/faults';
 import {
   REPORT_FILE,
   STATE_FOLDER,
@@ -11,7 +12,6 @@ import {
   trainerTaskSchema,
 } from '../../federation/trainer-contract';
 import type { DecathlonDataset } from '../../imaging/decathlon';
-import { faultsOf } from '../engine/faults';
 import { openSiteDataset } from './labelled-scan';
 
 /** The folder that a task is given in: what to do, what to start from, where answers go. */
