@@ -3,7 +3,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
-import { ownProgram } from '../base/own-program';
+import { ownProgram, PACKAGE_ROOT } from '../base/own-program';
 import { ChildProgram } from '../cli/child-program';
 import { asOperator, type OperatorOptions } from '../cli/operator';
 import { enrol } from '../federation/enrol';
@@ -21,6 +21,8 @@ export interface FederationCase {
   readonly mib: number;
   readonly rounds: number;
   readonly workspace: string;
+  /** `perturbing` changes every weight; `noop` sends back what it got and costs next to nothing itself. */
+  readonly trainer: 'perturbing' | 'noop';
 }
 
 export interface FederationResult extends FederationCase {
@@ -62,7 +64,7 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
     ]);
     const operator = { operator: String(coordinator.ready.operator), coordinator: String(coordinator.ready.address) };
     for (let i = 0; i < wanted.sites; i++)
-      await startSite(folder, `site-${String(i).padStart(3, '0')}`, operator, start);
+      await startSite(folder, `site-${String(i).padStart(3, '0')}`, wanted.trainer, operator, start);
 
     const tlsPairMiBPerSecond = await tlsPairRate();
     const diskFsyncMiBPerSecond = await diskFsyncRate(folder);
@@ -96,30 +98,37 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
 async function startSite(
   folder: string,
   site: string,
+  trainer: FederationCase['trainer'],
   operator: Required<OperatorOptions>,
   start: (name: string, args: readonly string[]) => Promise<unknown>,
 ): Promise<void> {
   const { invitation } = await asOperator(operator, (client) => client.inviteSite({ site, validMinutes: 60 }));
   const place = path.join(folder, site);
   await enrol(parseInvitation(invitation), { folder: path.join(place, 'credentials') });
-  const trainer = ownProgram(path.join(__dirname, 'perturbing-trainer'));
   const configuration: SiteConfigurationInput = {
     id: site,
     coordinator: operator.coordinator!,
     credentials: './credentials',
     workspace: './workspace',
     dataset: { kind: 'none' },
-    trainer: { name: 'perturbing', adapter: 'process', command: [trainer.command, ...trainer.args] },
+    trainer: { name: 'bench', adapter: 'process', command: trainerCommand(trainer) },
     limits: { updateBytes: '16GiB', modelBytes: '16GiB' },
   };
   await writeFileDurably(path.join(place, 'site.yaml'), stringify(configuration));
   await start(site, ['site', 'start', '--config', path.join(place, 'site.yaml')]);
 }
 
+/** The agent gives the task folder as the last argument. First weights are made by the perturbing trainer in any case. */
+function trainerCommand(trainer: FederationCase['trainer']): string[] {
+  const { command, args } = ownProgram(path.join(__dirname, 'perturbing-trainer'));
+  if (trainer === 'perturbing') return [command, ...args];
+  return ['/bin/sh', path.join(PACKAGE_ROOT, 'bench', 'noop-trainer.sh'), command, ...args];
+}
+
 async function runPlan(operator: OperatorOptions, { mib, rounds }: FederationCase): Promise<RunView> {
   const plan: PlanInput = {
     name: 'bench',
-    trainer: { name: 'perturbing', parameters: { mib } },
+    trainer: { name: 'bench', parameters: { mib } },
     rounds,
     deadline: '1h',
     evaluation: { everyRound: false },

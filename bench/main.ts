@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ClaraError } from '../base/errors';
 import { exitCodeOf } from '../base/exit-codes';
 import { wholeNumber } from '../cli/whole-number';
@@ -19,14 +19,20 @@ program
     'where coordinator and sites keep their files; on /dev/shm the disk does not count',
     '/dev/shm',
   )
+  .addOption(
+    new Option('--trainer <kind>', 'noop leaves nothing but the federation to measure')
+      .choices(['perturbing', 'noop'])
+      .default('perturbing'),
+  )
   .option('--json', 'JSON is all that is ever printed')
-  .action(async ({ sites, mib, rounds, workspace }) => {
+  .action(async ({ sites, mib, rounds, workspace, trainer }) => {
     print(
       await benchFederation({
         sites: wholeNumber('--sites', sites, 1, 500),
         mib: wholeNumber('--mib', mib, 1, 16_384),
         rounds: wholeNumber('--rounds', rounds, 1, 1000),
         workspace,
+        trainer,
       }),
     );
   });
