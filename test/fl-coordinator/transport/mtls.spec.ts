@@ -266,6 +266,20 @@ describe('mutual TLS', () => {
     assert.match(String(error), /protocol version/i);
   });
 
+  it('prefers AES with 128 bits, and takes 256 from a client that wants nothing else', async () => {
+    const { keyPem: key, chainPem: cert, rootsPem: ca } = await fed.enrol('st-marys');
+    const suiteWith = async (ciphers?: string) => {
+      const own = { key, cert, ca, ...(ciphers && { ciphers }) };
+      const socket = tls.connect({ port: server.port, host: 'localhost', ALPNProtocols: ['h2'], ...own });
+      await once(socket, 'secureConnect');
+      const { name } = socket.getCipher();
+      socket.destroy();
+      return name;
+    };
+    assert.equal(await suiteWith(), 'TLS_AES_128_GCM_SHA256');
+    assert.equal(await suiteWith('TLS_AES_256_GCM_SHA384'), 'TLS_AES_256_GCM_SHA384');
+  });
+
   it('bounds concurrent calls on a connection', async () => {
     const { keyPem: key, chainPem: cert, rootsPem: ca } = await fed.enrol('st-marys');
     const session = http2.connect(`https://localhost:${server.port}`, { key, cert, ca });
