@@ -14,7 +14,7 @@ import { received } from '../federation/stream-flow';
 import type { SiteConfigurationInput } from '../fl-site/configuration';
 import { diskFsyncRate } from './disk-rate';
 import { loadAverage, usageOf } from './process-usage';
-import { tlsPairRate } from './tls-pair';
+import { medianPair, type TlsPair, tlsPair } from './tls-pair';
 
 export interface FederationCase {
   readonly sites: number;
@@ -35,6 +35,8 @@ export interface FederationResult extends FederationCase {
   readonly diskFsyncMiBPerSecond: number;
   readonly coordinatorPeakRssMiB: number;
   readonly coordinatorCpuSecondsPerGiB: number;
+  /** Both ends of the TLS pair together, for comparison. */
+  readonly tlsPairCpuSecondsPerGiB: number;
   readonly loadBefore: number;
 }
 
@@ -66,11 +68,14 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
     for (let i = 0; i < wanted.sites; i++)
       await startSite(folder, `site-${String(i).padStart(3, '0')}`, wanted.trainer, operator, start);
 
-    const tlsPairMiBPerSecond = await tlsPairRate();
+    const pairs: TlsPair[] = [];
+    for (let i = 0; i < 3; i++) pairs.push(await tlsPair());
     const diskFsyncMiBPerSecond = await diskFsyncRate(folder);
     const before = usageOf(coordinator.program.pid!);
     const view = await runPlan(operator, wanted);
     const after = usageOf(coordinator.program.pid!);
+    for (let i = 0; i < 3; i++) pairs.push(await tlsPair());
+    const pair = medianPair(pairs);
 
     const seconds = view.rounds.map((round) => round.seconds).sort((a, b) => a - b);
     const median = quantile(seconds, 0.5);
@@ -82,11 +87,12 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
       ...wanted,
       secondsPerRound: { median, p95: quantile(seconds, 0.95) },
       mibPerSecond: rounded(mibPerSecond),
-      tlsPairMiBPerSecond: rounded(tlsPairMiBPerSecond),
-      ofTlsPair: rounded(mibPerSecond / tlsPairMiBPerSecond, 3),
+      tlsPairMiBPerSecond: rounded(pair.mibPerSecond),
+      ofTlsPair: rounded(mibPerSecond / pair.mibPerSecond, 3),
       diskFsyncMiBPerSecond: rounded(diskFsyncMiBPerSecond),
       coordinatorPeakRssMiB: rounded(after.peakRssMiB),
       coordinatorCpuSecondsPerGiB: rounded((after.cpuSeconds - before.cpuSeconds) / gibMoved, 2),
+      tlsPairCpuSecondsPerGiB: rounded(pair.cpuSecondsPerGiB, 2),
       loadBefore,
     };
   } finally {
