@@ -142,6 +142,10 @@ export function federationService(options: FederationServiceOptions): Handlers {
     async renew({ csrDer }, { caller }) {
       return options.renew(caller, csrDer);
     },
+
+    async probe() {
+      return { software: options.software, protocol: PROTOCOL, unixMillis: BigInt(Date.now()) };
+    },
   };
 }
 

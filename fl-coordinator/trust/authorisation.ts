@@ -22,6 +22,7 @@ export const ALLOWED: Readonly<Record<Verb, readonly Role[]>> = {
   'federation.upload': ['site'],
   'federation.uploadStatus': ['site'],
   'federation.renew': ['site'],
+  'federation.probe': ['site'],
   'operations.submitRun': ['admin', 'researcher'],
   'operations.listRuns': ['admin', 'researcher', 'auditor'],
   'operations.showRun': ['admin', 'researcher', 'auditor'],

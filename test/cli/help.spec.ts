@@ -30,7 +30,7 @@ describe('the help of clara-fed', () => {
     const names = new Set(verbs.map(({ name }) => name));
     for (const [group, below] of [
       ['sites', ['invite', 'list', 'revoke']],
-      ['site', ['enrol', 'start']],
+      ['site', ['enrol', 'start', 'preflight']],
       ['run', ['submit', 'list', 'show', 'watch', 'abort']],
       ['dataset', ['phantom', 'inspect']],
     ] as const) {

@@ -47,6 +47,7 @@ describe('mutual TLS', () => {
       assert.equal(caller.identity.kind, 'site');
       return { durableBytes: 7n };
     },
+    probe: async () => ({}),
     renew: async ({ csrDer }, { caller }) => {
       assert.ok(caller.identity.kind === 'site');
       const { chainPem, rootsPem } = await renewSite(fed.trust, caller.identity, csrDer);

@@ -10,6 +10,7 @@ const EXPECTED = `
   federation.upload        -  -  -  x
   federation.uploadStatus  -  -  -  x
   federation.renew         -  -  -  x
+  federation.probe         -  -  -  x
   operations.submitRun     x  x  -  -
   operations.listRuns      x  x  x  -
   operations.showRun       x  x  x  -

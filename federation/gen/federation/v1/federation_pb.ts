@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file federation/v1/federation.proto.
  */
 export const file_federation_v1_federation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEi2gEKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SABCCQoHbWVzc2FnZSK8AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAQgkKB21lc3NhZ2UiUAoFSGVsbG8SEAoIcHJvdG9jb2wYASABKA0SEAoIc29mdHdhcmUYAiABKAkSDwoHdHJhaW5lchgDIAEoCRISCgpmcmVlX2J5dGVzGAQgASgEIjUKB1dlbGNvbWUSEAoIc29mdHdhcmUYASABKAkSGAoQaGVhcnRiZWF0X21pbGxpcxgCIAEoDSI6CglIZWFydGJlYXQSLQoIcHJvZ3Jlc3MYASADKAsyGy5mZWRlcmF0aW9uLnYxLlRhc2tQcm9ncmVzcyK5AQoMVGFza1Byb2dyZXNzEgwKBHRhc2sYASABKAkSEAoIYWN0aXZpdHkYAiABKAkSEAoIZnJhY3Rpb24YAyABKAESDAoEc3RlcBgEIAEoBBI5CgdtZXRyaWNzGAUgAygLMiguZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MuTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIioKCFByb3Bvc2FsEgsKA3J1bhgBIAEoCRIRCglwbGFuX2pzb24YAiABKAkiPwoOUHJvcG9zYWxBbnN3ZXISCwoDcnVuGAEgASgJEhAKCGFwcHJvdmVkGAIgASgIEg4KBnJlYXNvbhgDIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIpgCCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKOAQoPTW9kZWxFdmFsdWF0aW9uEg0KBW1vZGVsGAEgASgJEjwKB21ldHJpY3MYAiADKAsyKy5mZWRlcmF0aW9uLnYxLk1vZGVsRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiKwoKVGFza0ZhaWxlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiLQoNVGFza0NhbmNlbGxlZBIMCgR0YXNrGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIbCgtUYXNrU2V0dGxlZBIMCgR0YXNrGAEgASgJIikKC1J1bkZpbmlzaGVkEgsKA3J1bhgBIAEoCRINCgVzdGF0ZRgCIAEoCSIxCg9Eb3dubG9hZFJlcXVlc3QSDgoGb2JqZWN0GAEgASgJEg4KBm9mZnNldBgCIAEoBCJfCgVDaHVuaxIpCgZoZWFkZXIYASABKAsyGS5mZWRlcmF0aW9uLnYxLkJsb2JIZWFkZXISDgoGb2Zmc2V0GAIgASgEEg0KBWNyYzMyGAMgASgHEgwKBGRhdGEYBCABKAwiKgoKQmxvYkhlYWRlchIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCJBChNVcGxvYWRTdGF0dXNSZXF1ZXN0EgwKBHRhc2sYASABKAkSDAoEc2l6ZRgCIAEoBBIOCgZzaGEyNTYYAyABKAwiKgoRVXBsb2FkU3RhdHVzUmVwbHkSFQoNZHVyYWJsZV9ieXRlcxgBIAEoBCInCgdSZWNlaXB0EgwKBHNpemUYASABKAQSDgoGc2hhMjU2GAIgASgMIh8KDFJlbmV3UmVxdWVzdBIPCgdjc3JfZGVyGAEgASgMIjMKC0NyZWRlbnRpYWxzEhEKCWNoYWluX3BlbRgBIAEoCRIRCglyb290c19wZW0YAiABKAkiLgoMRW5yb2xSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg8KB2Nzcl9kZXIYAiABKAwiTwoKRW5yb2xSZXBseRIvCgtjcmVkZW50aWFscxgBIAEoCzIaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSEAoIaWRlbnRpdHkYAiABKAkiNgoQU3VibWl0UnVuUmVxdWVzdBIMCgRwbGFuGAEgASgJEhQKDHN1Ym1pdF90b2tlbhgCIAEoCSI4Cg5TdWJtaXRSdW5SZXBseRILCgNydW4YASABKAkSGQoRYWxyZWFkeV9zdWJtaXR0ZWQYAiABKAgiEQoPTGlzdFJ1bnNSZXF1ZXN0IjgKDUxpc3RSdW5zUmVwbHkSJwoEcnVucxgBIAMoCzIZLmZlZGVyYXRpb24udjEuUnVuU3VtbWFyeSKRAQoKUnVuU3VtbWFyeRILCgNydW4YASABKAkSDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SFAoMc3VibWl0dGVkX2F0GAYgASgJEhQKDG1vZGVsX2RpZ2VzdBgHIAEoCRIOCgZyZWFzb24YCCABKAkiGQoKUnVuUmVxdWVzdBILCgNydW4YASABKAkiLgoPQWJvcnRSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCRIOCgZyZWFzb24YAiABKAkiPgoRRmV0Y2hNb2RlbFJlcXVlc3QSCwoDcnVuGAEgASgJEhIKBXJvdW5kGAIgASgNSACIAQFCCAoGX3JvdW5kIsgBCgdSdW5WaWV3EioKB3N1bW1hcnkYASABKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkSDQoFc3RhZ2UYAiABKAkSKQoFc2l0ZXMYAyADKAsyGi5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3EigKBnJvdW5kcxgEIAMoCzIYLmZlZGVyYXRpb24udjEuUm91bmRWaWV3Ei0KBm1hdHJpeBgFIAMoCzIdLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24ikQIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEipQIKCVJvdW5kVmlldxINCgVyb3VuZBgBIAEoDRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFAoMY29udHJpYnV0b3JzGAMgAygJEjIKC2V2YWx1YXRpb25zGAQgAygLMh0uZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbhI2CgdtZXRyaWNzGAUgAygLMiUuZmVkZXJhdGlvbi52MS5Sb3VuZFZpZXcuTWV0cmljc0VudHJ5Eg8KB3NlY29uZHMYBiABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYByABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKrAQoOU2l0ZUV2YWx1YXRpb24SDAoEc2l0ZRgBIAEoCRINCgVtb2RlbBgCIAEoCRI7CgdtZXRyaWNzGAMgAygLMiouZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkSDwoHc2FtcGxlcxgEIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASISChBMaXN0U2l0ZXNSZXF1ZXN0IjgKDkxpc3RTaXRlc1JlcGx5EiYKBXNpdGVzGAEgAygLMhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldyJmCghTaXRlVmlldxIMCgRzaXRlGAEgASgJEg0KBXN0YXRlGAIgASgJEhEKCWNvbm5lY3RlZBgDIAEoCBIYChBjZXJ0aWZpY2F0ZV9lbmRzGAQgASgJEhAKCHNvZnR3YXJlGAUgASgJIjgKEUludml0ZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSFQoNdmFsaWRfbWludXRlcxgCIAEoDSI5Cg9JbnZpdGVTaXRlUmVwbHkSEgoKaW52aXRhdGlvbhgBIAEoCRISCgpleHBpcmVzX2F0GAIgASgJIjEKEVJldm9rZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSDgoGcmVhc29uGAIgASgJMvACCgpGZWRlcmF0aW9uEkwKB0Nvbm5lY3QSGi5mZWRlcmF0aW9uLnYxLlNpdGVNZXNzYWdlGiEuZmVkZXJhdGlvbi52MS5Db29yZGluYXRvck1lc3NhZ2UoATABEkIKCERvd25sb2FkEh4uZmVkZXJhdGlvbi52MS5Eb3dubG9hZFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESOAoGVXBsb2FkEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBElQKDFVwbG9hZFN0YXR1cxIiLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVxdWVzdBogLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVwbHkSQAoFUmVuZXcSGy5mZWRlcmF0aW9uLnYxLlJlbmV3UmVxdWVzdBoaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMyTAoJRW5yb2xtZW50Ej8KBUVucm9sEhsuZmVkZXJhdGlvbi52MS5FbnJvbFJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLkVucm9sUmVwbHkylAUKCk9wZXJhdGlvbnMSSwoJU3VibWl0UnVuEh8uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXBseRJICghMaXN0UnVucxIeLmZlZGVyYXRpb24udjEuTGlzdFJ1bnNSZXF1ZXN0GhwuZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcGx5EjwKB1Nob3dSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSPwoIV2F0Y2hSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcwARJCCghBYm9ydFJ1bhIeLmZlZGVyYXRpb24udjEuQWJvcnRSdW5SZXF1ZXN0GhYuZmVkZXJhdGlvbi52MS5SdW5WaWV3EkYKCkZldGNoTW9kZWwSIC5mZWRlcmF0aW9uLnYxLkZldGNoTW9kZWxSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEksKCUxpc3RTaXRlcxIfLmZlZGVyYXRpb24udjEuTGlzdFNpdGVzUmVxdWVzdBodLmZlZGVyYXRpb24udjEuTGlzdFNpdGVzUmVwbHkSTgoKSW52aXRlU2l0ZRIgLmZlZGVyYXRpb24udjEuSW52aXRlU2l0ZVJlcXVlc3QaHi5mZWRlcmF0aW9uLnYxLkludml0ZVNpdGVSZXBseRJHCgpSZXZva2VTaXRlEiAuZmVkZXJhdGlvbi52MS5SZXZva2VTaXRlUmVxdWVzdBoXLmZlZGVyYXRpb24udjEuU2l0ZVZpZXdiBnByb3RvMw");
+  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEi2gEKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SABCCQoHbWVzc2FnZSK8AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAQgkKB21lc3NhZ2UiUAoFSGVsbG8SEAoIcHJvdG9jb2wYASABKA0SEAoIc29mdHdhcmUYAiABKAkSDwoHdHJhaW5lchgDIAEoCRISCgpmcmVlX2J5dGVzGAQgASgEIjUKB1dlbGNvbWUSEAoIc29mdHdhcmUYASABKAkSGAoQaGVhcnRiZWF0X21pbGxpcxgCIAEoDSI6CglIZWFydGJlYXQSLQoIcHJvZ3Jlc3MYASADKAsyGy5mZWRlcmF0aW9uLnYxLlRhc2tQcm9ncmVzcyK5AQoMVGFza1Byb2dyZXNzEgwKBHRhc2sYASABKAkSEAoIYWN0aXZpdHkYAiABKAkSEAoIZnJhY3Rpb24YAyABKAESDAoEc3RlcBgEIAEoBBI5CgdtZXRyaWNzGAUgAygLMiguZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MuTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIioKCFByb3Bvc2FsEgsKA3J1bhgBIAEoCRIRCglwbGFuX2pzb24YAiABKAkiPwoOUHJvcG9zYWxBbnN3ZXISCwoDcnVuGAEgASgJEhAKCGFwcHJvdmVkGAIgASgIEg4KBnJlYXNvbhgDIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIpgCCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKOAQoPTW9kZWxFdmFsdWF0aW9uEg0KBW1vZGVsGAEgASgJEjwKB21ldHJpY3MYAiADKAsyKy5mZWRlcmF0aW9uLnYxLk1vZGVsRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiKwoKVGFza0ZhaWxlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiLQoNVGFza0NhbmNlbGxlZBIMCgR0YXNrGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIbCgtUYXNrU2V0dGxlZBIMCgR0YXNrGAEgASgJIikKC1J1bkZpbmlzaGVkEgsKA3J1bhgBIAEoCRINCgVzdGF0ZRgCIAEoCSIxCg9Eb3dubG9hZFJlcXVlc3QSDgoGb2JqZWN0GAEgASgJEg4KBm9mZnNldBgCIAEoBCJfCgVDaHVuaxIpCgZoZWFkZXIYASABKAsyGS5mZWRlcmF0aW9uLnYxLkJsb2JIZWFkZXISDgoGb2Zmc2V0GAIgASgEEg0KBWNyYzMyGAMgASgHEgwKBGRhdGEYBCABKAwiKgoKQmxvYkhlYWRlchIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCJBChNVcGxvYWRTdGF0dXNSZXF1ZXN0EgwKBHRhc2sYASABKAkSDAoEc2l6ZRgCIAEoBBIOCgZzaGEyNTYYAyABKAwiKgoRVXBsb2FkU3RhdHVzUmVwbHkSFQoNZHVyYWJsZV9ieXRlcxgBIAEoBCInCgdSZWNlaXB0EgwKBHNpemUYASABKAQSDgoGc2hhMjU2GAIgASgMIh8KDFJlbmV3UmVxdWVzdBIPCgdjc3JfZGVyGAEgASgMIg4KDFByb2JlUmVxdWVzdCJFCgpQcm9iZVJlcGx5EhAKCHNvZnR3YXJlGAEgASgJEhAKCHByb3RvY29sGAIgASgNEhMKC3VuaXhfbWlsbGlzGAMgASgEIjMKC0NyZWRlbnRpYWxzEhEKCWNoYWluX3BlbRgBIAEoCRIRCglyb290c19wZW0YAiABKAkiLgoMRW5yb2xSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg8KB2Nzcl9kZXIYAiABKAwiTwoKRW5yb2xSZXBseRIvCgtjcmVkZW50aWFscxgBIAEoCzIaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSEAoIaWRlbnRpdHkYAiABKAkiNgoQU3VibWl0UnVuUmVxdWVzdBIMCgRwbGFuGAEgASgJEhQKDHN1Ym1pdF90b2tlbhgCIAEoCSI4Cg5TdWJtaXRSdW5SZXBseRILCgNydW4YASABKAkSGQoRYWxyZWFkeV9zdWJtaXR0ZWQYAiABKAgiEQoPTGlzdFJ1bnNSZXF1ZXN0IjgKDUxpc3RSdW5zUmVwbHkSJwoEcnVucxgBIAMoCzIZLmZlZGVyYXRpb24udjEuUnVuU3VtbWFyeSKRAQoKUnVuU3VtbWFyeRILCgNydW4YASABKAkSDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SFAoMc3VibWl0dGVkX2F0GAYgASgJEhQKDG1vZGVsX2RpZ2VzdBgHIAEoCRIOCgZyZWFzb24YCCABKAkiGQoKUnVuUmVxdWVzdBILCgNydW4YASABKAkiLgoPQWJvcnRSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCRIOCgZyZWFzb24YAiABKAkiPgoRRmV0Y2hNb2RlbFJlcXVlc3QSCwoDcnVuGAEgASgJEhIKBXJvdW5kGAIgASgNSACIAQFCCAoGX3JvdW5kIsgBCgdSdW5WaWV3EioKB3N1bW1hcnkYASABKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkSDQoFc3RhZ2UYAiABKAkSKQoFc2l0ZXMYAyADKAsyGi5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3EigKBnJvdW5kcxgEIAMoCzIYLmZlZGVyYXRpb24udjEuUm91bmRWaWV3Ei0KBm1hdHJpeBgFIAMoCzIdLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24ikQIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEipQIKCVJvdW5kVmlldxINCgVyb3VuZBgBIAEoDRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFAoMY29udHJpYnV0b3JzGAMgAygJEjIKC2V2YWx1YXRpb25zGAQgAygLMh0uZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbhI2CgdtZXRyaWNzGAUgAygLMiUuZmVkZXJhdGlvbi52MS5Sb3VuZFZpZXcuTWV0cmljc0VudHJ5Eg8KB3NlY29uZHMYBiABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYByABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKrAQoOU2l0ZUV2YWx1YXRpb24SDAoEc2l0ZRgBIAEoCRINCgVtb2RlbBgCIAEoCRI7CgdtZXRyaWNzGAMgAygLMiouZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkSDwoHc2FtcGxlcxgEIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASISChBMaXN0U2l0ZXNSZXF1ZXN0IjgKDkxpc3RTaXRlc1JlcGx5EiYKBXNpdGVzGAEgAygLMhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldyJmCghTaXRlVmlldxIMCgRzaXRlGAEgASgJEg0KBXN0YXRlGAIgASgJEhEKCWNvbm5lY3RlZBgDIAEoCBIYChBjZXJ0aWZpY2F0ZV9lbmRzGAQgASgJEhAKCHNvZnR3YXJlGAUgASgJIjgKEUludml0ZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSFQoNdmFsaWRfbWludXRlcxgCIAEoDSI5Cg9JbnZpdGVTaXRlUmVwbHkSEgoKaW52aXRhdGlvbhgBIAEoCRISCgpleHBpcmVzX2F0GAIgASgJIjEKEVJldm9rZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSDgoGcmVhc29uGAIgASgJMrEDCgpGZWRlcmF0aW9uEkwKB0Nvbm5lY3QSGi5mZWRlcmF0aW9uLnYxLlNpdGVNZXNzYWdlGiEuZmVkZXJhdGlvbi52MS5Db29yZGluYXRvck1lc3NhZ2UoATABEkIKCERvd25sb2FkEh4uZmVkZXJhdGlvbi52MS5Eb3dubG9hZFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESOAoGVXBsb2FkEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBElQKDFVwbG9hZFN0YXR1cxIiLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVxdWVzdBogLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVwbHkSQAoFUmVuZXcSGy5mZWRlcmF0aW9uLnYxLlJlbmV3UmVxdWVzdBoaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSPwoFUHJvYmUSGy5mZWRlcmF0aW9uLnYxLlByb2JlUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuUHJvYmVSZXBseTJMCglFbnJvbG1lbnQSPwoFRW5yb2wSGy5mZWRlcmF0aW9uLnYxLkVucm9sUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuRW5yb2xSZXBseTKUBQoKT3BlcmF0aW9ucxJLCglTdWJtaXRSdW4SHy5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcGx5EkgKCExpc3RSdW5zEh4uZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcXVlc3QaHC5mZWRlcmF0aW9uLnYxLkxpc3RSdW5zUmVwbHkSPAoHU2hvd1J1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxI/CghXYXRjaFJ1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldzABEkIKCEFib3J0UnVuEh4uZmVkZXJhdGlvbi52MS5BYm9ydFJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSRgoKRmV0Y2hNb2RlbBIgLmZlZGVyYXRpb24udjEuRmV0Y2hNb2RlbFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESSwoJTGlzdFNpdGVzEh8uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXBseRJOCgpJbnZpdGVTaXRlEiAuZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVxdWVzdBoeLmZlZGVyYXRpb24udjEuSW52aXRlU2l0ZVJlcGx5EkcKClJldm9rZVNpdGUSIC5mZWRlcmF0aW9uLnYxLlJldm9rZVNpdGVSZXF1ZXN0GhcuZmVkZXJhdGlvbi52MS5TaXRlVmlld2IGcHJvdG8z");
 
 /**
  * @generated from message federation.v1.SiteMessage
@@ -782,6 +782,50 @@ export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
   messageDesc(file_federation_v1_federation, 23);
 
 /**
+ * @generated from message federation.v1.ProbeRequest
+ */
+export type ProbeRequest = Message<"federation.v1.ProbeRequest"> & {
+};
+
+/**
+ * Describes the message federation.v1.ProbeRequest.
+ * Use `create(ProbeRequestSchema)` to create a new message.
+ */
+export const ProbeRequestSchema: GenMessage<ProbeRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 24);
+
+/**
+ * @generated from message federation.v1.ProbeReply
+ */
+export type ProbeReply = Message<"federation.v1.ProbeReply"> & {
+  /**
+   * for people: name and version
+   *
+   * @generated from field: string software = 1;
+   */
+  software: string;
+
+  /**
+   * @generated from field: uint32 protocol = 2;
+   */
+  protocol: number;
+
+  /**
+   * the coordinator's clock, when it answered
+   *
+   * @generated from field: uint64 unix_millis = 3;
+   */
+  unixMillis: bigint;
+};
+
+/**
+ * Describes the message federation.v1.ProbeReply.
+ * Use `create(ProbeReplySchema)` to create a new message.
+ */
+export const ProbeReplySchema: GenMessage<ProbeReply> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 25);
+
+/**
  * @generated from message federation.v1.Credentials
  */
 export type Credentials = Message<"federation.v1.Credentials"> & {
@@ -805,7 +849,7 @@ export type Credentials = Message<"federation.v1.Credentials"> & {
  * Use `create(CredentialsSchema)` to create a new message.
  */
 export const CredentialsSchema: GenMessage<Credentials> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 24);
+  messageDesc(file_federation_v1_federation, 26);
 
 /**
  * @generated from message federation.v1.EnrolRequest
@@ -829,7 +873,7 @@ export type EnrolRequest = Message<"federation.v1.EnrolRequest"> & {
  * Use `create(EnrolRequestSchema)` to create a new message.
  */
 export const EnrolRequestSchema: GenMessage<EnrolRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 25);
+  messageDesc(file_federation_v1_federation, 27);
 
 /**
  * @generated from message federation.v1.EnrolReply
@@ -853,7 +897,7 @@ export type EnrolReply = Message<"federation.v1.EnrolReply"> & {
  * Use `create(EnrolReplySchema)` to create a new message.
  */
 export const EnrolReplySchema: GenMessage<EnrolReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 26);
+  messageDesc(file_federation_v1_federation, 28);
 
 /**
  * @generated from message federation.v1.SubmitRunRequest
@@ -879,7 +923,7 @@ export type SubmitRunRequest = Message<"federation.v1.SubmitRunRequest"> & {
  * Use `create(SubmitRunRequestSchema)` to create a new message.
  */
 export const SubmitRunRequestSchema: GenMessage<SubmitRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 27);
+  messageDesc(file_federation_v1_federation, 29);
 
 /**
  * @generated from message federation.v1.SubmitRunReply
@@ -901,7 +945,7 @@ export type SubmitRunReply = Message<"federation.v1.SubmitRunReply"> & {
  * Use `create(SubmitRunReplySchema)` to create a new message.
  */
 export const SubmitRunReplySchema: GenMessage<SubmitRunReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 28);
+  messageDesc(file_federation_v1_federation, 30);
 
 /**
  * @generated from message federation.v1.ListRunsRequest
@@ -914,7 +958,7 @@ export type ListRunsRequest = Message<"federation.v1.ListRunsRequest"> & {
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 29);
+  messageDesc(file_federation_v1_federation, 31);
 
 /**
  * @generated from message federation.v1.ListRunsReply
@@ -931,7 +975,7 @@ export type ListRunsReply = Message<"federation.v1.ListRunsReply"> & {
  * Use `create(ListRunsReplySchema)` to create a new message.
  */
 export const ListRunsReplySchema: GenMessage<ListRunsReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 30);
+  messageDesc(file_federation_v1_federation, 32);
 
 /**
  * @generated from message federation.v1.RunSummary
@@ -985,7 +1029,7 @@ export type RunSummary = Message<"federation.v1.RunSummary"> & {
  * Use `create(RunSummarySchema)` to create a new message.
  */
 export const RunSummarySchema: GenMessage<RunSummary> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 31);
+  messageDesc(file_federation_v1_federation, 33);
 
 /**
  * @generated from message federation.v1.RunRequest
@@ -1002,7 +1046,7 @@ export type RunRequest = Message<"federation.v1.RunRequest"> & {
  * Use `create(RunRequestSchema)` to create a new message.
  */
 export const RunRequestSchema: GenMessage<RunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 32);
+  messageDesc(file_federation_v1_federation, 34);
 
 /**
  * @generated from message federation.v1.AbortRunRequest
@@ -1024,7 +1068,7 @@ export type AbortRunRequest = Message<"federation.v1.AbortRunRequest"> & {
  * Use `create(AbortRunRequestSchema)` to create a new message.
  */
 export const AbortRunRequestSchema: GenMessage<AbortRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 33);
+  messageDesc(file_federation_v1_federation, 35);
 
 /**
  * @generated from message federation.v1.FetchModelRequest
@@ -1048,7 +1092,7 @@ export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
  * Use `create(FetchModelRequestSchema)` to create a new message.
  */
 export const FetchModelRequestSchema: GenMessage<FetchModelRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 34);
+  messageDesc(file_federation_v1_federation, 36);
 
 /**
  * @generated from message federation.v1.RunView
@@ -1089,7 +1133,7 @@ export type RunView = Message<"federation.v1.RunView"> & {
  * Use `create(RunViewSchema)` to create a new message.
  */
 export const RunViewSchema: GenMessage<RunView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 35);
+  messageDesc(file_federation_v1_federation, 37);
 
 /**
  * @generated from message federation.v1.RunSiteView
@@ -1156,7 +1200,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
  * Use `create(RunSiteViewSchema)` to create a new message.
  */
 export const RunSiteViewSchema: GenMessage<RunSiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 36);
+  messageDesc(file_federation_v1_federation, 38);
 
 /**
  * @generated from message federation.v1.RoundView
@@ -1214,7 +1258,7 @@ export type RoundView = Message<"federation.v1.RoundView"> & {
  * Use `create(RoundViewSchema)` to create a new message.
  */
 export const RoundViewSchema: GenMessage<RoundView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 37);
+  messageDesc(file_federation_v1_federation, 39);
 
 /**
  * @generated from message federation.v1.SiteEvaluation
@@ -1248,7 +1292,7 @@ export type SiteEvaluation = Message<"federation.v1.SiteEvaluation"> & {
  * Use `create(SiteEvaluationSchema)` to create a new message.
  */
 export const SiteEvaluationSchema: GenMessage<SiteEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 38);
+  messageDesc(file_federation_v1_federation, 40);
 
 /**
  * @generated from message federation.v1.ListSitesRequest
@@ -1261,7 +1305,7 @@ export type ListSitesRequest = Message<"federation.v1.ListSitesRequest"> & {
  * Use `create(ListSitesRequestSchema)` to create a new message.
  */
 export const ListSitesRequestSchema: GenMessage<ListSitesRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 39);
+  messageDesc(file_federation_v1_federation, 41);
 
 /**
  * @generated from message federation.v1.ListSitesReply
@@ -1278,7 +1322,7 @@ export type ListSitesReply = Message<"federation.v1.ListSitesReply"> & {
  * Use `create(ListSitesReplySchema)` to create a new message.
  */
 export const ListSitesReplySchema: GenMessage<ListSitesReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 40);
+  messageDesc(file_federation_v1_federation, 42);
 
 /**
  * @generated from message federation.v1.SiteView
@@ -1319,7 +1363,7 @@ export type SiteView = Message<"federation.v1.SiteView"> & {
  * Use `create(SiteViewSchema)` to create a new message.
  */
 export const SiteViewSchema: GenMessage<SiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 41);
+  messageDesc(file_federation_v1_federation, 43);
 
 /**
  * @generated from message federation.v1.InviteSiteRequest
@@ -1343,7 +1387,7 @@ export type InviteSiteRequest = Message<"federation.v1.InviteSiteRequest"> & {
  * Use `create(InviteSiteRequestSchema)` to create a new message.
  */
 export const InviteSiteRequestSchema: GenMessage<InviteSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 42);
+  messageDesc(file_federation_v1_federation, 44);
 
 /**
  * @generated from message federation.v1.InviteSiteReply
@@ -1369,7 +1413,7 @@ export type InviteSiteReply = Message<"federation.v1.InviteSiteReply"> & {
  * Use `create(InviteSiteReplySchema)` to create a new message.
  */
 export const InviteSiteReplySchema: GenMessage<InviteSiteReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 43);
+  messageDesc(file_federation_v1_federation, 45);
 
 /**
  * @generated from message federation.v1.RevokeSiteRequest
@@ -1391,7 +1435,7 @@ export type RevokeSiteRequest = Message<"federation.v1.RevokeSiteRequest"> & {
  * Use `create(RevokeSiteRequestSchema)` to create a new message.
  */
 export const RevokeSiteRequestSchema: GenMessage<RevokeSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 44);
+  messageDesc(file_federation_v1_federation, 46);
 
 /**
  * @generated from service federation.v1.Federation
@@ -1447,6 +1491,16 @@ export const Federation: GenService<{
     methodKind: "unary";
     input: typeof RenewRequestSchema;
     output: typeof CredentialsSchema;
+  },
+  /**
+   * Does this coordinator admit me, and what time is it there? Changes nothing, not even while the site is connected.
+   *
+   * @generated from rpc federation.v1.Federation.Probe
+   */
+  probe: {
+    methodKind: "unary";
+    input: typeof ProbeRequestSchema;
+    output: typeof ProbeReplySchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_federation_v1_federation, 0);
