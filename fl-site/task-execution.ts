@@ -3,6 +3,7 @@ import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
+import { ownPeakRssBytes } from '../base/own-memory';
 import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
 import {
   REPORT_FILE,
@@ -235,11 +236,6 @@ function doneOf(record: TaskRecord): TaskDone {
     warnings: report.warnings,
     updateSha256: outbound ? Buffer.from(outbound.sha256, 'hex') : new Uint8Array(0),
     seconds: (Date.now() - Date.parse(record.receivedAt)) / 1000,
-    peakRssBytes: BigInt(Math.round(record.peakRssBytes + ownPeakRss())),
+    peakRssBytes: BigInt(Math.round(record.peakRssBytes + ownPeakRssBytes())),
   });
-}
-
-/** Largest resident memory of the agent itself so far. */
-function ownPeakRss(): number {
-  return process.resourceUsage().maxRSS * 1024;
 }

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { toJson } from '@bufbuild/protobuf';
 import { Command } from 'commander';
+import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
-import { type RunView, RunViewSchema } from '../../federation/gen/federation/v1/federation_pb';
+import { type LedgerEntry, type RunView, RunViewSchema } from '../../federation/gen/federation/v1/federation_pb';
 import { received } from '../../federation/stream-flow';
+import { ledgerCsv, ledgerTable } from '../ledger-table';
 import { LiveArea } from '../live-area';
 import { asOperator, type OperationsClient, type OperatorOptions, withOperator } from '../operator';
 import { changeLines, runTable } from '../run-table';
@@ -39,6 +41,15 @@ export function runCommand(): Command {
     .option('--json', 'one JSON object a change')
     .addHelpText('after', '\nExample:\n  clara-fed run watch spleen-1a2b3c4d --operator ./coordinator/operator')
     .action(watch);
+  withOperator(command.command('ledger <run>'))
+    .description('What each round took: seconds, bytes and memory, from the journal.')
+    .option('-o, --out <file>', 'write it as CSV')
+    .option('--json', 'one JSON object a round')
+    .addHelpText(
+      'after',
+      '\nExample:\n  clara-fed run ledger spleen-1a2b3c4d -o ledger.csv --operator ./coordinator/operator',
+    )
+    .action(ledger);
   withOperator(command.command('abort <run>'))
     .description('Ends a run for good; models that it has published stay.')
     .option('--reason <text>', 'why, for the record', 'aborted by an operator')
@@ -86,6 +97,19 @@ async function show(run: string, options: Common): Promise<void> {
   const view = await asOperator(options, (client) => client.showRun({ run }));
   terminal.record(viewRecord(view));
   terminal.line([runTable(view), ...changeLines(undefined, view)].join('\n'));
+}
+
+async function ledger(run: string, options: Common & { readonly out?: string }): Promise<void> {
+  const terminal = openTerminal(options);
+  const entries: LedgerEntry[] = [];
+  await asOperator(options, async (client) => {
+    for await (const entry of received(client.showLedger({ run }))) entries.push(entry);
+  });
+  for (const { $typeName: _, sites, ...entry } of entries) {
+    terminal.record({ event: 'ledger', ...entry, sites: sites.map(({ $typeName: _, ...site }) => site) });
+  }
+  if (options.out) await writeFileDurably(options.out, ledgerCsv(entries));
+  terminal.line(ledgerTable(entries));
 }
 
 async function watch(run: string, options: Common): Promise<void> {

@@ -120,9 +120,14 @@ export function federationService(options: FederationServiceOptions): Handlers {
           `no open task of ${caller.id} refers to ${JSON.stringify(object.slice(0, 200))}`,
         );
       const { key, digest } = found.model;
-      for await (const chunk of downloadChunks(store, { key, digest, offset: Number(offset) })) {
-        yield chunk;
-        traffic.toSite(found.task.run, caller.id, chunk.data.length);
+      const ended = traffic.transferring(found.task.run);
+      try {
+        for await (const chunk of downloadChunks(store, { key, digest, offset: Number(offset) })) {
+          yield chunk;
+          traffic.toSite(found.task.run, caller.id, chunk.data.length);
+        }
+      } finally {
+        ended();
       }
     },
 
@@ -135,7 +140,8 @@ export function federationService(options: FederationServiceOptions): Handlers {
 
     async upload(chunks: AsyncIterable<WireChunk>, { caller, metadata }) {
       const task = uploadTask(caller.id, String(metadata.get(TASK_METADATA)[0] ?? ''));
-      const { digest, bytes } = await judged(task, () => uploads.receive(task, chunks));
+      const ended = traffic.transferring(task.run);
+      const { digest, bytes } = await judged(task, () => uploads.receive(task, chunks)).finally(ended);
       return { size: BigInt(bytes), sha256: Buffer.from(digest.slice('sha256:'.length), 'hex') };
     },
 

@@ -5,6 +5,7 @@ import { SiteViewSchema } from '../../federation/gen/federation/v1/federation_pb
 import type { OperatorIdentity } from '../../federation/identity';
 import { parsePlan } from '../../federation/plan';
 import type { ServiceHandlers } from '../../federation/service-handlers';
+import { ledgerOf } from '../runs/ledger';
 import { modelKey } from '../runs/object-names';
 import type { RunRegister } from '../runs/run-register';
 import { type LiveSources, summaryOf, viewOf } from '../runs/run-view';
@@ -100,6 +101,10 @@ export function operationsService(
         );
       }
       yield* downloadChunks(store, { key: modelKey(run, model.round), digest: model.digest, offset: 0 });
+    },
+
+    async *showLedger({ run }) {
+      yield* ledgerOf(runs.get(run).state);
     },
 
     async listSites() {

@@ -1,4 +1,5 @@
 import { ClaraError, hasCode } from '../../base/errors';
+import { ownPeakRssBytes } from '../../base/own-memory';
 import { MAX_TIMER_MILLIS } from '../../base/timers';
 import type { ObjectStore } from '../storage/object-store';
 import { advance, approvalDeadline, type Command, decide } from './decide';
@@ -106,7 +107,11 @@ export class Conductor {
   async #settleDown(): Promise<void> {
     const { traffic, now = currentTime } = this.options;
     for (;;) {
-      const event = advance(this.#state, { now: now(), ...traffic.ofStage(this.#state.run) });
+      const event = advance(this.#state, {
+        now: now(),
+        ...traffic.ofStage(this.#state.run),
+        peakRssBytes: ownPeakRssBytes(),
+      });
       if (!event) break;
       await this.#append(event);
     }
@@ -135,13 +140,15 @@ export class Conductor {
     const work = pendingModel(this.#state);
     if (!work || this.#working || this.#stop.signal.aborted) return;
     this.#working = true;
+    const began = performance.now();
     this.options
       .makeModel(this.#state, work, this.#stop.signal)
       .then(
         (model) => {
           this.#working = false;
           this.#modelFailures = 0;
-          return this.dispatch({ kind: 'publish-model', round: work.round, ...model });
+          const figures = { seconds: (performance.now() - began) / 1000, peakRssBytes: ownPeakRssBytes() };
+          return this.dispatch({ kind: 'publish-model', round: work.round, ...model, ...figures });
         },
         (error: unknown) => {
           this.#working = false;

@@ -17,7 +17,6 @@ export type Command =
       readonly site: string;
       readonly result: Extract<SiteResult, { kind: 'update' }> & {
         readonly warnings: readonly string[];
-        readonly seconds: number;
       };
     }
   | {
@@ -28,7 +27,14 @@ export type Command =
     }
   | { readonly kind: 'reject-update'; readonly stage: Stage; readonly site: string; readonly reason: string }
   | { readonly kind: 'lose-site'; readonly stage: Stage; readonly site: string; readonly reason: string }
-  | { readonly kind: 'publish-model'; readonly round: number; readonly digest: string; readonly bytes: number }
+  | {
+      readonly kind: 'publish-model';
+      readonly round: number;
+      readonly digest: string;
+      readonly bytes: number;
+      readonly seconds?: number;
+      readonly peakRssBytes?: number;
+    }
   | { readonly kind: 'abort'; readonly operator: string; readonly reason: string }
   | { readonly kind: 'fail'; readonly reason: string };
 
@@ -48,8 +54,8 @@ function eventOf(state: RunState, command: Command): NewEvent | undefined {
         : { type: 'site-refused', site, reason: command.reason };
     }
     case 'publish-model': {
-      const { round, digest, bytes } = command;
-      return round === state.models.length ? { type: 'model-published', round, digest, bytes } : undefined;
+      const { kind: _, ...model } = command;
+      return model.round === state.models.length ? { type: 'model-published', ...model } : undefined;
     }
     case 'abort':
       return { type: 'run-aborted', operator: command.operator, reason: command.reason };
@@ -97,6 +103,10 @@ export interface Circumstances {
   /** Model bytes moved in the open stage so far. */
   readonly bytesToSites: number;
   readonly bytesFromSites: number;
+  /** Seconds of the open stage in which at least one model moved. */
+  readonly transferSeconds?: number;
+  /** Of this process, so far. */
+  readonly peakRssBytes?: number;
 }
 
 /**
@@ -182,8 +192,8 @@ function advanceStage(state: RunState, open: OpenStage, circumstances: Circumsta
     const reason = `nothing came before the deadline of ${open.deadline}`;
     return { type: 'site-lost', stage, site: pending[0]!, reason };
   }
-  const { bytesToSites, bytesFromSites } = circumstances;
-  return { type: 'stage-closed', stage, contributors, bytesToSites, bytesFromSites };
+  const { now: _, ...figures } = circumstances;
+  return { type: 'stage-closed', stage, contributors, ...figures };
 }
 
 /** Federated rounds need the quorum; an initial model may come from the next site; an evaluation may have gaps. */

@@ -44,8 +44,24 @@ const bodies = {
   /** A site did not deliver: its trainer failed, or the deadline passed. */
   'site-lost': { stage: stageSchema, site, reason },
   /** Contributors in site order: the order in which they are aggregated. */
-  'stage-closed': { stage: stageSchema, contributors: z.array(site), bytesToSites: bytes, bytesFromSites: bytes },
-  'model-published': { round: z.number().int().min(0), digest, bytes },
+  'stage-closed': {
+    stage: stageSchema,
+    contributors: z.array(site),
+    bytesToSites: bytes,
+    bytesFromSites: bytes,
+    /** In which at least one model moved. */
+    transferSeconds: z.number().min(0).optional(),
+    /** Of the coordinator's process, up to then. */
+    peakRssBytes: bytes.optional(),
+  },
+  'model-published': {
+    round: z.number().int().min(0),
+    digest,
+    bytes,
+    /** That making it took. */
+    seconds: z.number().min(0).optional(),
+    peakRssBytes: bytes.optional(),
+  },
   'run-completed': { digest },
   'run-aborted': { operator: z.string(), reason },
   'run-failed': { reason },

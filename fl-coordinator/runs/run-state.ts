@@ -38,6 +38,9 @@ export interface ClosedStage extends OpenStage {
   readonly contributors: readonly string[];
   readonly bytesToSites: number;
   readonly bytesFromSites: number;
+  /** Figures for the ledger; a journal of an older release has none. */
+  readonly transferSeconds?: number | undefined;
+  readonly peakRssBytes?: number | undefined;
 }
 
 export type SiteResult =
@@ -47,6 +50,7 @@ export type SiteResult =
       readonly bytes: number;
       readonly samples: number;
       readonly metrics: Metrics;
+      readonly seconds: number;
       readonly peakRssBytes: number;
     }
   | {
@@ -62,6 +66,8 @@ export interface PublishedModel {
   readonly digest: string;
   readonly bytes: number;
   readonly at: string;
+  readonly seconds?: number | undefined;
+  readonly peakRssBytes?: number | undefined;
 }
 
 export type Outcome =
@@ -114,8 +120,8 @@ function apply(state: RunState, event: RunEvent): RunState {
       return { ...state, open: { stage, cohort, deadline, openedAt: at, results: new Map() } };
     }
     case 'update-accepted': {
-      const { digest, bytes, samples, metrics, peakRssBytes } = event;
-      return settled(state, event, { kind: 'update', digest, bytes, samples, metrics, peakRssBytes });
+      const { digest, bytes, samples, metrics, seconds, peakRssBytes } = event;
+      return settled(state, event, { kind: 'update', digest, bytes, samples, metrics, seconds, peakRssBytes });
     }
     case 'evaluation-reported': {
       const { samples, evaluations, peakRssBytes } = event;
@@ -127,15 +133,16 @@ function apply(state: RunState, event: RunEvent): RunState {
       return settled(state, event, { kind: 'lost', reason: event.reason });
     case 'stage-closed': {
       const open = openStage(state, event);
-      const { contributors, bytesToSites, bytesFromSites, at } = event;
-      const closed = { ...open, contributors, bytesToSites, bytesFromSites, closedAt: at };
+      const { contributors, bytesToSites, bytesFromSites, transferSeconds, peakRssBytes, at } = event;
+      const figures = { bytesToSites, bytesFromSites, transferSeconds, peakRssBytes };
+      const closed = { ...open, contributors, ...figures, closedAt: at };
       return { ...state, open: undefined, closed: [...state.closed, closed] };
     }
     case 'model-published': {
       if (event.round !== state.models.length)
         throw misplaced(state.run, event, `expected round ${state.models.length}`);
-      const { round, digest, bytes, at } = event;
-      return { ...state, models: [...state.models, { round, digest, bytes, at }] };
+      const { round, digest, bytes, seconds, peakRssBytes, at } = event;
+      return { ...state, models: [...state.models, { round, digest, bytes, seconds, peakRssBytes, at }] };
     }
     case 'run-completed':
       return { ...state, outcome: { kind: 'completed', digest: event.digest } };

@@ -29,6 +29,7 @@ export const ALLOWED: Readonly<Record<Verb, readonly Role[]>> = {
   'operations.watchRun': ['admin', 'researcher', 'auditor'],
   'operations.abortRun': ['admin', 'researcher'],
   'operations.fetchModel': ['admin', 'researcher'],
+  'operations.showLedger': ['admin', 'researcher', 'auditor'],
   'operations.listSites': ['admin', 'researcher', 'auditor'],
   'operations.inviteSite': ['admin'],
   'operations.revokeSite': ['admin'],

@@ -31,7 +31,7 @@ describe('the help of clara-fed', () => {
     for (const [group, below] of [
       ['sites', ['invite', 'list', 'revoke']],
       ['site', ['enrol', 'start', 'preflight']],
-      ['run', ['submit', 'list', 'show', 'watch', 'abort']],
+      ['run', ['submit', 'list', 'show', 'watch', 'ledger', 'abort']],
       ['dataset', ['phantom', 'inspect']],
     ] as const) {
       for (const verb of below) assert.ok(names.has(`${group} ${verb}`), `${group} ${verb}`);

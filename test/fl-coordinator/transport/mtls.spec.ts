@@ -61,6 +61,7 @@ describe('mutual TLS', () => {
     watchRun: nothing,
     abortRun: refuse,
     fetchModel: nothing,
+    showLedger: nothing,
     listSites: refuse,
     inviteSite: refuse,
     revokeSite: refuse,

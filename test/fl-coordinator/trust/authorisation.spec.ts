@@ -17,6 +17,7 @@ const EXPECTED = `
   operations.watchRun      x  x  x  -
   operations.abortRun      x  x  -  -
   operations.fetchModel    x  x  -  -
+  operations.showLedger    x  x  x  -
   operations.listSites     x  x  x  -
   operations.inviteSite    x  -  -  -
   operations.revokeSite    x  -  -  -`;
