@@ -19,6 +19,8 @@ export interface ConductorOptions {
     work: PendingModel,
     signal: AbortSignal,
   ) => Promise<{ digest: string; bytes: number }>;
+  /** After every event, with the seconds that making it durable took. For figures; nothing follows from it. */
+  readonly onAppended?: (event: NewEvent, seconds: number) => void;
   /** After every event, with the state that it led to. */
   readonly onChange: (state: RunState) => void;
   /** This coordinator may not go on with the run: another one writes its journal, or the journal cannot be written. */
@@ -90,6 +92,7 @@ export class Conductor {
 
   async #append(event: NewEvent): Promise<void> {
     const { store, now = currentTime } = this.options;
+    const began = performance.now();
     try {
       this.#state = await appendEvent(store, this.#state.run, this.#state, event, now());
     } catch (error) {
@@ -99,6 +102,7 @@ export class Conductor {
       }
       throw error;
     }
+    this.options.onAppended?.(event, (performance.now() - began) / 1000);
     if (event.type === 'stage-opened') this.options.traffic.openStage(this.#state.run);
     this.options.onChange(this.#state);
   }

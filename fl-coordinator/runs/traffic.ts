@@ -24,8 +24,14 @@ export class Traffic {
   readonly #stages = new Map<string, StageTraffic>();
   readonly #sites = new Map<string, SiteBytes>();
 
-  /** @param clock milliseconds that never go back */
-  constructor(private readonly clock: () => number = () => performance.now()) {}
+  /**
+   * @param clock milliseconds that never go back
+   * @param onMoved told of all bytes, where they pass
+   */
+  constructor(
+    private readonly clock: () => number = () => performance.now(),
+    private readonly onMoved: (site: string, direction: 'to-site' | 'from-site', bytes: number) => void = () => {},
+  ) {}
 
   /** A stage of the run begins: its counters start at zero. */
   openStage(run: string): void {
@@ -44,11 +50,13 @@ export class Traffic {
   toSite(run: string, site: string, bytes: number): void {
     this.#stage(run).bytesToSites += bytes;
     this.#site(run, site).toSite += bytes;
+    this.onMoved(site, 'to-site', bytes);
   }
 
   fromSite(run: string, site: string, bytes: number): void {
     this.#stage(run).bytesFromSites += bytes;
     this.#site(run, site).fromSite += bytes;
+    this.onMoved(site, 'from-site', bytes);
   }
 
   ofStage(run: string): Moved {
