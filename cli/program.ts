@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   site: () => (require('./commands/site') as typeof import('./commands/site')).siteCommand(),
   run: () => (require('./commands/run') as typeof import('./commands/run')).runCommand(),
   model: () => (require('./commands/model') as typeof import('./commands/model')).modelCommand(),
+  statistics: () => (require('./commands/statistics') as typeof import('./commands/statistics')).statisticsCommand(),
   aiaa: () => (require('./commands/aiaa') as typeof import('./commands/aiaa')).aiaaCommand(),
   trainer: () => (require('./commands/trainer') as typeof import('./commands/trainer')).trainerCommand(),
   dataset: () => (require('./commands/dataset') as typeof import('./commands/dataset')).datasetCommand(),

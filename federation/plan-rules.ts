@@ -27,6 +27,28 @@ export function impossibleCombinations(plan: RuledPlan): BrokenRule[] {
   return broken;
 }
 
+/** A run of statistics trains nothing, so nothing about models may be asked of it. */
+export function statisticsRules(plan: {
+  readonly statistics?: unknown;
+  readonly rounds: number;
+  readonly initialModel: { readonly from: string };
+  readonly evaluation: { readonly siteModels: boolean };
+}): BrokenRule[] {
+  if (plan.statistics === undefined) return [];
+  const broken: BrokenRule[] = [];
+  if (plan.rounds !== 1) broken.push({ path: ['rounds'], rule: 'must be 1 with statistics, which are asked for once' });
+  if (plan.initialModel.from !== 'trainer') {
+    broken.push({
+      path: ['initialModel', 'from'],
+      rule: 'does not go with statistics, which use no model; leave it out',
+    });
+  }
+  if (plan.evaluation.siteModels) {
+    broken.push({ path: ['evaluation', 'siteModels'], rule: 'does not go with statistics; leave it out' });
+  }
+  return broken;
+}
+
 function cohortRules(plan: RuledPlan, cohort: readonly string[]): BrokenRule[] {
   const broken: BrokenRule[] = [];
   cohort.forEach((site, index) => {

@@ -5,6 +5,7 @@ import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { ownPeakRssBytes } from '../base/own-memory';
 import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
+import { type SiteStatistics, statisticsRequest } from '../federation/statistics';
 import {
   REPORT_FILE,
   TASK_FILE,
@@ -19,6 +20,7 @@ import type { SiteConfiguration } from './configuration';
 import type { CoordinatorClient } from './coordinator-client';
 import type { ModelCache } from './model-cache';
 import { prepareOutbound } from './outbound-update';
+import { release } from './statistics/release';
 import { type CheckedTask, checkTask } from './task-checks';
 import { evaluatedFile, INPUT_FILE, MODELS_FOLDER, OUTBOUND_FILE, OUTPUT_FILE, readReport } from './task-files';
 import type { TaskJournal, TaskRecord } from './task-journal';
@@ -43,7 +45,12 @@ export interface Surroundings {
 }
 
 const INPUTS = [INPUT_FILE, MODELS_FOLDER];
-const ACTIVITY = { initialise: 'initialising', train: 'training', evaluate: 'evaluating' } as const;
+const ACTIVITY = {
+  initialise: 'initialising',
+  train: 'training',
+  evaluate: 'evaluating',
+  statistics: 'measuring',
+} as const;
 
 /**
  * Does one task, from wherever its record says that it stands, to the point where the coordinator holds all that it asked
@@ -120,7 +127,10 @@ async function produce(
       signal,
       diskBytes: site.limits.diskBytes,
       uncounted: INPUTS,
-      onProgress: ({ progress, step, metrics }) => onProgress({ activity, fraction: progress, step, metrics }),
+      onProgress: ({ progress, step, metrics }) => {
+        // Even a fraction tells how many cases there are: what is told of images goes by the statistics policy only.
+        if (checked.kind !== 'statistics') onProgress({ activity, fraction: progress, step, metrics });
+      },
       onLog: around.onLog,
       onStarted: (trainer) => journal.save(Object.assign(record, { trainer })),
       onPeakRss: (bytes) => {
@@ -130,7 +140,13 @@ async function produce(
   }
   onProgress({ activity, fraction: 1 });
   record.report = checkReport(await readReport(folder), record, checked);
-  if (checked.kind !== 'evaluate') {
+  if (checked.kind === 'statistics') {
+    record.released = releaseReport(record.report, checked, site);
+    // Nothing of the trainer's own goes beside it.
+    const { protocol, evaluations } = record.report;
+    record.report = { protocol, samples: record.released.cases ?? 0, steps: 0, metrics: {}, evaluations, warnings: [] };
+  }
+  if (checked.kind === 'initialise' || checked.kind === 'train') {
     const { file, size, sha256 } = await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(checked.kind === 'train' && { global: path.join(folder, INPUT_FILE) }),
@@ -148,7 +164,7 @@ async function produce(
 
 /** A trainer renames its report into place last, so a report (and an update, if asked for) means that it had finished. */
 async function isComplete(folder: string, { kind }: CheckedTask): Promise<boolean> {
-  const wanted = kind === 'evaluate' ? [REPORT_FILE] : [REPORT_FILE, OUTPUT_FILE];
+  const wanted = kind === 'evaluate' || kind === 'statistics' ? [REPORT_FILE] : [REPORT_FILE, OUTPUT_FILE];
   for (const name of wanted) {
     const found = await lstat(path.join(folder, name)).catch(() => undefined);
     if (!found?.isFile()) return false;
@@ -158,7 +174,7 @@ async function isComplete(folder: string, { kind }: CheckedTask): Promise<boolea
 
 async function writeTaskFile(
   { task, deadline, fingerprint }: TaskRecord,
-  { kind, parameters }: CheckedTask,
+  { kind, parameters, statistics }: CheckedTask,
   folder: string,
   site: SiteConfiguration,
 ): Promise<void> {
@@ -176,11 +192,13 @@ async function writeTaskFile(
     parameters,
   } as const;
   const contents: TrainerTask =
-    kind === 'initialise'
-      ? { ...common, kind, model: { output: OUTPUT_FILE } }
-      : kind === 'train'
-        ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE } }
-        : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
+    kind === 'statistics'
+      ? { ...common, kind, statistics: statisticsRequest(statistics!) }
+      : kind === 'initialise'
+        ? { ...common, kind, model: { output: OUTPUT_FILE } }
+        : kind === 'train'
+          ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE } }
+          : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
   await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
 }
 
@@ -202,6 +220,15 @@ function checkReport(document: unknown, { task }: TaskRecord, { kind }: CheckedT
     );
   }
   return parsed.data;
+}
+
+function releaseReport({ statistics }: TrainerReport, checked: CheckedTask, site: SiteConfiguration): SiteStatistics {
+  const places = checked.statistics!.bins + 2;
+  if (!statistics || statistics.variables.some(({ counts }) => counts.length !== places)) {
+    const message = `the trainer's ${REPORT_FILE} must have statistics in ${places - 2} bins; one that cannot count declines with exit code 64`;
+    throw new ClaraError('trainer-failed', message);
+  }
+  return release(statistics, site.statistics);
 }
 
 /** Has the coordinator hold the update of a trained task; costs one question when it has it already. */
@@ -234,6 +261,7 @@ function doneOf(record: TaskRecord): TaskDone {
     metrics: report.metrics,
     evaluations: report.evaluations,
     warnings: report.warnings,
+    statisticsJson: record.released ? JSON.stringify(record.released) : '',
     updateSha256: outbound ? Buffer.from(outbound.sha256, 'hex') : new Uint8Array(0),
     seconds: (Date.now() - Date.parse(record.receivedAt)) / 1000,
     peakRssBytes: BigInt(Math.round(record.peakRssBytes + ownPeakRssBytes())),

@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { toJson } from '@bufbuild/protobuf';
 import { Command } from 'commander';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
-import { type LedgerEntry, type RunView, RunViewSchema } from '../../federation/gen/federation/v1/federation_pb';
+import type { LedgerEntry } from '../../federation/gen/federation/v1/federation_pb';
 import { received } from '../../federation/stream-flow';
 import { ledgerCsv, ledgerTable } from '../ledger-table';
-import { LiveArea } from '../live-area';
-import { asOperator, type OperationsClient, type OperatorOptions, withOperator } from '../operator';
+import { asOperator, type OperatorOptions, withOperator } from '../operator';
 import { changeLines, runTable } from '../run-table';
-import { aborted, stopSignal } from '../stopping';
-import { openTerminal, type Terminal, table } from '../terminal';
+import { openTerminal, table } from '../terminal';
+import { viewRecord, watchUntilEnd } from '../watch-run';
 
 interface Common extends OperatorOptions {
   readonly json?: boolean;
@@ -122,33 +120,4 @@ async function abort(run: string, options: Common & { readonly reason: string })
   const view = await asOperator(options, (client) => client.abortRun({ run, reason: options.reason }));
   terminal.record(viewRecord(view));
   terminal.line(`run ${run} is ${view.summary?.state}`);
-}
-
-/** @throws ClaraError when the run ends otherwise than completed, or the person stops watching */
-async function watchUntilEnd(client: OperationsClient, run: string, terminal: Terminal): Promise<RunView> {
-  const signal = stopSignal();
-  const area = terminal.live ? new LiveArea(process.stdout) : undefined;
-  let last: RunView | undefined;
-  const stopped = aborted(signal).then(() => {
-    throw new ClaraError('cancelled', `stopped watching; run ${run} goes on`);
-  });
-  const watching = (async () => {
-    for await (const view of received(client.watchRun({ run }, { signal }))) {
-      const lines = changeLines(last, view);
-      terminal.record(viewRecord(view));
-      for (const line of lines) area ? area.print(line) : terminal.line(line);
-      area?.draw(runTable(view));
-      last = view;
-    }
-  })();
-  await Promise.race([watching, stopped]);
-  if (last?.summary?.state !== 'completed') {
-    const { state = 'lost', reason = 'the coordinator ended the stream' } = last?.summary ?? {};
-    throw new ClaraError('precondition-failed', `run ${run} is ${state}: ${reason}`);
-  }
-  return last;
-}
-
-function viewRecord(view: RunView): Record<string, unknown> {
-  return { event: 'run', ...(toJson(RunViewSchema, view, { alwaysEmitImplicit: true }) as Record<string, unknown>) };
 }

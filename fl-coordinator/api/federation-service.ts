@@ -26,6 +26,7 @@ import type { Traffic } from '../runs/traffic';
 import type { ObjectStore } from '../storage/object-store';
 import type { Dispatcher } from './dispatcher';
 import { downloadChunks } from './downloads';
+import { statisticsOf } from './received-statistics';
 import type { SiteConnection, SiteHub } from './site-hub';
 import type { Uploads } from './uploads';
 
@@ -223,6 +224,15 @@ function commandOf({ uploads }: FederationServiceOptions, task: SiteTask, result
     return { kind: 'reject-update', stage, site, reason: `the result is refused: ${faults.join('; ')}` };
   const samples = Number(done.samples);
   const peakRssBytes = Number(done.peakRssBytes);
+  if (stage.kind === 'statistics') {
+    const told = statisticsOf(done.statisticsJson, task);
+    if (!told.success)
+      return { kind: 'reject-update', stage, site, reason: `the statistics are refused: ${told.reason}` };
+    return {
+      kind: 'report-statistics',
+      ...{ stage, site, result: { kind: 'statistics', statistics: told.statistics, peakRssBytes } },
+    };
+  }
   if (!expectsUpdate(stage)) {
     const evaluations = done.evaluations.map(({ model, metrics }) => ({ model, metrics }));
     return {

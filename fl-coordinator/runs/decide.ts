@@ -1,5 +1,5 @@
 import { MAX_REASON, type NewEvent } from './events';
-import type { OpenStage, RunState, SiteResult } from './run-state';
+import { isDelivered, type OpenStage, type RunState, type SiteResult } from './run-state';
 import { firstStage, followingStage, type NextStep } from './sequence';
 import { type Stage, sameStage } from './stage';
 
@@ -24,6 +24,12 @@ export type Command =
       readonly stage: Stage;
       readonly site: string;
       readonly result: Extract<SiteResult, { kind: 'evaluation' }>;
+    }
+  | {
+      readonly kind: 'report-statistics';
+      readonly stage: Stage;
+      readonly site: string;
+      readonly result: Extract<SiteResult, { kind: 'statistics' }>;
     }
   | { readonly kind: 'reject-update'; readonly stage: Stage; readonly site: string; readonly reason: string }
   | { readonly kind: 'lose-site'; readonly stage: Stage; readonly site: string; readonly reason: string }
@@ -89,6 +95,10 @@ function settle(command: SettlingCommand): NewEvent {
     case 'report-evaluation': {
       const { samples, evaluations, peakRssBytes } = command.result;
       return { type: 'evaluation-reported', stage, site, samples, evaluations: [...evaluations], peakRssBytes };
+    }
+    case 'report-statistics': {
+      const { statistics, peakRssBytes } = command.result;
+      return { type: 'statistics-reported', stage, site, statistics, peakRssBytes };
     }
     case 'reject-update':
       return { type: 'update-rejected', stage, site, reason: command.reason };
@@ -181,9 +191,7 @@ export function quorumOf(state: RunState, present: number): number {
 
 function advanceStage(state: RunState, open: OpenStage, circumstances: Circumstances): NewEvent | undefined {
   const { stage } = open;
-  const contributors = open.cohort.filter((site) =>
-    ['update', 'evaluation'].includes(open.results.get(site)?.kind ?? ''),
-  );
+  const contributors = open.cohort.filter((site) => isDelivered(open.results.get(site)));
   const pending = open.cohort.filter((site) => !open.results.has(site));
   const needed = neededIn(state, open);
   if (contributors.length + pending.length < needed) return { type: 'run-failed', reason: shortOf(open, needed) };
@@ -198,7 +206,7 @@ function advanceStage(state: RunState, open: OpenStage, circumstances: Circumsta
 
 /** Federated rounds need the quorum; an initial model may come from the next site; an evaluation may have gaps. */
 function neededIn(state: RunState, open: OpenStage): number {
-  return open.stage.kind === 'train' ? quorumOf(state, state.candidates.length) : 0;
+  return open.stage.kind === 'train' || open.stage.kind === 'statistics' ? quorumOf(state, state.candidates.length) : 0;
 }
 
 function shortOf(open: OpenStage, needed: number): string {

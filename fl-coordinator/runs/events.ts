@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { planSchema, siteIdSchema } from '../../federation/plan';
+import { siteStatisticsSchema } from '../../federation/statistics';
 import { metricsSchema } from '../../federation/trainer-contract';
 import { stageSchema } from './stage';
 
@@ -39,6 +40,7 @@ const bodies = {
     evaluations: z.array(z.object({ model: z.string(), metrics: metricsSchema })),
     peakRssBytes: bytes,
   },
+  'statistics-reported': { stage: stageSchema, site, statistics: siteStatisticsSchema, peakRssBytes: bytes },
   /** What a site sent was refused: it cannot contribute to this stage any more. */
   'update-rejected': { stage: stageSchema, site, reason },
   /** A site did not deliver: its trainer failed, or the deadline passed. */
@@ -87,6 +89,7 @@ export const runEventSchema = z.discriminatedUnion('type', [
   eventSchema('stage-opened'),
   eventSchema('update-accepted'),
   eventSchema('evaluation-reported'),
+  eventSchema('statistics-reported'),
   eventSchema('update-rejected'),
   eventSchema('site-lost'),
   eventSchema('stage-closed'),

@@ -1,5 +1,6 @@
 import { ClaraError } from '../../base/errors';
 import type { Plan } from '../../federation/plan';
+import type { SiteStatistics } from '../../federation/statistics';
 import type { Metrics } from '../../federation/trainer-contract';
 import type { EventOf, RunEvent } from './events';
 import { type Stage, sameStage } from './stage';
@@ -59,7 +60,13 @@ export type SiteResult =
       readonly evaluations: readonly { readonly model: string; readonly metrics: Metrics }[];
       readonly peakRssBytes: number;
     }
+  | { readonly kind: 'statistics'; readonly statistics: SiteStatistics; readonly peakRssBytes: number }
   | { readonly kind: 'rejected' | 'lost'; readonly reason: string };
+
+/** True when the site gave what the stage asked for. */
+export function isDelivered(result: SiteResult | undefined): boolean {
+  return result !== undefined && result.kind !== 'rejected' && result.kind !== 'lost';
+}
 
 export interface PublishedModel {
   readonly round: number;
@@ -126,6 +133,10 @@ function apply(state: RunState, event: RunEvent): RunState {
     case 'evaluation-reported': {
       const { samples, evaluations, peakRssBytes } = event;
       return settled(state, event, { kind: 'evaluation', samples, evaluations, peakRssBytes });
+    }
+    case 'statistics-reported': {
+      const { statistics, peakRssBytes } = event;
+      return settled(state, event, { kind: 'statistics', statistics, peakRssBytes });
     }
     case 'update-rejected':
       return settled(state, event, { kind: 'rejected', reason: event.reason });

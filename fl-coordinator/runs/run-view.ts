@@ -112,6 +112,8 @@ function settledActivity(result: SiteResult): SiteActivity {
       return { state: 'done', fraction: 1, metrics: { ...result.metrics } };
     case 'evaluation':
       return { state: 'done', fraction: 1, metrics: { ...result.evaluations[0]?.metrics } };
+    case 'statistics':
+      return { state: 'done', fraction: 1 };
     default:
       return { state: result.kind, reason: result.reason };
   }

@@ -1,5 +1,6 @@
 import type { ClosedStage, RunState } from './run-state';
 import type { Stage } from './stage';
+import { statisticsDigest } from './statistics';
 
 /** Which stage comes after which. A newcomer reads the life of a run here. */
 
@@ -10,6 +11,7 @@ export type NextStep =
 
 /** After approval: the initial model, or straight to round 1 when it is there already. */
 export function firstStage(state: RunState, approved: readonly string[]): NextStep | undefined {
+  if (state.plan.statistics) return open('statistics', 1, approved);
   if (state.models.length > 0) return open('train', 1, approved);
   // From an earlier run: the coordinator copies that model and publishes it as round 0; nothing to ask of a site.
   if (state.plan.initialModel.from === 'run') return undefined;
@@ -39,6 +41,8 @@ export function followingStage(state: RunState): NextStep | undefined {
         : open('cross-evaluate', round, approvedSites(state));
     case 'cross-evaluate':
       return complete(state);
+    case 'statistics':
+      return { kind: 'complete', digest: statisticsDigest(state) };
   }
 }
 

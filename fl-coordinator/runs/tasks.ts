@@ -10,7 +10,7 @@ export interface SiteTask {
   readonly run: string;
   readonly site: string;
   readonly stage: Stage;
-  readonly kind: 'initialise' | 'train' | 'evaluate';
+  readonly kind: 'initialise' | 'train' | 'evaluate' | 'statistics';
   /** Which private state of the trainer goes on: training alone must not mix with federated training. */
   readonly track: 'federated' | 'alone';
   readonly rounds: number;
@@ -59,6 +59,7 @@ function taskOf(state: RunState, stage: Stage, site: string, deadline: string): 
 function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskModel[] {
   switch (stage.kind) {
     case 'initialise':
+    case 'statistics':
       return [];
     case 'train':
       return [globalModel(state, stage.round - 1)];

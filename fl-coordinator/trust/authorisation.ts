@@ -30,6 +30,7 @@ export const ALLOWED: Readonly<Record<Verb, readonly Role[]>> = {
   'operations.abortRun': ['admin', 'researcher'],
   'operations.fetchModel': ['admin', 'researcher'],
   'operations.showLedger': ['admin', 'researcher', 'auditor'],
+  'operations.showStatistics': ['admin', 'researcher', 'auditor'],
   'operations.listSites': ['admin', 'researcher', 'auditor'],
   'operations.inviteSite': ['admin'],
   'operations.revokeSite': ['admin'],

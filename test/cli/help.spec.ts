@@ -36,7 +36,7 @@ describe('the help of clara-fed', () => {
     ] as const) {
       for (const verb of below) assert.ok(names.has(`${group} ${verb}`), `${group} ${verb}`);
     }
-    for (const name of ['demo', 'coordinator start', 'model fetch', 'aiaa start', 'trainer check']) {
+    for (const name of ['demo', 'coordinator start', 'model fetch', 'statistics', 'aiaa start', 'trainer check']) {
       assert.ok(names.has(name), name);
     }
   });

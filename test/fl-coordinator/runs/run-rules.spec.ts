@@ -186,6 +186,38 @@ describe('the rules of a run', () => {
     assert.equal(outcomeOf(story), 'completed');
   });
 
+  it('asks each site once for statistics, ends with the digest of what they told, and makes no model', () => {
+    const told = () => {
+      const story = new Story({ rounds: 1, quorum: 2, statistics: {} }, SITES);
+      story.approveAll();
+      assert.deepEqual(
+        openTasks(story.state).map(({ kind, models }) => [kind, models.length]),
+        Array(3).fill(['statistics', 0]),
+      );
+      story.deliver('st-marys', 7);
+      story.deliver('northern', 5);
+      assert.equal(story.state.outcome, undefined);
+      story.pass(61_000);
+      assert.deepEqual(story.stages(), ['statistics 1']);
+      assert.equal(outcomeOf(story), 'completed');
+      assert.deepEqual(story.state.models, []);
+      const { outcome } = story.state as RunState;
+      return outcome?.kind === 'completed' ? outcome : assert.fail();
+    };
+    assert.match(told().digest, /^sha256:[0-9a-f]{64}$/);
+    assert.equal(told().digest, told().digest);
+  });
+
+  it('fails when fewer sites tell statistics than the quorum', () => {
+    const story = new Story({ rounds: 1, quorum: 3, statistics: {} }, SITES);
+    story.approveAll();
+    story.deliver('northern');
+    const { stage } = openTasks(story.state)[0]!;
+    story.command({ kind: 'lose-site', stage, site: 'riverside', reason: 'its trainer cannot count' });
+    assert.equal(outcomeOf(story), 'failed');
+    assert.match(reasonOf(story), /riverside: its trainer cannot count/);
+  });
+
   it('stops for good when aborted', () => {
     const story = new Story({}, SITES);
     story.approveAll();

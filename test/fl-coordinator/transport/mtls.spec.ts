@@ -62,6 +62,7 @@ describe('mutual TLS', () => {
     abortRun: refuse,
     fetchModel: nothing,
     showLedger: nothing,
+    showStatistics: nothing,
     listSites: refuse,
     inviteSite: refuse,
     revokeSite: refuse,

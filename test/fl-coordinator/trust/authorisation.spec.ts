@@ -18,6 +18,7 @@ const EXPECTED = `
   operations.abortRun      x  x  -  -
   operations.fetchModel    x  x  -  -
   operations.showLedger    x  x  x  -
+  operations.showStatistics  x  x  x  -
   operations.listSites     x  x  x  -
   operations.inviteSite    x  -  -  -
   operations.revokeSite    x  -  -  -`;
