@@ -32,7 +32,7 @@ export function statisticsRules(plan: {
   readonly statistics?: unknown;
   readonly rounds: number;
   readonly initialModel: { readonly from: string };
-  readonly evaluation: { readonly siteModels: boolean };
+  readonly evaluation: { readonly siteModels: boolean; readonly crossSite: boolean };
 }): BrokenRule[] {
   if (plan.statistics === undefined) return [];
   const broken: BrokenRule[] = [];
@@ -43,8 +43,9 @@ export function statisticsRules(plan: {
       rule: 'does not go with statistics, which use no model; leave it out',
     });
   }
-  if (plan.evaluation.siteModels) {
-    broken.push({ path: ['evaluation', 'siteModels'], rule: 'does not go with statistics; leave it out' });
+  for (const matrix of ['siteModels', 'crossSite'] as const) {
+    if (!plan.evaluation[matrix]) continue;
+    broken.push({ path: ['evaluation', matrix], rule: 'does not go with statistics; leave it out' });
   }
   return broken;
 }

@@ -84,8 +84,13 @@ export const planSchema = z.strictObject({
        * and the global one: what federation bought. @default false
        */
       siteModels: z.boolean().default(false),
+      /**
+       * At the end, every site judges the global model and each site's update of the last round. Costs no training; each site's
+       * update is seen by the other sites. @default false
+       */
+      crossSite: z.boolean().default(false),
     })
-    .default({ everyRound: true, siteModels: false }),
+    .default({ everyRound: true, siteModels: false, crossSite: false }),
   /**
    * Makes the run one of statistics: nothing is trained; each site counts its own images, and tells what its own policy lets go.
    * @default none: a run that trains

@@ -6,6 +6,7 @@ import { ClaraError } from '../../base/errors';
 import type { LedgerEntry } from '../../federation/gen/federation/v1/federation_pb';
 import { received } from '../../federation/stream-flow';
 import { ledgerCsv, ledgerTable } from '../ledger-table';
+import { matrixLines } from '../matrix-table';
 import { asOperator, type OperatorOptions, withOperator } from '../operator';
 import { changeLines, runTable } from '../run-table';
 import { openTerminal, table } from '../terminal';
@@ -94,7 +95,7 @@ async function show(run: string, options: Common): Promise<void> {
   const terminal = openTerminal(options);
   const view = await asOperator(options, (client) => client.showRun({ run }));
   terminal.record(viewRecord(view));
-  terminal.line([runTable(view), ...changeLines(undefined, view)].join('\n'));
+  terminal.line([runTable(view), ...changeLines(undefined, view), ...matrixLines(view)].join('\n'));
 }
 
 async function ledger(run: string, options: Common & { readonly out?: string }): Promise<void> {

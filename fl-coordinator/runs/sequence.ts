@@ -35,10 +35,11 @@ export function followingStage(state: RunState): NextStep | undefined {
       return afterRound(state, round);
     case 'train-alone':
       // A site that fell out cannot go on alone: it has no weights to go on from.
-      if (last.contributors.length === 0) return complete(state);
-      return round < state.plan.rounds
-        ? open('train-alone', round + 1, last.contributors)
-        : open('cross-evaluate', round, approvedSites(state));
+      if (last.contributors.length > 0 && round < state.plan.rounds) {
+        return open('train-alone', round + 1, last.contributors);
+      }
+      // The matrix belongs to the last round, wherever training alone has ended.
+      return last.contributors.length > 0 || state.plan.evaluation.crossSite ? crossEvaluate(state) : complete(state);
     case 'cross-evaluate':
       return complete(state);
     case 'statistics':
@@ -48,7 +49,13 @@ export function followingStage(state: RunState): NextStep | undefined {
 
 function afterRound(state: RunState, round: number): NextStep {
   if (round < state.plan.rounds) return open('train', round + 1, approvedSites(state));
-  return state.plan.evaluation.siteModels ? open('train-alone', 1, approvedSites(state)) : complete(state);
+  const { siteModels, crossSite } = state.plan.evaluation;
+  if (siteModels) return open('train-alone', 1, approvedSites(state));
+  return crossSite ? crossEvaluate(state) : complete(state);
+}
+
+function crossEvaluate(state: RunState): NextStep {
+  return open('cross-evaluate', state.plan.rounds, approvedSites(state));
 }
 
 function nextInitialiser(state: RunState): NextStep {

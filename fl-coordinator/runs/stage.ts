@@ -9,7 +9,7 @@ import { ClaraError } from '../../base/errors';
  * - train: one federated round.
  * - evaluate: every site judges the global model of a round.
  * - train-alone: as `train`, but each site goes on from its own last weights; the baseline that shows what federation bought.
- * - cross-evaluate: every site judges the global model and each site's own.
+ * - cross-evaluate: every site judges the global model and those of each site: trained alone, or its last update.
  * - statistics: every site counts its images; the only stage of its run.
  */
 export const stageSchema = z.object({

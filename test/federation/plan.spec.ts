@@ -49,7 +49,7 @@ describe('a plan', () => {
       },
       siteWeights: {},
       excludedTensors: [],
-      evaluation: { everyRound: true, siteModels: false },
+      evaluation: { everyRound: true, siteModels: false, crossSite: false },
       seed: 1,
     });
   });
@@ -178,8 +178,13 @@ describe('a plan that can never work is refused', () => {
     ['weights in a median', { strategy: 'median', cohort: three, siteWeights: { a: 2 } }, ['siteWeights']],
     [
       'statistics that train',
-      { rounds: 2, statistics: {}, initialModel: { from: 'run', run: 'r' }, evaluation: { siteModels: true } },
-      ['evaluation.siteModels', 'initialModel.from', 'rounds'],
+      {
+        rounds: 2,
+        statistics: {},
+        initialModel: { from: 'run', run: 'r' },
+        evaluation: { siteModels: true, crossSite: true },
+      },
+      ['evaluation.crossSite', 'evaluation.siteModels', 'initialModel.from', 'rounds'],
     ],
     ['statistics over a range that is none', { rounds: 1, statistics: { low: 5, high: 5 } }, ['statistics']],
     [

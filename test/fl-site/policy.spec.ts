@@ -44,6 +44,12 @@ describe("a site's policy", () => {
     assert.equal(answer({}, {}, {}, { allow: false }).approved, true, 'training is another matter');
   });
 
+  it('shows its update to no other site when it asks for an average', () => {
+    const plan = { evaluation: { crossSite: true } };
+    assert.match(reason(plan, { minimumCohort: 2 }), /not averaged \(evaluation\.crossSite\)/);
+    assert.equal(answer(plan).approved, true);
+  });
+
   it('approves a run within its limits', () => {
     const decision = answer({}, { maxRounds: 5, minimumCohort: 3 });
     assert.equal(decision.approved, true);
