@@ -54,6 +54,8 @@ const OPTIONS: ChannelOptions = {
   // A retry would buffer every chunk; calls are resumed by offset instead.
   'grpc.enable_retries': 0,
   'grpc.service_config_disable_resolution': 1,
+  // One name may stand for several coordinators: a new channel may find the one that leads.
+  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }] }),
 };
 
 /** Opens a channel; it connects with the first call and reconnects by itself. Close it with `close()`. */

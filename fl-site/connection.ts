@@ -32,8 +32,8 @@ const HEARTBEAT_BOUNDS = { min: 50, max: 60_000 } as const;
 const PROMPT_MILLIS = 250;
 /** A connection that lasted this long was no failure; a shorter one is followed by a longer wait. */
 const STABLE_MILLIS = 5000;
-/** Waiting does not help much against a refusal, so the wait is the longest. */
-const REFUSED = 30;
+/** Waiting does not help much against a refusal, so the wait is the longest. Upper bound, in milliseconds. */
+const REFUSED = { firstMillis: 20_000, maxMillis: 20_000 };
 
 /**
  * The site's end of the conversation: dials, says hello, waits for the welcome, beats, and dials again whenever the
@@ -61,7 +61,9 @@ export class Connection {
       if (signal.aborted) return;
       if (performance.now() - began > STABLE_MILLIS) failures = 0;
       const refused = hasCode(reason, 'permission-denied', 'unauthenticated', 'unsupported');
-      const millis = backoffMillis(refused ? REFUSED : failures++, pacing.random, backoff);
+      const millis = refused
+        ? backoffMillis(0, pacing.random, REFUSED)
+        : backoffMillis(failures++, pacing.random, backoff);
       this.options.onDisconnected(reason, millis);
       await pacing.wait(millis, signal).catch(() => undefined);
     }

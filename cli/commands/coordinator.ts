@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { startCoordinator } from '../../fl-coordinator/coordinator';
 import { parseAddress } from '../address';
@@ -75,7 +76,7 @@ async function start(options: StartOptions): Promise<void> {
     terminal.line(
       `coordinator of federation ${options.federation} serves on ${address}; sites enrol on ${enrolmentAddress}`,
     );
-    terminal.line(`operator's credentials: ${operatorFolder}`);
+    if (existsSync(operatorFolder)) terminal.line(`operator's credentials: ${operatorFolder}`);
   });
   try {
     await Promise.race([coordinator.closed, aborted(signal)]);

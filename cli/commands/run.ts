@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { toJson } from '@bufbuild/protobuf';
 import { Command } from 'commander';
-import { ClaraError } from '../../base/errors';
+import { ClaraError, hasCode } from '../../base/errors';
+import { LIVENESS_MILLIS } from '../../federation/channel';
 import { type RunView, RunViewSchema } from '../../federation/gen/federation/v1/federation_pb';
 import { received } from '../../federation/stream-flow';
 import { LiveArea } from '../live-area';
@@ -59,12 +61,13 @@ async function submit(
   const plan = await readFile(file, 'utf8').catch((error: unknown) => {
     throw ClaraError.from(error, `the plan ${file} cannot be read`);
   });
-  await asOperator(options, async (client) => {
+  const run = await asOperator(options, async (client) => {
     const { run, alreadySubmitted } = await client.submitRun({ plan, submitToken: options.token ?? randomUUID() });
     terminal.record({ event: 'submitted', run, alreadySubmitted });
     terminal.line(options.wait ? `run ${run}` : run);
-    if (options.wait) await watchUntilEnd(client, run, terminal);
+    return run;
   });
+  if (options.wait) await watchUntilEnd(run, options, terminal);
 }
 
 async function list(options: Common): Promise<void> {
@@ -90,7 +93,7 @@ async function show(run: string, options: Common): Promise<void> {
 
 async function watch(run: string, options: Common): Promise<void> {
   const terminal = openTerminal(options);
-  await asOperator(options, (client) => watchUntilEnd(client, run, terminal));
+  await watchUntilEnd(run, options, terminal);
 }
 
 async function abort(run: string, options: Common & { readonly reason: string }): Promise<void> {
@@ -100,24 +103,43 @@ async function abort(run: string, options: Common & { readonly reason: string })
   terminal.line(`run ${run} is ${view.summary?.state}`);
 }
 
-/** @throws ClaraError when the run ends otherwise than completed, or the person stops watching */
-async function watchUntilEnd(client: OperationsClient, run: string, terminal: Terminal): Promise<RunView> {
+/** How long a coordinator that was heard before is waited for; another one leads sooner than that. */
+const PATIENCE_MILLIS = 2 * LIVENESS_MILLIS;
+const PAUSE_MILLIS = 250;
+
+/**
+ * Watches through restarts of the coordinator and changes of leaders.
+ * @throws ClaraError when the run ends otherwise than completed, or the person stops watching
+ */
+async function watchUntilEnd(run: string, operator: OperatorOptions, terminal: Terminal): Promise<RunView> {
   const signal = stopSignal();
   const area = terminal.live ? new LiveArea(process.stdout) : undefined;
   let last: RunView | undefined;
+  let failingSince: number | undefined;
   const stopped = aborted(signal).then(() => {
     throw new ClaraError('cancelled', `stopped watching; run ${run} goes on`);
   });
-  const watching = (async () => {
+  const watching = async (client: OperationsClient) => {
     for await (const view of received(client.watchRun({ run }, { signal }))) {
       const lines = changeLines(last, view);
       terminal.record(viewRecord(view));
       for (const line of lines) area ? area.print(line) : terminal.line(line);
       area?.draw(runTable(view));
       last = view;
+      failingSince = undefined;
     }
-  })();
-  await Promise.race([watching, stopped]);
+  };
+  for (;;) {
+    try {
+      await Promise.race([asOperator(operator, watching), stopped]);
+      break;
+    } catch (error) {
+      const passing = hasCode(error, 'unavailable') && last !== undefined;
+      failingSince ??= performance.now();
+      if (!passing || performance.now() - failingSince > PATIENCE_MILLIS) throw error;
+      await Promise.race([delay(PAUSE_MILLIS), stopped]);
+    }
+  }
   if (last?.summary?.state !== 'completed') {
     const { state = 'lost', reason = 'the coordinator ended the stream' } = last?.summary ?? {};
     throw new ClaraError('precondition-failed', `run ${run} is ${state}: ${reason}`);

@@ -61,6 +61,7 @@ export class Lead {
   readonly #lost = new AbortController();
   readonly #renewing = new AbortController();
   readonly #renewals: Promise<void>;
+  #ended = false;
   #mine: StoredLease;
   #sent: Instant;
 
@@ -88,7 +89,7 @@ export class Lead {
 
   /** True while no other process can believe that it leads. */
   get isHeld(): boolean {
-    return !this.#lost.signal.aborted && this.#leftMillis() > 0;
+    return !this.#ended && !this.#lost.signal.aborted && this.#leftMillis() > 0;
   }
 
   /** @throws ClaraError `unavailable` once the lead is lost, or its lease has run out without a renewal */
@@ -107,7 +108,9 @@ export class Lead {
   async release({ everythingEnded }: { readonly everythingEnded: boolean }): Promise<void> {
     this.#renewing.abort();
     await this.#renewals;
-    if (!everythingEnded || !this.isHeld) return;
+    const mayRelease = everythingEnded && this.isHeld;
+    this.#ended = true; // Before anybody can read that it is free.
+    if (!mayRelease) return;
     const { store } = this.options;
     // Failing that, the next leader waits for the lease to run out.
     await writeLease(store, { ...renewed(this.#mine.lease), released: true }, this.#mine).catch(() => undefined);
