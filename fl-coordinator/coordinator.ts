@@ -57,7 +57,7 @@ export type CoordinatorEvent =
   | { readonly event: 'run-changed'; readonly run: string; readonly seq: number; readonly state: string }
   | { readonly event: 'call-refused'; readonly method: string; readonly code: string; readonly message: string }
   /** Another coordinator leads. */
-  | { readonly event: 'standing-by'; readonly leader: string; readonly epoch: number }
+  | { readonly event: 'standing-by'; readonly leader: string; readonly address: string; readonly epoch: number }
   /** This coordinator leads after it has stood by, or lost the lead. */
   | { readonly event: 'leading'; readonly epoch: number }
   /** It does not lead any more, and stands by. */
@@ -161,7 +161,8 @@ class Coordinator implements RunningCoordinator {
           onStandingBy: (leader) => {
             this.#leader = leader;
             this.#isStandingBy = true;
-            this.#tell({ event: 'standing-by', leader: leader.address, epoch: leader.epoch });
+            const { address, epoch } = leader;
+            this.#tell({ event: 'standing-by', leader: address, address: this.address, epoch });
             settled();
           },
           onProblem: (error) => this.#tell({ event: 'problem', reason: error.message }),

@@ -26,6 +26,7 @@ const PASSAGES: Readonly<Record<FaultPoint, readonly number[]>> = {
   'upload.after-complete': [1, 2],
   'store.partial-half-written': [1, 5],
   'store.partial-written': [1, 6],
+  'store.before-link': [1, 3],
   'store.locked': [1, 3],
   'store.committed': [1, 8],
   'store.upload-committed': [1, 2],
