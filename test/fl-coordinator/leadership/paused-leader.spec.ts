@@ -94,16 +94,19 @@ describe('a leader that is paused past its lease', function () {
     return Object.fromEntries(entries) as Record<string, string>;
   };
 
+  /** What the old leader has written: the new one goes on meanwhile. */
+  const ofOld = async () => Object.entries(await journals()).filter(([, text]) => JSON.parse(text).epoch === 1);
+
   for (const [index, write] of WRITES.entries()) {
     if (index === 0) continue;
     it(`between the check of its lease and its write number ${index + 1}, ${write}, writes nothing when it wakes up`, async () => {
       await startOld(`store.before-link:${index + 1}:stop`);
       const { register, runs: led } = await takeOver();
-      const before = await journals();
+      const before = await ofOld();
       const outcome = await continueOld();
       // A stage opens by itself: that fails behind the back of whoever approved last.
       if (write !== 'stage-opened') assert.notEqual(outcome, 'all is written');
-      assert.deepEqual(await journals(), before);
+      assert.deepEqual(await ofOld(), before);
 
       // Whoever leads now goes on where the journals end, and repeats nothing that is in them.
       await register.invited('b', 'fedcba9876543210', new Date(Date.now() + 1e6));
@@ -123,9 +126,9 @@ describe('a leader that is paused past its lease', function () {
   it('before it looks at its lease, is refused by it', async () => {
     await startOld('journal.before-append:2:stop');
     await takeOver();
-    const before = await journals();
+    const before = await ofOld();
     assert.equal(await continueOld(), 'unavailable');
-    assert.deepEqual(await journals(), before);
+    assert.deepEqual(await ofOld(), before);
   });
 
   it('has its one write on its way counted when that was first', async () => {
@@ -133,8 +136,8 @@ describe('a leader that is paused past its lease', function () {
     const [run] = (await takeOver()).runs.all();
     // The event was there before the new leader read the journal: it stays, and the old leader learns that it leads no more.
     assert.equal(run?.state.answers.size, 1);
-    const before = await journals();
+    const before = await ofOld();
     assert.equal(await continueOld(), 'unavailable');
-    assert.deepEqual(await journals(), before);
+    assert.deepEqual(await ofOld(), before);
   });
 });
