@@ -11,6 +11,7 @@ import { clientOf } from '../federation/services';
 import { received, sender } from '../federation/stream-flow';
 import { openDirectoryStore } from '../fl-coordinator/storage/directory-store';
 import { startSecureServer } from '../fl-coordinator/transport/mtls-server';
+import { CertificateAuthority } from '../fl-coordinator/trust/certificate-authority';
 import { bootstrapOperator } from '../fl-coordinator/trust/enrolment';
 import { openTrust } from '../fl-coordinator/trust/trust';
 
@@ -31,7 +32,8 @@ export async function benchLink({ rttMillis, mib }: LinkCase): Promise<LinkResul
   const folder = await mkdtemp(path.join(os.tmpdir(), 'clara-link-'));
   const bytes = mib * 2 ** 20;
   const store = await openDirectoryStore(path.join(folder, 'store'));
-  const trust = await openTrust({ federation: 'bench', workspace: folder, store });
+  const authority = await CertificateAuthority.open(path.join(folder, 'trust'), { federation: 'bench' });
+  const trust = await openTrust({ authority, store });
   const credentials = await bootstrapOperator(trust, {
     name: 'bench',
     role: 'admin',

@@ -1,9 +1,10 @@
 import { type Command, Option } from 'commander';
 import { ClaraError } from '../base/errors';
-import { openChannel } from '../federation/channel';
 import { loadCredentials } from '../federation/credentials';
 import { Operations } from '../federation/gen/federation/v1/federation_pb';
 import { clientOf, type ServiceClient } from '../federation/services';
+import { openServingChannel } from '../federation/serving-channel';
+import { parseAddress } from './address';
 
 export type OperationsClient = ServiceClient<typeof Operations>;
 
@@ -12,7 +13,7 @@ export const OPERATOR_VARIABLE = 'CLARA_FED_OPERATOR';
 export interface OperatorOptions {
   /** Folder with the operator's credentials. */
   readonly operator: string;
-  /** `host:port`, when it is not the one in the credentials. */
+  /** `host:port`, or several joined by commas, when they are not the ones in the credentials. */
   readonly coordinator?: string | undefined;
 }
 
@@ -25,11 +26,14 @@ export function withOperator(command: Command): Command {
         .makeOptionMandatory(),
     )
     .addOption(
-      new Option('--coordinator <host:port>', 'address of the coordinator (default: the one in the credentials)'),
+      new Option(
+        '--coordinator <host:port,...>',
+        'address of the coordinator, or of several of which one leads (default: as in the credentials)',
+      ),
     );
 }
 
-/** Opens the operator's channel for the length of `work`. */
+/** Opens a channel to the coordinator that leads, for the length of `work`. */
 export async function asOperator<T>(
   options: OperatorOptions,
   work: (client: OperationsClient) => Promise<T>,
@@ -43,7 +47,9 @@ export async function asOperator<T>(
   const address = options.coordinator ?? credentials.coordinator;
   if (!address)
     throw new ClaraError('not-found', `${options.operator} names no coordinator; say --coordinator HOST:PORT`);
-  const channel = openChannel({ address, credentials });
+  const addresses = address.split(',').map((each) => each.trim());
+  for (const each of addresses) parseAddress(each);
+  const channel = await openServingChannel({ addresses, credentials });
   try {
     return await work(clientOf(Operations, channel));
   } finally {

@@ -17,6 +17,15 @@ const address = z
   .max(300)
   .regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'must be host:port');
 
+/** Of several coordinators one leads. */
+const addresses = z
+  .string()
+  .max(300)
+  .refine(
+    (text) => text.split(',').every((each) => address.safeParse(each).success),
+    'must be host:port, or several joined by commas',
+  );
+
 const invitationSchema = z.strictObject({
   v: z.literal(1),
   federation: z.string().refine(isFederationName, FEDERATION_NAME_RULE),
@@ -24,7 +33,7 @@ const invitationSchema = z.strictObject({
   /** Where to enrol. */
   enrolment: address,
   /** Where to work, once enrolled. */
-  coordinator: address,
+  coordinator: addresses,
   token: z.string().regex(/^[A-Za-z0-9_-]{20,200}$/, 'must be the token as it was printed'),
   /** SHA-256 of the root certificate's DER. */
   rootFingerprint: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'),

@@ -1,31 +1,19 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { ClaraError, hasCode } from '../base/errors';
+import { ClaraError } from '../base/errors';
 import { type MetricsListener, startMetricsListener } from '../base/metrics-listener';
-import { certificatesIn, endOf } from '../federation/certificates';
-import { type Credentials, loadCredentials, saveCredentials } from '../federation/credentials';
+import { LIVENESS_MILLIS } from '../federation/channel';
 import { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
 import { serve } from '../federation/service-handlers';
-import type { TensorLayout } from '../federation/tensors/layout';
-import { readStoredLayout } from './aggregation/stored-layout';
-import { Dispatcher } from './api/dispatcher';
-import { federationService } from './api/federation-service';
-import { operationsService, type SiteAdministration } from './api/operations-service';
-import { RunWatchers } from './api/run-watchers';
-import { SiteHub } from './api/site-hub';
-import { Uploads } from './api/uploads';
+import { leaderHandlers } from './api/leader-handlers';
+import { type LeaderTerm, openTerm } from './leader-term';
+import { type Lead, takeLead } from './leadership/leadership';
+import type { Lease } from './leadership/lease';
 import { certificateEnds } from './observe/certificate-ends';
 import { CoordinatorMetrics } from './observe/coordinator-metrics';
-import { watchedStore } from './observe/watched-store';
-import { LiveBoard } from './runs/live-board';
-import { makeModel } from './runs/make-model';
-import { RunRegister } from './runs/run-register';
-import type { RunState } from './runs/run-state';
-import { baseModelOf, type SiteTask } from './runs/tasks';
-import { Traffic } from './runs/traffic';
 import { openDirectoryStore } from './storage/directory-store';
-import type { ObjectStore } from './storage/object-store';
+import { newOwnerCard } from './storage/store-owner';
 import { keepRotating } from './transport/certificate-rotation';
 import { ConnectionRegister } from './transport/connection-register';
 import { Health } from './transport/health';
@@ -33,13 +21,16 @@ import { type SecureServer, startSecureServer } from './transport/mtls-server';
 import { admitPeer } from './transport/peer-identity';
 import type { Verb } from './trust/authorisation';
 import type { ServerCertificate } from './trust/certificate-authority';
-import { bootstrapOperator, inviteSite, renewSite } from './trust/enrolment';
 import { startEnrolmentServer } from './trust/enrolment-service';
-import { openTrust, type Trust } from './trust/trust';
+import { openSharedAuthority } from './trust/shared-authority';
 
 export interface CoordinatorOptions {
-  /** Holds the store, the certificate authority and the first operator's credentials. */
+  /** Of this coordinator alone: the first operator's credentials, and what has no folder of its own below. */
   readonly workspace: string;
+  /** Folder of the store. Coordinators with the same store are one service: one leads, the others stand by. @default `<workspace>/store` */
+  readonly store?: string | undefined;
+  /** Folder of the certificate authority, the same for every coordinator of a store. @default `<workspace>/trust` */
+  readonly trust?: string | undefined;
   /** Name of the federation, part of every identity. */
   readonly federation: string;
   /** Where sites and operators work. Port 0: any free one. */
@@ -48,8 +39,13 @@ export interface CoordinatorOptions {
   readonly enrolmentListen: Address;
   /** Names and addresses under which others reach this coordinator; the first is told to sites. */
   readonly hostNames: readonly string[];
+  /** `host:port` of every coordinator of the store, for invitations and operators. @default this one's */
+  readonly advertise?: readonly string[] | undefined;
   readonly software: string;
-  /** A site that is silent for so long is taken for disconnected. @default 15 s */
+  /**
+   * A site that is silent for so long is taken for disconnected, and a leader that is, for gone: its lease lasts two thirds of
+   * it, the rest is for the change. @default 15 s
+   */
   readonly livenessMillis?: number;
   /** Larger updates are refused. @default 16 GiB */
   readonly maxUpdateBytes?: number;
@@ -66,6 +62,13 @@ export interface Address {
 export type CoordinatorEvent =
   | { readonly event: 'run-changed'; readonly run: string; readonly seq: number; readonly state: string }
   | { readonly event: 'call-refused'; readonly method: string; readonly code: string; readonly message: string }
+  /** Another coordinator leads. */
+  | { readonly event: 'standing-by'; readonly leader: string; readonly address: string; readonly epoch: number }
+  /** This coordinator leads after it has stood by, or lost the lead. */
+  | { readonly event: 'leading'; readonly epoch: number }
+  /** It does not lead any more, and stands by. */
+  | { readonly event: 'lead-lost'; readonly reason: string }
+  | { readonly event: 'problem'; readonly reason: string }
   | { readonly event: 'stopping'; readonly reason: string };
 
 export interface RunningCoordinator {
@@ -74,248 +77,275 @@ export interface RunningCoordinator {
   readonly enrolmentAddress: string;
   /** `host:port` of the figures, when there are any. */
   readonly metricsAddress?: string | undefined;
-  /** Folder with the credentials of the first operator. */
+  /** Folder with the credentials of the first operator, made by the first leader. */
   readonly operatorFolder: string;
+  /** Resolves when it leads for the first time; never, when it ends before. */
+  readonly serving: Promise<void>;
   /** Rejects when the coordinator cannot go on; otherwise resolves after {@link close}. */
   readonly closed: Promise<void>;
   close(): Promise<void>;
 }
 
-const LIVENESS_MILLIS = 15_000;
 const MAX_UPDATE_BYTES = 16 * 2 ** 30;
 const STOP_GRACE_MILLIS = 2000;
-/** Credentials that end sooner than this are renewed at the start. */
-const OPERATOR_RENEWAL_MILLIS = 10 * 86400e3;
-export const FIRST_OPERATOR = 'admin';
+const LEASE_SHARE = 2 / 3;
 
-/** Starts the service: replays every journal, lets unfinished runs go on, then serves. */
+/**
+ * Starts the service. It listens at once, and serves whenever it leads: then it has replayed every journal and lets unfinished
+ * runs go on. @returns once it leads or stands by
+ */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
-  const { workspace, hostNames, livenessMillis = LIVENESS_MILLIS, onEvent = () => {} } = options;
-  await mkdir(workspace, { recursive: true });
-  let certificate: ServerCertificate | undefined;
-  const metrics =
-    options.metrics &&
-    new CoordinatorMetrics({
-      runs: () => runs.all().map(({ state }) => state),
-      connectedSites: () => [...hub.all()].length,
-      certificates: () => (certificate ? certificateEnds(certificate) : {}),
-      siteCertificates: () => trust.register.sites().filter(({ state }) => state === 'enrolled'),
+  await mkdir(options.workspace, { recursive: true });
+  const coordinator = new Coordinator(options);
+  await coordinator.start();
+  return coordinator;
+}
+
+class Coordinator implements RunningCoordinator {
+  address = '';
+  enrolmentAddress = '';
+  readonly operatorFolder: string;
+  readonly serving: Promise<void>;
+  closed: Promise<void> = Promise.resolve();
+  #markServing: () => void = () => {};
+  #term: LeaderTerm | undefined;
+  /** Whom it stands by for, when that is known. */
+  #leader: Lease | undefined;
+  #isStandingBy = false;
+  readonly #stop = new AbortController();
+  readonly #health = new Health();
+  readonly #servers: SecureServer[] = [];
+  readonly #timers: (() => void)[] = [];
+  readonly #connections = new ConnectionRegister();
+  readonly #metrics: CoordinatorMetrics | undefined;
+  #figures: MetricsListener | undefined;
+  #certificate: ServerCertificate | undefined;
+
+  constructor(private readonly options: CoordinatorOptions) {
+    this.operatorFolder = path.join(options.workspace, 'operator');
+    this.serving = new Promise((resolve) => {
+      this.#markServing = resolve;
     });
-  const opened = await openDirectoryStore(path.join(workspace, 'store'));
-  const store = metrics ? watchedStore(opened, (operation, code) => metrics.storeFailed(operation, code)) : opened;
-  const trust = await openTrust({ federation: options.federation, workspace, store });
-  let failed: (error: ClaraError) => void = () => {};
-  const failure = new Promise<never>((_, reject) => {
-    failed = reject;
-  });
-  failure.catch(() => undefined);
+    if (options.metrics) this.#metrics = this.#makeMetrics();
+  }
 
-  const board = new LiveBoard();
-  const traffic = new Traffic(undefined, (...moved) => metrics?.moved(...moved));
-  const watchers = new RunWatchers();
-  const hub = new SiteHub({ livenessMillis }, () => {
-    for (const { state } of runs.all()) if (!state.outcome) watchers.changed(state.run);
-  });
-  const dispatcher = new Dispatcher(hub);
-  const uploads = new Uploads({
-    store,
-    layoutFor: layoutReader(store, (run) => runs.get(run).state),
-    onBytes: ({ run, site }, bytes) => traffic.fromSite(run, site, bytes),
-    maxBytes: options.maxUpdateBytes ?? MAX_UPDATE_BYTES,
-  });
-  const runs: RunRegister = new RunRegister({
-    store,
-    traffic,
-    makeModel: (state, work, signal) =>
-      makeModel({ store, state, work, signal, stateOf: (run) => runs.get(run).state }),
-    onAppended: (event, seconds) => metrics?.appended(event, seconds),
-    onChange: (state) => {
-      dispatcher.runChanged(state);
-      watchers.changed(state.run);
-      if (state.outcome) board.forget(state.run);
-      onEvent({ event: 'run-changed', run: state.run, seq: state.seq, state: state.outcome?.kind ?? 'running' });
-    },
-    onFatal: (error) => {
-      onEvent({ event: 'stopping', reason: error.message });
-      failed(error);
-    },
-  });
-  const connections = new ConnectionRegister();
-  trust.register.onRevoked(({ fingerprints }) => connections.end(fingerprints));
-  const health = new Health();
-
-  const servers: SecureServer[] = [];
-  const timers: (() => void)[] = [];
-  let figures: MetricsListener | undefined;
-  let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => {
-    closing ??= (async () => {
-      health.setServing(false);
-      for (const stop of timers) stop();
-      hub.close();
-      await figures?.close();
-      await runs.close();
-      await Promise.all(servers.map((server) => server.stop(STOP_GRACE_MILLIS)));
-      await uploads.close();
+  async start(): Promise<void> {
+    const { workspace, federation, store: folder, trust } = this.options;
+    const store = await openDirectoryStore(folder ?? path.join(workspace, 'store'));
+    try {
+      const authority = await openSharedAuthority(trust ?? path.join(workspace, 'trust'), store, { federation });
+      await this.#listen(authority);
+      if (this.#metrics) this.#figures = await startMetricsListener(this.options.metrics!, this.#metrics);
+      const settled = new Promise<void>((resolve, reject) => {
+        this.closed = this.#live({ store, authority }, resolve).finally(async () => {
+          await this.#stopServing();
+          await store.close();
+        });
+        this.closed.catch(reject);
+      });
+      await settled;
+    } catch (error) {
+      // What has begun would keep the process alive.
+      await this.#stopServing();
       await store.close();
-    })();
-    return closing;
-  };
+      throw error;
+    }
+  }
 
-  try {
-    await runs.load();
-    const enrolment = await startEnrolmentServer(trust, {
-      ...options.enrolmentListen,
-      hosts: hostNames,
-      onFailure: (thrown) => onEvent(refusal('enrol', thrown)),
+  get metricsAddress(): string | undefined {
+    return this.#figures?.address;
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new ClaraError('cancelled', 'the coordinator is stopping'));
+    await this.closed.catch(() => undefined);
+  }
+
+  /** Stands by, leads, and stands by again, until it is told to stop. `settled` is called when it does one of them. */
+  async #live(base: TermBase, settled: () => void): Promise<void> {
+    const { livenessMillis = LIVENESS_MILLIS } = this.options;
+    const { signal } = this.#stop;
+    const self = {
+      holder: newOwnerCard(),
+      address: this.address,
+      durationMillis: Math.max(Math.round(livenessMillis * LEASE_SHARE), 1),
+    };
+    while (!signal.aborted) {
+      const lead = await takeLead(
+        {
+          store: base.store,
+          self,
+          onStandingBy: (leader) => {
+            this.#leader = leader;
+            this.#isStandingBy = true;
+            const { address, epoch } = leader;
+            this.#tell({ event: 'standing-by', leader: address, address: this.address, epoch });
+            settled();
+          },
+          onProblem: (error) => this.#tell({ event: 'problem', reason: error.message }),
+        },
+        signal,
+      ).catch((error: unknown) => {
+        if (signal.aborted) return undefined;
+        throw error;
+      });
+      if (lead) await this.#lead(lead, base, settled);
+    }
+  }
+
+  /** One term, from the taking of the lead to its end. @throws ClaraError when the coordinator cannot go on */
+  async #lead(lead: Lead, base: TermBase, settled: () => void): Promise<void> {
+    let term: LeaderTerm | undefined;
+    try {
+      term = await this.#openTerm(lead, base);
+      this.#term = term;
+      this.#health.setServing(true);
+      if (this.#isStandingBy) this.#tell({ event: 'leading', epoch: lead.epoch });
+      this.#isStandingBy = false;
+      this.#markServing();
+      settled();
+      const reason = await Promise.race([term.over, aborted(this.#stop.signal)]);
+      if (reason) this.#lost(reason);
+    } catch (error) {
+      // A lead that is lost while the journals are replayed is no failure: somebody else replays them.
+      if (!lead.lost.aborted) {
+        this.#tell({ event: 'stopping', reason: ClaraError.from(error).message });
+        throw error;
+      }
+      this.#lost(lead.lost.reason as ClaraError);
+    } finally {
+      this.#health.setServing(false);
+      this.#term = undefined;
+      await term?.close();
+      // Only a stop that was asked for is orderly: after any other end an event may be on its way from somewhere.
+      await lead.release({ everythingEnded: term !== undefined && this.#stop.signal.aborted });
+    }
+  }
+
+  #lost({ message }: ClaraError): void {
+    this.#isStandingBy = true;
+    this.#leader = undefined;
+    this.#tell({ event: 'lead-lost', reason: message });
+  }
+
+  #openTerm(lead: Lead, { store, authority }: TermBase): Promise<LeaderTerm> {
+    const { advertise, software, livenessMillis = LIVENESS_MILLIS, maxUpdateBytes = MAX_UPDATE_BYTES } = this.options;
+    const coordinators = advertise?.join(',') || this.address;
+    return openTerm(lead, {
+      store,
+      authority,
+      connections: this.#connections,
+      addresses: { own: this.address, coordinators, enrolment: this.enrolmentAddress },
+      operatorFolder: this.operatorFolder,
+      software,
+      livenessMillis,
+      maxUpdateBytes,
+      metrics: this.#metrics,
+      onRunChanged: ({ run, seq, outcome }) =>
+        this.#tell({ event: 'run-changed', run, seq, state: outcome?.kind ?? 'running' }),
     });
-    servers.push(enrolment);
-    certificate = await trust.authority.issueForServer(hostNames);
-    const enrolmentAddress = `${hostNames[0]}:${enrolment.port}`;
-    let address = '';
+  }
+
+  /** @throws ClaraError `unavailable` while this coordinator does not lead, naming who does */
+  #current(): LeaderTerm {
+    if (this.#term) return this.#term;
+    const who = this.#leader ? `the leader is ${this.#leader.address}` : 'no leader is known yet; ask again';
+    throw new ClaraError('unavailable', `this coordinator (${this.address}) stands by; ${who}`);
+  }
+
+  async #listen(authority: TermBase['authority']): Promise<void> {
+    const { hostNames, listen, enrolmentListen } = this.options;
+    const enrolment = await startEnrolmentServer(authority, () => this.#current().trust, {
+      ...enrolmentListen,
+      hosts: hostNames,
+      onFailure: (thrown) => this.#refused('enrol', thrown),
+    });
+    this.#servers.push(enrolment);
+    this.enrolmentAddress = `${hostNames[0]}:${enrolment.port}`;
+    const certificate = await authority.issueForServer(hostNames);
+    this.#certificate = certificate;
     const server = await startSecureServer({
-      ...options.listen,
+      ...listen,
       material: certificate,
-      onSession: (session) => connections.track(session),
+      onSession: (session) => this.#connections.track(session),
       register: (grpcServer) => {
-        health.addTo(grpcServer);
-        const live = { board, traffic, isConnected: (site: string) => hub.get(site) !== undefined };
+        this.#health.addTo(grpcServer);
         const gate = <Identity>(service: 'federation' | 'operations') => ({
           admit: (call: Parameters<typeof admitPeer>[0], method: string): Identity =>
-            admitPeer(call, `${service}.${method}` as Verb, trust).identity as Identity,
-          onFailure: (thrown: unknown, method: string) => onEvent(refusal(method, thrown)),
+            admitPeer(call, `${service}.${method}` as Verb, this.#current().trust).identity as Identity,
+          onFailure: (thrown: unknown, method: string) => this.#refused(method, thrown),
         });
+        const ofTerm = <Key extends 'federation' | 'operations'>(key: Key) => {
+          const { [key]: handlers, ended } = this.#current();
+          return { handlers, ended };
+        };
         serve(
           grpcServer,
           Federation,
-          federationService({
-            runs,
-            hub,
-            dispatcher,
-            uploads,
-            store,
-            board,
-            traffic,
-            software: options.software,
-            heartbeatMillis: Math.round(livenessMillis / 3),
-            onProgress: (run) => watchers.changed(run),
-            renew: (site, csr) => renewSite(trust, site, csr),
-          }),
+          leaderHandlers<typeof Federation, SiteIdentity>(Federation, () => ofTerm('federation')),
           gate<SiteIdentity>('federation'),
         );
         serve(
           grpcServer,
           Operations,
-          operationsService({
-            runs,
-            store,
-            live,
-            watchers,
-            sites: siteAdministration(trust, () => ({ coordinator: address, enrolment: enrolmentAddress })),
-            softwareOf: (site) => hub.get(site)?.software ?? '',
-          }),
+          leaderHandlers<typeof Operations, OperatorIdentity>(Operations, () => ofTerm('operations')),
           gate<OperatorIdentity>('operations'),
         );
       },
     });
-    servers.push(server);
-    address = `${hostNames[0]}:${server.port}`;
-    timers.push(
+    this.#servers.push(server);
+    this.address = `${hostNames[0]}:${server.port}`;
+    this.#timers.push(
       keepRotating({
         first: certificate,
-        issue: () => trust.authority.issueForServer(hostNames),
+        issue: () => authority.issueForServer(hostNames),
         apply: (next) => {
           server.rotate(next);
-          certificate = next;
+          this.#certificate = next;
         },
-        onFailure: (thrown) => onEvent(refusal('rotate', thrown)),
+        onFailure: (thrown) => this.#refused('rotate', thrown),
       }),
     );
-    const operatorFolder = path.join(workspace, 'operator');
-    timers.push(await provideOperator(trust, operatorFolder, address));
-    if (metrics) figures = await startMetricsListener(options.metrics!, metrics);
-    health.setServing(true);
+  }
 
-    let markClosed: () => void = () => {};
-    const ended = new Promise<void>((resolve) => {
-      markClosed = resolve;
+  /** What belongs to a term is empty while this coordinator stands by. */
+  #makeMetrics(): CoordinatorMetrics {
+    return new CoordinatorMetrics({
+      runs: () => this.#term?.present.runs() ?? [],
+      connectedSites: () => this.#term?.present.connectedSites() ?? 0,
+      certificates: () => (this.#certificate ? certificateEnds(this.#certificate) : {}),
+      siteCertificates: () => this.#term?.trust.register.sites().filter(({ state }) => state === 'enrolled') ?? [],
     });
-    return {
-      address,
-      enrolmentAddress,
-      metricsAddress: figures?.address,
-      operatorFolder,
-      closed: Promise.race([ended, failure]),
-      close: async () => {
-        await close();
-        markClosed();
-      },
-    };
-  } catch (error) {
-    // What has begun would keep the process alive.
-    await close();
-    throw error;
+  }
+
+  async #stopServing(): Promise<void> {
+    this.#health.setServing(false);
+    for (const stop of this.#timers.splice(0)) stop();
+    await this.#figures?.close();
+    await Promise.all(this.#servers.splice(0).map((server) => server.stop(STOP_GRACE_MILLIS)));
+  }
+
+  #refused(method: string, thrown: unknown): void {
+    // Whoever stands by says so to everybody who asks: that is no event.
+    if (!this.#term) return;
+    const { code, message } = ClaraError.from(thrown);
+    this.#tell({ event: 'call-refused', method, code, message });
+  }
+
+  #tell(event: CoordinatorEvent): void {
+    this.options.onEvent?.(event);
   }
 }
 
-function refusal(method: string, thrown: unknown): CoordinatorEvent {
-  const { code, message } = ClaraError.from(thrown);
-  return { event: 'call-refused', method, code, message };
+/** What is the same in every term. */
+interface TermBase {
+  readonly store: Awaited<ReturnType<typeof openDirectoryStore>>;
+  readonly authority: Awaited<ReturnType<typeof openSharedAuthority>>;
 }
 
-/** The layout of the model that an update must have; headers are read once a model. */
-function layoutReader(store: ObjectStore, stateOf: (run: string) => RunState) {
-  let newest: { readonly key: string; readonly layout: TensorLayout } | undefined;
-  return async (task: SiteTask): Promise<TensorLayout | undefined> => {
-    const base = baseModelOf(stateOf(task.run), task.stage);
-    if (!base) return undefined;
-    if (newest?.key !== base.key) newest = { key: base.key, layout: await readStoredLayout(store, base.key) };
-    return newest.layout;
-  };
-}
-
-/**
- * The first operator's credentials are made at the first start, follow the coordinator's address, and are renewed before they
- * end, as long as they lie in the workspace. @returns what stops the renewal
- */
-async function provideOperator(trust: Trust, folder: string, coordinator: string): Promise<() => void> {
-  const issue = () => bootstrapOperator(trust, { name: FIRST_OPERATOR, role: 'admin', folder, coordinator });
-  let credentials: Credentials;
-  try {
-    credentials = await loadCredentials(folder);
-    if (credentials.coordinator !== coordinator) await saveCredentials(folder, { ...credentials, coordinator });
-    const [own] = certificatesIn(credentials.chainPem, folder);
-    if (endOf(own!).getTime() - trust.now().getTime() < OPERATOR_RENEWAL_MILLIS) credentials = await issue();
-  } catch (error) {
-    if (!hasCode(error, 'not-found')) throw error;
-    if (trust.register.hasOperators()) return () => {}; // The administrator has taken them elsewhere.
-    credentials = await issue();
-  }
-  return keepRotating({
-    first: { ends: endOf(certificatesIn(credentials.chainPem, folder)[0]!) },
-    issue: async () => {
-      await loadCredentials(folder); // Not there any more: the administrator uses them elsewhere, and renewing would end them.
-      return { ends: endOf(certificatesIn((await issue()).chainPem, folder)[0]!) };
-    },
-    apply: () => {},
-    now: trust.now,
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
-}
-
-function siteAdministration(
-  trust: Trust,
-  addresses: () => { coordinator: string; enrolment: string },
-): SiteAdministration {
-  const record = (site: string) => trust.register.site(site)!;
-  return {
-    list: () => trust.register.sites(),
-    invite: async (site, validMinutes) => {
-      const { invitation, expires } = await inviteSite(trust, { site, validMinutes, ...addresses() });
-      return { invitation, expiresAt: expires.toISOString() };
-    },
-    revoke: async (site, reason) => {
-      await trust.register.revoke(site, reason);
-      return record(site);
-    },
-  };
 }

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { ClaraError } from '../base/errors';
+import { ClaraError, hasCode } from '../base/errors';
 import type { ProgramStart } from '../base/own-program';
 import { openChannel } from '../federation/channel';
 import { type Credentials, loadCredentials } from '../federation/credentials';
@@ -18,6 +18,7 @@ import { keepCertificateFresh } from './certificate-renewal';
 import type { SiteConfiguration } from './configuration';
 import { Connection } from './connection';
 import type { CoordinatorClient } from './coordinator-client';
+import { CoordinatorLine } from './coordinator-line';
 import { grpcCoordinatorClient } from './grpc-coordinator-client';
 import { ModelCache } from './model-cache';
 import { answerProposal } from './policy';
@@ -89,8 +90,7 @@ class Agent {
   readonly #runner: TaskRunner;
   readonly #connection: Connection;
   readonly #pacing: Pacing;
-  readonly #dial: (address: string, credentials: Credentials) => CoordinatorClient;
-  #client: CoordinatorClient;
+  readonly #line: CoordinatorLine;
   /** Tasks that the coordinator asked for on the present connection. */
   #announced = new Set<string>();
 
@@ -101,8 +101,7 @@ class Agent {
     private readonly options: SiteAgentOptions,
   ) {
     this.#pacing = options.pacing ?? REAL_PACING;
-    this.#dial = options.dial ?? dialGrpc;
-    this.#client = this.#dial(site.coordinator, credentials);
+    this.#line = new CoordinatorLine([site.coordinator].flat(), credentials, options.dial ?? dialGrpc);
     this.#workspace = new Workspace(site.workspace);
     this.#approvals = new Approvals(this.#workspace);
     this.#runner = this.#makeRunner(program);
@@ -123,7 +122,7 @@ class Agent {
       signal.removeEventListener('abort', onAbort);
       stop.abort();
       await this.#runner.close();
-      this.#client.close();
+      this.#line.close();
     }
   }
 
@@ -137,7 +136,7 @@ class Agent {
       journal: new TaskJournal(this.#workspace),
       models: new ModelCache(this.#workspace),
       trainer: new ProcessTrainer({ ...site.trainer, program, graceMillis, pacing: this.#pacing }),
-      client: () => this.#client,
+      client: () => this.#line.client,
       pacing: this.#pacing,
       onStarted: (task) =>
         this.#tell({ kind: 'task-started', ...about(task), round: task.round, taskKind: kindOf(task) }),
@@ -156,8 +155,9 @@ class Agent {
 
   #makeConnection(): Connection {
     const { coordinator, trainer } = this.site;
+    const line = this.#line;
     return new Connection({
-      client: () => this.#client,
+      client: () => this.#line.client,
       hello: async () => ({
         protocol: PROTOCOL,
         software: this.options.software ?? 'clara-fed',
@@ -166,16 +166,20 @@ class Agent {
       }),
       onConnected: ({ software }) => {
         this.#announced = new Set();
-        this.#tell({ kind: 'connected', coordinator, software });
+        this.#tell({ kind: 'connected', coordinator: line.address, software });
         this.#runner.tellResults();
       },
-      onDisconnected: ({ message }, retryMillis) =>
-        this.#tell({ kind: 'disconnected', coordinator, reason: message, retryMillis }),
+      onDisconnected: (error, retryMillis) => {
+        this.#tell({ kind: 'disconnected', coordinator: line.address, reason: error.message, retryMillis });
+        // Given up by this agent itself, to dial anew: it has done so already.
+        if (!hasCode(error, 'cancelled')) line.next();
+      },
       onMessage: (message) => {
         this.#onMessage(message).catch((error: unknown) => this.#onProblem(ClaraError.from(error)));
       },
       progress: () => this.#runner.progress(),
       pacing: this.#pacing,
+      ...([coordinator].flat().length > 1 ? { welcomeMillis: NEXT_MILLIS } : {}),
     });
   }
 
@@ -216,14 +220,11 @@ class Agent {
     const renewal = {
       folder: this.site.credentials,
       credentials: this.credentials,
-      client: () => this.#client,
+      client: () => this.#line.client,
       pacing: this.#pacing,
       onRenewed: (renewed: Credentials, ends: Date) => {
-        const old = this.#client;
-        this.#client = this.#dial(this.site.coordinator, renewed);
+        this.#line.renew(renewed);
         this.#connection.reconnect();
-        // Calls that run on it come to their end.
-        old.close();
         this.#tell({ kind: 'certificate-renewed', ends: ends.toISOString() });
       },
       onFailure: (error: ClaraError) => this.#onProblem(error),
@@ -240,6 +241,8 @@ class Agent {
   }
 }
 
+/** With several coordinators, one that says nothing for so long is not waited for. */
+const NEXT_MILLIS = 4000;
 function checkIdentity(site: SiteConfiguration, { identity }: Credentials): void {
   if (identity.kind === 'site' && identity.id === site.id) return;
   throw new ClaraError(

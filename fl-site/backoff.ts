@@ -16,7 +16,7 @@ export const REAL_PACING: Pacing = {
 export interface BackoffBounds {
   /** Upper bound of the first wait. @default 200 */
   readonly firstMillis?: number;
-  /** Upper bound of every wait. @default 20 000 */
+  /** Upper bound of every wait. @default 3000, so that a change of leaders is over within the liveness interval */
   readonly maxMillis?: number;
 }
 
@@ -25,6 +25,6 @@ export interface BackoffBounds {
  * jitter", M. Brooker, AWS Architecture Blog, 2015), so that the sites of a restarted coordinator do not return together.
  */
 export function backoffMillis(failures: number, random: () => number, bounds: BackoffBounds = {}): number {
-  const { firstMillis = 200, maxMillis = 20_000 } = bounds;
+  const { firstMillis = 200, maxMillis = 3000 } = bounds;
   return random() * Math.min(maxMillis, firstMillis * 2 ** Math.min(failures, 30));
 }

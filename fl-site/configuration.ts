@@ -32,6 +32,11 @@ const addressSchema = z.string().refine((text) => {
   return match !== null && Number(match[1]) >= 1 && Number(match[1]) <= 65535;
 }, 'must be host:port, with a port from 1 to 65535');
 
+/** One address, or those of several coordinators of which one leads. */
+const addressesSchema = z.union([addressSchema, z.array(addressSchema).min(1).max(10)], {
+  error: 'must be host:port, with a port from 1 to 65535, or a list of 1 to 10 of them',
+});
+
 const fileSystemPath = z.string().min(1, 'must be a path').max(4096);
 
 const trainerBase = {
@@ -95,7 +100,7 @@ const statisticsSchema = z.strictObject({
 
 const configurationSchema = z.strictObject({
   id: siteIdSchema,
-  coordinator: addressSchema,
+  coordinator: addressesSchema,
   /** Folder of the site's key and certificates, as enrolment wrote it. */
   credentials: fileSystemPath,
   /** Folder for models, task folders and the trainers' private state; one agent at a time uses it. */

@@ -28,18 +28,21 @@ export interface ConnectionOptions {
 }
 
 const HEARTBEAT_BOUNDS = { min: 50, max: 60_000 } as const;
+/** After so many heartbeats without an answer the coordinator is taken for gone, as it takes a silent site for gone. */
+const SILENT_BEATS = 3;
 /** Changed progress is told at once, but not more often than this. */
 const PROMPT_MILLIS = 250;
 /** A connection that lasted this long was no failure; a shorter one is followed by a longer wait. */
 const STABLE_MILLIS = 5000;
-/** Waiting does not help much against a refusal, so the wait is the longest. */
-const REFUSED = 30;
+/** Waiting does not help much against a refusal, so the wait is the longest. Upper bound, in milliseconds. */
+const REFUSED = { firstMillis: 20_000, maxMillis: 20_000 };
 
 /**
  * The site's end of the conversation: dials, says hello, waits for the welcome, beats, and dials again whenever the
  * connection ends, until it is told to stop. It holds no state of tasks: whoever must be heard says it again after
- * `onConnected`. A coordinator that answers nothing is noticed by the welcome's time limit, and later by the channel's
- * keep-alive pings (federation/channel.ts).
+ * `onConnected`. A coordinator that answers nothing is noticed by the welcome's time limit, and later because it does not say
+ * that it heard the heartbeats: a broken connection is not always told by the operating system, least of all to a site that is
+ * in the middle of an upload.
  */
 export class Connection {
   #stream: ControlStream | undefined;
@@ -48,6 +51,8 @@ export class Connection {
   #prompt: NodeJS.Timeout | undefined;
   #lastBeat = 0;
   #heartbeatMillis = 0;
+  /** When a message last came; none while the coordinator is too old to say that it hears. */
+  #heardAt: number | undefined;
 
   constructor(private readonly options: ConnectionOptions) {}
 
@@ -61,7 +66,9 @@ export class Connection {
       if (signal.aborted) return;
       if (performance.now() - began > STABLE_MILLIS) failures = 0;
       const refused = hasCode(reason, 'permission-denied', 'unauthenticated', 'unsupported');
-      const millis = backoffMillis(refused ? REFUSED : failures++, pacing.random, backoff);
+      const millis = refused
+        ? backoffMillis(0, pacing.random, REFUSED)
+        : backoffMillis(failures++, pacing.random, backoff);
       this.options.onDisconnected(reason, millis);
       await pacing.wait(millis, signal).catch(() => undefined);
     }
@@ -101,6 +108,8 @@ export class Connection {
       const stream = this.options.client().connect(cycle.signal);
       stream.send({ case: 'hello', value: hello });
       for await (const { message } of stream.messages) {
+        if (this.#heardAt !== undefined || message.case === 'heartbeatHeard') this.#heardAt = performance.now();
+        if (message.case === 'heartbeatHeard') continue;
         if (this.#stream) this.options.onMessage(message);
         else {
           if (message.case !== 'welcome')
@@ -131,6 +140,7 @@ export class Connection {
 
   #end(): void {
     this.#stream = undefined;
+    this.#heardAt = undefined;
     clearTimeout(this.#beat);
     clearTimeout(this.#prompt);
     this.#prompt = undefined;
@@ -140,8 +150,20 @@ export class Connection {
     clearTimeout(this.#beat);
     clearTimeout(this.#prompt);
     this.#prompt = undefined;
+    if (this.#isSilent()) {
+      const seconds = (SILENT_BEATS * this.#heartbeatMillis) / 1000;
+      this.#cycle?.abort(new ClaraError('unavailable', `the coordinator has not been heard for ${seconds} s`));
+      return;
+    }
     this.#lastBeat = performance.now();
     this.send({ case: 'heartbeat', value: create(HeartbeatSchema, { progress: this.options.progress() }) });
     this.#beat = setTimeout(() => this.#sendHeartbeat(), this.#heartbeatMillis);
+  }
+
+  /** Heartbeats wait behind the chunks of an upload, so chunks that go are a sign of life as well. */
+  #isSilent(): boolean {
+    if (this.#heardAt === undefined) return false;
+    const last = Math.max(this.#heardAt, this.options.client().movedAt);
+    return performance.now() - last > SILENT_BEATS * this.#heartbeatMillis;
   }
 }

@@ -13,7 +13,12 @@ export interface CoordinatorClient {
   upload(task: string, chunks: AsyncIterable<WireChunk>, signal: AbortSignal): Promise<BlobDescription>;
   /** A new certificate for this site's certificate request (PKCS #10, DER). */
   renew(requestDer: Uint8Array, signal: AbortSignal): Promise<RenewedCertificates>;
+  /** When a chunk last went or came, as performance.now() tells; 0 when none did. */
+  readonly movedAt: number;
+  /** Calls that run come to their end; new ones are refused. */
   close(): void;
+  /** Ends running calls too: nobody answers them any more. */
+  abandon(): void;
 }
 
 export interface ControlStream {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { startCoordinator } from '../../fl-coordinator/coordinator';
 import { parseAddress } from '../address';
@@ -8,6 +9,9 @@ import { VERSION } from '../version';
 
 interface StartOptions {
   readonly workspace: string;
+  readonly store?: string;
+  readonly trust?: string;
+  readonly advertise?: readonly string[];
   readonly federation: string;
   readonly listen: string;
   readonly enrolment: string;
@@ -21,8 +25,12 @@ export function coordinatorCommand(): Command {
   const command = new Command('coordinator').description('The service that runs federated rounds.');
   command
     .command('start')
-    .description('Starts the coordinator; makes its certificate authority and the first operator at the first start.')
-    .requiredOption('--workspace <dir>', 'where runs, models and the certificate authority are kept')
+    .description(
+      'Starts the coordinator; makes its certificate authority and the first operator at the first start. A second one on the same store stands by.',
+    )
+    .requiredOption('--workspace <dir>', 'what is of this coordinator alone, and what has no folder of its own')
+    .option('--store <dir>', 'runs, models and the register, shared by all coordinators (default: WORKSPACE/store)')
+    .option('--trust <dir>', 'certificate authority, the same for all coordinators (default: WORKSPACE/trust)')
     .option('--federation <name>', 'name of the federation', 'clara')
     .option('--listen <host:port>', 'where sites and operators connect (port 0: any free one)', '0.0.0.0:8443')
     .option('--enrolment <host:port>', 'where invited sites enrol', '0.0.0.0:8444')
@@ -31,6 +39,7 @@ export function coordinatorCommand(): Command {
       '127.0.0.1',
     ])
     .addOption(metricsOption())
+    .option('--advertise <host:port...>', 'addresses of all coordinators, for invitations (default: its own)')
     .option('--json', 'one JSON object a line')
     .addOption(new Option('--parent-pipe').hideHelp())
     .addHelpText(
@@ -44,26 +53,36 @@ export function coordinatorCommand(): Command {
 async function start(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
   const signal = stopSignal(options);
+  for (const address of options.advertise ?? []) parseAddress(address);
   const coordinator = await startCoordinator({
     workspace: options.workspace,
+    store: options.store,
+    trust: options.trust,
     federation: options.federation,
     listen: parseAddress(options.listen),
     enrolmentListen: parseAddress(options.enrolment),
     hostNames: options.hostName,
+    advertise: options.advertise,
     software: `clara-fed ${VERSION}`,
     metrics: metricsAddress(options.metrics),
     onEvent: ({ event, ...facts }) => {
       terminal.record({ event, ...facts });
-      terminal.line(`${event}  ${Object.values(facts).join('  ')}`);
+      terminal.line(
+        event === 'standing-by'
+          ? `standing by; the leader is ${(facts as { leader: string }).leader}`
+          : `${event}  ${Object.values(facts).join('  ')}`,
+      );
     },
   });
   const { address, enrolmentAddress, operatorFolder, metricsAddress: metrics } = coordinator;
-  terminal.record({ event: 'ready', address, enrolment: enrolmentAddress, operator: operatorFolder, metrics });
-  terminal.line(
-    `coordinator of federation ${options.federation} serves on ${address}; sites enrol on ${enrolmentAddress}`,
-  );
-  terminal.line(`operator's credentials: ${operatorFolder}`);
-  if (metrics) terminal.line(`figures for Prometheus: http://${metrics}/metrics`);
+  void coordinator.serving.then(() => {
+    terminal.record({ event: 'ready', address, enrolment: enrolmentAddress, operator: operatorFolder, metrics });
+    terminal.line(
+      `coordinator of federation ${options.federation} serves on ${address}; sites enrol on ${enrolmentAddress}`,
+    );
+    if (existsSync(operatorFolder)) terminal.line(`operator's credentials: ${operatorFolder}`);
+    if (metrics) terminal.line(`figures for Prometheus: http://${metrics}/metrics`);
+  });
   try {
     await Promise.race([coordinator.closed, aborted(signal)]);
   } finally {

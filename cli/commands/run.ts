@@ -69,12 +69,13 @@ async function submit(
   const plan = await readFile(file, 'utf8').catch((error: unknown) => {
     throw ClaraError.from(error, `the plan ${file} cannot be read`);
   });
-  await asOperator(options, async (client) => {
+  const run = await asOperator(options, async (client) => {
     const { run, alreadySubmitted } = await client.submitRun({ plan, submitToken: options.token ?? randomUUID() });
     terminal.record({ event: 'submitted', run, alreadySubmitted });
     terminal.line(options.wait ? `run ${run}` : run);
-    if (options.wait) await watchUntilEnd(client, run, terminal);
+    return run;
   });
+  if (options.wait) await watchUntilEnd(run, options, terminal);
 }
 
 async function list(options: Common): Promise<void> {
@@ -113,7 +114,7 @@ async function ledger(run: string, options: Common & { readonly out?: string }):
 
 async function watch(run: string, options: Common): Promise<void> {
   const terminal = openTerminal(options);
-  await asOperator(options, (client) => watchUntilEnd(client, run, terminal));
+  await watchUntilEnd(run, options, terminal);
 }
 
 async function abort(run: string, options: Common & { readonly reason: string }): Promise<void> {

@@ -51,12 +51,11 @@ export function statisticsCommand(): Command {
 async function statistics(options: StatisticsOptions): Promise<void> {
   const terminal = openTerminal(options);
   const plan = planOf(options);
-  const { run, merged, bySite } = await asOperator(options, async (client) => {
-    const run = options.run ?? (await submitted(client, plan, options.token ?? randomUUID()));
-    // A table of progress is for people only; what is found is the one answer for programs.
-    if (!options.run) await watchUntilEnd(client, run, { ...terminal, record: () => undefined });
-    return { run, ...(await found(client, run)) };
-  });
+  const run =
+    options.run ?? (await asOperator(options, (client) => submitted(client, plan, options.token ?? randomUUID())));
+  // A table of progress is for people only; what is found is the one answer for programs.
+  if (!options.run) await watchUntilEnd(run, options, { ...terminal, record: () => undefined });
+  const { merged, bySite } = await asOperator(options, (client) => found(client, run));
   terminal.record({ event: 'statistics', run, ...merged });
   for (const [site, own] of bySite) terminal.record({ event: 'site-statistics', run, site, ...own });
   for (const line of statisticsLines(merged)) terminal.line(line);

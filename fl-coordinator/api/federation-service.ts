@@ -4,6 +4,7 @@ import type { WireChunk } from '../../federation/chunk-codec';
 import {
   type CoordinatorMessage,
   type Federation,
+  HeartbeatHeardSchema,
   type Hello,
   type SiteMessage,
   TaskCancelledSchema,
@@ -165,6 +166,7 @@ async function onSiteMessage(
   const { site } = connection;
   switch (message.message.case) {
     case 'heartbeat':
+      connection.send({ case: 'heartbeatHeard', value: create(HeartbeatHeardSchema) });
       for (const progress of message.message.value.progress) {
         const { run, stage } = parseTaskId(progress.task);
         if (!runs.has(run) || !awaits(runs.get(run).state, stage, site)) {

@@ -4,7 +4,7 @@ import { MAX_TIMER_MILLIS } from '../../base/timers';
 import type { ObjectStore } from '../storage/object-store';
 import { advance, approvalDeadline, type Command, decide } from './decide';
 import type { NewEvent } from './events';
-import { appendEvent } from './journal';
+import { appendEvent, type Term } from './journal';
 import { type PendingModel, pendingModel } from './pending-model';
 import type { RunState } from './run-state';
 import type { Traffic } from './traffic';
@@ -13,6 +13,10 @@ export interface ConductorOptions {
   readonly store: ObjectStore;
   readonly traffic: Traffic;
   readonly now?: () => Date;
+  /** Of this coordinator as the leader. @default none: nobody else works on the store */
+  readonly term?: Term;
+  /** The leader before stopped in order, so that no write of it is on its way. @default false */
+  readonly afterOrderlyEnd?: boolean;
   /** Makes a model durable under its target key. Doing it twice must give the same bytes. */
   readonly makeModel: (
     state: RunState,
@@ -91,10 +95,10 @@ export class Conductor {
   }
 
   async #append(event: NewEvent): Promise<void> {
-    const { store, now = currentTime } = this.options;
+    const { store, now = currentTime, term } = this.options;
     const began = performance.now();
     try {
-      this.#state = await appendEvent(store, this.#state.run, this.#state, event, now());
+      this.#state = await appendEvent(store, this.#state.run, this.#state, event, now(), term?.epoch);
     } catch (error) {
       if (hasCode(error, 'precondition-failed')) {
         this.#stop.abort(error);

@@ -67,6 +67,8 @@ const bodies = {
   'run-completed': { digest },
   'run-aborted': { operator: z.string(), reason },
   'run-failed': { reason },
+  /** Another coordinator, or the same after a restart, leads from here on: no event of an earlier epoch can follow. */
+  'leader-changed': { address: z.string().max(300) },
 } as const;
 
 type Bodies = typeof bodies;
@@ -78,6 +80,8 @@ const stamp = {
   seq: z.number().int().min(1),
   /** The coordinator's clock. */
   at: z.iso.datetime(),
+  /** The term of the leader that wrote it (leadership/lease.ts); 0 from before there were terms. */
+  epoch: z.number().int().min(0).default(0),
 };
 
 const eventSchema = <T extends EventType>(type: T) => z.object({ ...stamp, type: z.literal(type), ...bodies[type] });
@@ -97,11 +101,12 @@ export const runEventSchema = z.discriminatedUnion('type', [
   eventSchema('run-completed'),
   eventSchema('run-aborted'),
   eventSchema('run-failed'),
+  eventSchema('leader-changed'),
 ]);
 
 export type RunEvent = z.output<typeof runEventSchema>;
 export type EventOf<T extends EventType> = Extract<RunEvent, { type: T }>;
 
-type WithoutStamp<E> = E extends unknown ? Omit<E, 'v' | 'seq' | 'at'> : never;
+type WithoutStamp<E> = E extends unknown ? Omit<E, 'v' | 'seq' | 'at' | 'epoch'> : never;
 /** An event that has been decided but has no place in the journal yet. */
 export type NewEvent = WithoutStamp<RunEvent>;

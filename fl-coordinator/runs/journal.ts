@@ -1,52 +1,73 @@
-import { ClaraError, type Fault, hasCode, showFault } from '../../base/errors';
+import { ClaraError, type Fault, showFault } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
 import { faultPoint } from '../fault-points';
-import { type ObjectStore, readAll } from '../storage/object-store';
+import { eventKey, fence, type JournalPlace, readJournal, writeEvent } from '../storage/object-journal';
+import type { ObjectStore } from '../storage/object-store';
 import { EVENT_VERSION, type NewEvent, type RunEvent, runEventSchema } from './events';
-import { journalKey, journalPrefix } from './object-names';
+import { journalPrefix } from './object-names';
 import { type RunState, reduce } from './run-state';
 
-/**
- * The journal of a run in the object store: one object an event, written with create-if-absent. Two coordinators can never
- * both write event n, so the journal fences itself without a database.
- */
+/** The journal of a run in the object store. */
 
 /** Larger than any event: a plan of a million characters and its envelope. */
 const MAX_EVENT_BYTES = 8 << 20;
 
+/** The term of the leader that writes. */
+export interface Term {
+  readonly epoch: number;
+  /** Of the leader, for people. */
+  readonly address: string;
+}
+
 /** Replays the journal. @returns undefined when the run has none. @throws ClaraError `corrupt`, naming the event. */
 export async function loadRun(store: ObjectStore, run: string): Promise<RunState | undefined> {
   let state: RunState | undefined;
-  for await (const { key } of store.list(journalPrefix(run))) {
-    const seq = (state?.seq ?? 0) + 1;
-    if (key !== journalKey(run, seq)) {
-      throw new ClaraError(
-        'corrupt',
-        `the journal of run ${run} has no event ${seq} but ${key}; an event is missing or foreign`,
-      );
-    }
-    state = reduce(state, run, parseEvent(key, await readAll(store, key, MAX_EVENT_BYTES)));
+  for await (const { key, bytes } of readJournal(store, placeOf(run))) {
+    state = reduce(state, run, parseEvent(key, bytes));
   }
   return state;
 }
 
 /**
- * Makes an event durable and answers the state after it.
- * @throws ClaraError `precondition-failed` when somebody else has written this event: another coordinator works on the store;
- *   `resource-exhausted` when it is too large to be read again
+ * Replays the journal and, unless the run has ended, writes that another leader goes on with it: whatever an earlier leader
+ * has on its way for this journal finds its place taken.
  */
-export async function appendEvent(
+export function takeOverRun(
   store: ObjectStore,
+  run: string,
+  term: Term,
+  now: () => Date,
+): Promise<RunState | undefined> {
+  return fence(
+    () => loadRun(store, run),
+    async (state) => {
+      if (!state || state.outcome) return state;
+      return appendEvent(store, run, state, { type: 'leader-changed', address: term.address }, now(), term.epoch);
+    },
+  );
+}
+
+/** An event with its place in the journal, as bytes. */
+export interface StampedEvent {
+  readonly run: string;
+  readonly seq: number;
+  readonly bytes: Buffer;
+  /** The state after it. */
+  readonly next: RunState;
+}
+
+/** @throws ClaraError `resource-exhausted` when the event is too large to be read again */
+export function stampEvent(
   run: string,
   state: RunState | undefined,
   event: NewEvent,
   now: Date,
-): Promise<RunState> {
+  epoch = 0,
+): StampedEvent {
   const seq = (state?.seq ?? 0) + 1;
-  const stamped = { v: EVENT_VERSION, seq, at: now.toISOString(), ...event };
-  const bytes = Buffer.from(JSON.stringify(stamped));
+  const bytes = Buffer.from(JSON.stringify({ v: EVENT_VERSION, seq, at: now.toISOString(), epoch, ...event }));
   // What is reduced is what a replay would read, so memory and journal cannot differ.
-  const next = reduce(state, run, parseEvent(journalKey(run, seq), bytes));
+  const next = reduce(state, run, parseEvent(eventKey(journalPrefix(run), seq), bytes));
   if (bytes.length > MAX_EVENT_BYTES) {
     // Once written it could not be read again, and no coordinator would start on this journal.
     throw new ClaraError(
@@ -54,21 +75,34 @@ export async function appendEvent(
       `event ${seq} of run ${run} (${event.type}) takes ${bytes.length} bytes; at most ${MAX_EVENT_BYTES} are kept, so shorten the plan or the results`,
     );
   }
+  return { run, seq, bytes, next };
+}
+
+/**
+ * Makes an event durable and answers the state after it.
+ * @throws ClaraError `precondition-failed` when somebody else has written this event: another coordinator leads
+ */
+export async function writeStamped(store: ObjectStore, { run, seq, bytes, next }: StampedEvent): Promise<RunState> {
   faultPoint('journal.before-append');
-  try {
-    await store.putIfAbsent(journalKey(run, seq), bytes);
-  } catch (error) {
-    if (!hasCode(error, 'precondition-failed', 'already-exists')) throw error;
-    throw new ClaraError(
-      'precondition-failed',
-      `event ${seq} of run ${run} was written by another coordinator; this one must stop`,
-      {
-        cause: error,
-      },
-    );
-  }
+  await writeEvent(store, placeOf(run), seq, bytes);
   faultPoint('journal.after-append');
   return next;
+}
+
+/** {@link stampEvent}, then {@link writeStamped}. */
+export async function appendEvent(
+  store: ObjectStore,
+  run: string,
+  state: RunState | undefined,
+  event: NewEvent,
+  now: Date,
+  epoch = 0,
+): Promise<RunState> {
+  return writeStamped(store, stampEvent(run, state, event, now, epoch));
+}
+
+function placeOf(run: string): JournalPlace {
+  return { prefix: journalPrefix(run), what: `the journal of run ${run}`, maxEventBytes: MAX_EVENT_BYTES };
 }
 
 function parseEvent(key: string, bytes: Uint8Array): RunEvent {

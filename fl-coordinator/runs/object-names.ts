@@ -5,9 +5,6 @@ import type { Stage } from './stage';
 const round4 = (round: number): string => String(round).padStart(4, '0');
 
 export const journalPrefix = (run: string): string => `runs/${run}/journal/`;
-/** Twelve digits, so that the store's lexicographic order is the order of events. */
-export const journalKey = (run: string, seq: number): string =>
-  `${journalPrefix(run)}${String(seq).padStart(12, '0')}.json`;
 export const modelKey = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/model.safetensors`;
 /** Below it lie the server optimiser's moments after that round. */
 export const momentsPrefix = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/moments`;

@@ -4,8 +4,9 @@ import type { Plan } from '../../federation/plan';
 import { impossibleCombinations } from '../../federation/plan-rules';
 import type { ObjectStore } from '../storage/object-store';
 import { Conductor, type ConductorOptions } from './conductor';
-import { appendEvent, loadRun } from './journal';
+import { loadRun, stampEvent, takeOverRun } from './journal';
 import type { RunState } from './run-state';
+import { Submissions } from './submissions';
 
 export interface Submission {
   readonly plan: Plan;
@@ -27,14 +28,21 @@ const RUN_ID = /^runs\/([^/]+)\//;
 export class RunRegister {
   readonly #runs = new Map<string, Conductor>();
   #submitting: Promise<unknown> = Promise.resolve();
+  #submissions: Submissions | undefined;
 
   constructor(private readonly options: ConductorOptions) {}
 
-  /** Replays every journal and lets unfinished runs go on. @throws ClaraError `corrupt`, naming the damaged event */
+  /**
+   * Replays every journal, closes those of unfinished runs to earlier leaders unless their end was orderly, and lets the runs
+   * go on. @throws ClaraError `corrupt`, naming the damaged event
+   */
   async load(): Promise<void> {
-    const { store } = this.options;
+    const { store, now = currentTime, term, afterOrderlyEnd } = this.options;
+    const fencing = afterOrderlyEnd ? undefined : term;
+    // First, since it may complete a submission.
+    this.#submissions = await Submissions.open(store, now, term?.epoch ?? 0, fencing);
     for (const run of await runsIn(store)) {
-      const state = await loadRun(store, run);
+      const state = fencing ? await takeOverRun(store, run, fencing, now) : await loadRun(store, run);
       if (state) this.#runs.set(run, new Conductor(state, this.options));
     }
     for (const conductor of this.#runs.values()) conductor.start();
@@ -49,20 +57,29 @@ export class RunRegister {
 
   async #submit(submission: Submission): Promise<Submitted> {
     const { plan, operator, submitToken } = submission;
+    const { store, now = currentTime, term } = this.options;
+    this.#submissions ??= await Submissions.open(store, now, 0);
+    await this.#settleSubmission(); // One before may have found the disk full.
     const run = `${plan.name}-${createHash('sha256').update(submitToken).digest('hex').slice(0, 8)}`;
     const known = this.#runs.get(run);
     if (known) return { run: this.#sameSubmission(known.state, submission), alreadySubmitted: true };
     const cohort = cohortOf(submission);
     this.#checkInitialModel(plan);
-    const { store, now = () => new Date() } = this.options;
     const event = { type: 'run-submitted' as const, plan, cohort, operator, submitToken };
     const began = performance.now();
-    const conductor = new Conductor(await appendEvent(store, run, undefined, event, now()), this.options);
+    await this.#submissions.record(stampEvent(run, undefined, event, now(), term?.epoch));
     this.options.onAppended?.(event, (performance.now() - began) / 1000);
-    this.#runs.set(run, conductor);
+    await this.#settleSubmission();
+    return { run, alreadySubmitted: false };
+  }
+
+  async #settleSubmission(): Promise<void> {
+    const settled = await this.#submissions?.settle();
+    if (!settled) return;
+    const conductor = new Conductor(settled.next, this.options);
+    this.#runs.set(settled.run, conductor);
     this.options.onChange(conductor.state);
     conductor.start();
-    return { run, alreadySubmitted: false };
   }
 
   /** @throws ClaraError `not-found` */
@@ -133,6 +150,10 @@ async function runsIn(store: ObjectStore): Promise<string[]> {
     // U+FFFF sorts behind every character of a key: skips the rest of this run.
     after = `runs/${found}/\uffff`;
   }
+}
+
+function currentTime(): Date {
+  return new Date();
 }
 
 function compareText(a: string, b: string): number {

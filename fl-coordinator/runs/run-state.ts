@@ -161,6 +161,8 @@ function apply(state: RunState, event: RunEvent): RunState {
       return { ...state, open: undefined, outcome: { kind: 'aborted', reason: event.reason } };
     case 'run-failed':
       return { ...state, open: undefined, outcome: { kind: 'failed', reason: event.reason } };
+    case 'leader-changed':
+      return state; // Its place in the journal is its meaning.
   }
 }
 

@@ -83,6 +83,7 @@ export class DirectoryStore implements ObjectStore {
   async putIfAbsent(key: string, bytes: Uint8Array): Promise<ObjectInfo> {
     return this.#write(key, bytes, undefined, async (partial) => {
       const folder = await this.#folderOf(key);
+      faultPoint('store.before-link');
       try {
         await link(partial, this.#fileOf(key));
       } catch (error) {

@@ -131,7 +131,7 @@ export interface ResumableUpload {
  * @throws ClaraError `not-found`; `resource-exhausted` when it has more than `maxBytes`
  */
 export async function readAll(
-  store: ObjectStore,
+  store: Pick<ObjectStore, 'get'>,
   key: string,
   maxBytes: number,
   options: AbortOption = {},

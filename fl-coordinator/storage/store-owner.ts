@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
@@ -13,7 +13,7 @@ import { systemCode, unlessCode } from './file-errors';
  */
 
 /** Process numbers repeat; together with its start time and the boot of the machine, a process has one name for ever. */
-const cardSchema = z.object({
+export const processCardSchema = z.object({
   id: z.string().regex(/^[0-9a-f]{16}$/),
   pid: z.number().int().positive(),
   /** Clock ticks from boot to the start of the process; 0 where the system does not tell. */
@@ -24,7 +24,10 @@ const cardSchema = z.object({
   namespace: z.string(),
 });
 
-export type OwnerCard = z.infer<typeof cardSchema>;
+export type OwnerCard = z.infer<typeof processCardSchema>;
+
+/** Differs between any two boots of any two machines; a host name does not. */
+const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 
 /** How long an owner in another container may be silent before it counts as dead: locks are held for milliseconds. */
 export const FOREIGN_SILENCE_MS = 10 * 60e3;
@@ -51,7 +54,7 @@ export async function readOwnerCard(file: string): Promise<OwnerCard | 'unreadab
   const text = await unlessCode(readFile(file, 'utf8'), 'ENOENT');
   if (text === undefined) return undefined;
   try {
-    return cardSchema.parse(JSON.parse(text));
+    return processCardSchema.parse(JSON.parse(text));
   } catch {
     return 'unreadable';
   }
@@ -64,18 +67,27 @@ export async function isDead(card: OwnerCard | 'unreadable', file: string): Prom
   return startOf(card.pid) !== card.started;
 }
 
+/**
+ * True when this machine can prove that the process of a card has ended, wherever the card was found: it was one of this
+ * boot and this container. Of any other nothing is known here.
+ */
+export function isProvenDead({ pid, started, boot, namespace }: OwnerCard): boolean {
+  return HAS_BOOT_ID && boot === BOOT && namespace === NAMESPACE && startOf(pid) !== started;
+}
+
 /** Linking and unlinking touch the change time of a file, so it tells when its owner last took or left a lock. */
 async function silentFor(file: string, millis: number): Promise<boolean> {
   const found = await unlessCode(stat(file), 'ENOENT');
   return found !== undefined && Date.now() - found.ctimeMs > millis;
 }
 
+const HAS_BOOT_ID = existsSync(BOOT_ID_FILE);
 const BOOT = readBoot();
 const NAMESPACE = readNamespace();
 
 function readBoot(): string {
   try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return readFileSync(BOOT_ID_FILE, 'utf8').trim();
   } catch {
     return hostname();
   }

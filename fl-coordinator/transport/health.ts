@@ -1,7 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 
-/** `grpc.health.v1` (https://grpc.io/docs/guides/health-checking/): SERVING once every journal is replayed, until the stop. */
+/** `grpc.health.v1` (https://grpc.io/docs/guides/health-checking/): SERVING while this coordinator leads. */
 export class Health {
   // The empty name stands for the server as a whole.
   readonly #implementation = new HealthImplementation({ '': 'NOT_SERVING' });

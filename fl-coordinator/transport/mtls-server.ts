@@ -2,7 +2,7 @@ import type { ServerHttp2Session } from 'node:http2';
 import type { SecureContextOptions } from 'node:tls';
 import { type Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { ClaraError } from '../../base/errors';
-import { KEEPALIVE_MILLIS, MAX_MESSAGE_BYTES, WINDOW_BYTES } from '../../federation/channel';
+import { MAX_MESSAGE_BYTES, WINDOW_BYTES } from '../../federation/channel';
 import { WideWindowServer } from './wide-window-server';
 
 /** gRPC over TLS 1.3 (both ends are ours and as new as Node 20, so nothing older is offered), with or without client certificates. */
@@ -55,6 +55,9 @@ export async function startSecureServer(options: SecureServerOptions): Promise<S
     stop: (graceMillis) => stop(server, graceMillis),
   };
 }
+
+/** Clients that vanished are found by their missing heartbeats; this finds those that are no sites. */
+const KEEPALIVE_MILLIS = 60_000;
 
 /** grpc-js sets no lower bound on the clients' pings; the pings below find clients that vanished without a word. */
 function grpcOptions({

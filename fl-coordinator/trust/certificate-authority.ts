@@ -89,12 +89,17 @@ export class CertificateAuthority {
   static async open(folder: string, options: AuthorityOptions): Promise<CertificateAuthority> {
     const home = path.join(folder, 'authority');
     const now = options.now ?? (() => new Date());
-    if (!(await exists(home))) await createAuthority(home, options.federation, now());
+    if (!(await CertificateAuthority.isIn(folder))) await createAuthority(home, options.federation, now());
     const [root, issuer] = await Promise.all([FILES.root, FILES.issuer].map((name) => loadCertificate(home, name)));
     const issuerKey = await loadKey(home, FILES.issuerKey);
     await checkAuthority(home, options.federation, root, issuer, issuerKey);
     const leafMillis = options.leafMillis ?? DEFAULT_LEAF_DAYS * DAY;
     return new CertificateAuthority(options.federation, root, issuer, issuerKey, leafMillis, now);
+  }
+
+  /** True when there is an authority to load, whole or damaged. */
+  static isIn(folder: string): Promise<boolean> {
+    return exists(path.join(folder, 'authority'));
   }
 
   get rootsPem(): string {
@@ -186,6 +191,8 @@ async function createAuthority(home: string, federation: string, now: Date): Pro
     await rename(partial, home);
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
+    // Another coordinator with the same trust folder was first.
+    if (await exists(home)) return;
     throw ClaraError.from(error, `the certificate authority cannot be written to ${home}`);
   }
   await syncFolder(path.dirname(home));

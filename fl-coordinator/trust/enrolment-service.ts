@@ -3,7 +3,7 @@ import { formatIdentity } from '../../federation/identity';
 import { serve } from '../../federation/service-handlers';
 import { keepRotating } from '../transport/certificate-rotation';
 import { type SecureServer, type ServerMaterial, startSecureServer } from '../transport/mtls-server';
-import type { ServerCertificate } from './certificate-authority';
+import type { CertificateAuthority, ServerCertificate } from './certificate-authority';
 import { enrolSite } from './enrolment';
 import { RateLimit, type RateLimits } from './rate-limit';
 import type { Trust } from './trust';
@@ -20,16 +20,24 @@ export interface EnrolmentServerOptions {
   readonly limits?: RateLimits;
   /** Told of every refusal, before the caller is. */
   readonly onFailure?: (thrown: unknown) => void;
+  /** @default the system's clock */
+  readonly now?: () => Date;
 }
 
 /**
  * The Enrolment service on a port of its own: the server alone has a certificate, and presents it with the root, which
  * the caller compares with the fingerprint in its invitation. What a caller without a valid token can make this server do
  * is bounded: 8 KiB a request, one object read, a rate for each address and for all.
+ *
+ * @param trust throws ClaraError `unavailable` while this coordinator does not lead
  */
-export async function startEnrolmentServer(trust: Trust, options: EnrolmentServerOptions): Promise<SecureServer> {
-  const { host, port, hosts, limits, onFailure } = options;
-  const first = await trust.authority.issueForServer(hosts);
+export async function startEnrolmentServer(
+  authority: CertificateAuthority,
+  trust: () => Trust,
+  options: EnrolmentServerOptions,
+): Promise<SecureServer> {
+  const { host, port, hosts, limits, onFailure, now } = options;
+  const first = await authority.issueForServer(hosts);
   const rate = new RateLimit(limits);
   const server = await startSecureServer({
     host,
@@ -44,7 +52,7 @@ export async function startEnrolmentServer(trust: Trust, options: EnrolmentServe
         Enrolment,
         {
           enrol: async ({ token, csrDer }) => {
-            const { identity, issued } = await enrolSite(trust, token, csrDer);
+            const { identity, issued } = await enrolSite(trust(), token, csrDer);
             const { chainPem, rootsPem } = issued;
             return { credentials: { chainPem, rootsPem }, identity: formatIdentity(identity) };
           },
@@ -54,10 +62,10 @@ export async function startEnrolmentServer(trust: Trust, options: EnrolmentServe
   });
   const stopRotating = keepRotating({
     first,
-    issue: () => trust.authority.issueForServer(hosts),
+    issue: () => authority.issueForServer(hosts),
     apply: (certificate) => server.rotate(materialOf(certificate)),
     onFailure,
-    now: trust.now,
+    now,
   });
   return {
     ...server,

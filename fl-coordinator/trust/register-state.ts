@@ -15,7 +15,13 @@ const reason = z.string().max(1000);
 const certificate = { fingerprint, ends: instant };
 /** The id part of a one-time token. */
 const invitation = z.string().regex(/^[0-9a-f]{16}$/);
-const envelope = { v: z.literal(1), seq: z.number().int().min(1), at: instant };
+const envelope = {
+  v: z.literal(1),
+  seq: z.number().int().min(1),
+  at: instant,
+  /** The term of the leader that wrote it; 0 from before there were terms. */
+  epoch: z.number().int().min(0).default(0),
+};
 
 export const registerEventSchema = z.discriminatedUnion('type', [
   /** Of all invitations of a site only the newest is open. */
@@ -34,6 +40,8 @@ export const registerEventSchema = z.discriminatedUnion('type', [
     ...certificate,
   }),
   z.strictObject({ ...envelope, type: z.literal('operator-revoked'), operator: label, reason }),
+  /** Another coordinator leads from here on: no event of an earlier epoch can follow. */
+  z.strictObject({ ...envelope, type: z.literal('leader-changed'), address: z.string().max(300) }),
 ]);
 
 export type RegisterEvent = z.output<typeof registerEventSchema>;
@@ -72,6 +80,7 @@ const NONE: ReadonlySet<string> = new Set();
 
 export function reduceRegister(state: RegisterState, event: RegisterEvent): RegisterState {
   const next = { ...state, seq: event.seq };
+  if (event.type === 'leader-changed') return next;
   if (event.type === 'operator-added' || event.type === 'operator-revoked') {
     return { ...next, operators: new Map(state.operators).set(event.operator, reduceOperator(state, event)) };
   }

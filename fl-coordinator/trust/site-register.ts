@@ -1,6 +1,7 @@
-import { ClaraError, hasCode } from '../../base/errors';
+import { ClaraError } from '../../base/errors';
 import type { Identity } from '../../federation/identity';
-import { type ObjectStore, readAll } from '../storage/object-store';
+import { eventKey, fence, type JournalPlace, readJournal, writeEvent } from '../storage/object-journal';
+import type { ObjectStore } from '../storage/object-store';
 import type { OperatorRole, Role } from './authorisation';
 import {
   admit,
@@ -18,8 +19,15 @@ import {
  * create-if-absent and replayed at start.
  */
 
-const JOURNAL = 'federation/journal/';
-const MAX_EVENT_BYTES = 16_384;
+export const REGISTER_PREFIX = 'federation/journal/';
+const PLACE: JournalPlace = { prefix: REGISTER_PREFIX, what: 'the register', maxEventBytes: 16_384 };
+
+/** The term of the leader whose register this is. */
+export interface RegisterTerm {
+  readonly epoch: number;
+  /** Closes the journal to earlier leaders; for people, who does. @default not closed: no earlier one can be alive */
+  readonly fencedBy?: string | undefined;
+}
 
 /** Certificates that were admitted a moment ago and are not any more. */
 export interface Revocation {
@@ -41,19 +49,27 @@ export class SiteRegister {
   private constructor(
     private readonly store: ObjectStore,
     private readonly now: () => Date,
+    private readonly epoch: number,
   ) {}
 
   /** Replays the journal. @throws ClaraError `corrupt`, naming the first event that is missing or damaged */
-  static async open(store: ObjectStore, now: () => Date = () => new Date()): Promise<SiteRegister> {
-    const register = new SiteRegister(store, now);
-    for await (const { key } of store.list(JOURNAL)) {
-      const seq = register.#state.seq + 1;
-      if (key !== eventKey(seq)) {
-        throw new ClaraError('corrupt', `the register has no event ${seq} but ${key}; an event is missing or foreign`);
+  static async open(
+    store: ObjectStore,
+    now: () => Date = () => new Date(),
+    { epoch, fencedBy }: RegisterTerm = { epoch: 0 },
+  ): Promise<SiteRegister> {
+    const load = async (): Promise<SiteRegister> => {
+      const register = new SiteRegister(store, now, epoch);
+      for await (const { key, bytes } of readJournal(store, PLACE)) {
+        register.#state = reduceRegister(register.#state, parseEvent(key, bytes));
       }
-      register.#state = reduceRegister(register.#state, parseEvent(key, await readAll(store, key, MAX_EVENT_BYTES)));
-    }
-    return register;
+      return register;
+    };
+    if (fencedBy === undefined) return load();
+    return fence(load, async (register) => {
+      await register.#append(() => ({ type: 'leader-changed', address: fencedBy }));
+      return register;
+    });
   }
 
   /** In order of name. */
@@ -145,19 +161,11 @@ export class SiteRegister {
   async #write(decision: NewRegisterEvent): Promise<void> {
     const before = this.#state;
     const seq = before.seq + 1;
-    const bytes = Buffer.from(JSON.stringify({ v: 1, seq, at: this.now().toISOString(), ...decision }));
+    const event = { v: 1, seq, at: this.now().toISOString(), epoch: this.epoch, ...decision };
+    const bytes = Buffer.from(JSON.stringify(event));
     // What is reduced is what a replay would read, so memory and journal cannot differ.
-    const after = reduceRegister(before, parseEvent(eventKey(seq), bytes));
-    try {
-      await this.store.putIfAbsent(eventKey(seq), bytes);
-    } catch (error) {
-      if (!hasCode(error, 'precondition-failed', 'already-exists')) throw error;
-      throw new ClaraError(
-        'precondition-failed',
-        `event ${seq} of the register was written by another coordinator; this one must stop`,
-        { cause: error },
-      );
-    }
+    const after = reduceRegister(before, parseEvent(eventKey(PLACE.prefix, seq), bytes));
+    await writeEvent(this.store, PLACE, seq, bytes);
     this.#state = after;
     const kept = admittedIn(after);
     const fingerprints = [...admittedIn(before)].filter((fingerprint) => !kept.has(fingerprint));
@@ -169,14 +177,10 @@ function admittedIn(state: RegisterState): Set<string> {
   return new Set([...state.sites.values(), ...state.operators.values()].flatMap(({ admitted }) => [...admitted]));
 }
 
-function eventKey(seq: number): string {
-  return `${JOURNAL}${String(seq).padStart(12, '0')}.json`;
-}
-
 function parseEvent(key: string, bytes: Uint8Array): RegisterEvent {
   try {
     const event = registerEventSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-    if (eventKey(event.seq) !== key) throw new Error(`it says it is event ${event.seq}`);
+    if (eventKey(PLACE.prefix, event.seq) !== key) throw new Error(`it says it is event ${event.seq}`);
     return event;
   } catch (error) {
     throw new ClaraError('corrupt', `${key} is not an event of the register; restore it from a backup`, {

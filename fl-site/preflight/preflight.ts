@@ -6,7 +6,7 @@ import { type Answered, askCoordinator, proxyCheck, reachCheck, tlsCheck } from 
 import { type ProbeName, probe } from './probe';
 import { routeTo } from './route';
 import { gpuCheck, trainerCheck } from './trainer-checks';
-import { bounded, failedBy, ok, skipped, type Verdict } from './verdict';
+import { bounded, failedBy, type Outcome, ok, skipped, type Verdict } from './verdict';
 
 export interface PreflightCheck extends Verdict {
   readonly name: string;
@@ -68,15 +68,52 @@ export async function preflight(
 
 type Tell = (name: PreflightName, verdict: Verdict) => Verdict;
 
-async function network(site: SiteConfiguration, { limits }: PreflightOptions, tell: Tell): Promise<void> {
-  const { checkMillis } = { ...LIMITS, ...limits };
-  const { coordinator } = site;
+async function network(site: SiteConfiguration, options: PreflightOptions, tell: Tell): Promise<void> {
+  const { checkMillis } = { ...LIMITS, ...options.limits };
+  const addresses = [site.coordinator].flat();
+  const credentials = readCredentials(site, checkMillis, tell);
+  const ways = addresses.map(async (coordinator) => {
+    const found = new Map<PreflightName, Verdict>();
+    await wayTo(coordinator, { site, credentials, checkMillis }, (name, verdict) => {
+      found.set(name, verdict);
+      // Of one coordinator each verdict is told as it comes.
+      return addresses.length === 1 ? tell(name, verdict) : verdict;
+    });
+    return { coordinator, found };
+  });
+  const all = await Promise.all(ways);
+  if (all.length > 1) for (const name of WAY_CHECKS) tell(name, together(name, all));
+}
+
+/** The checks that are made of the way to each coordinator. */
+const WAY_CHECKS = ['proxy', 'name', 'port', 'tls', 'admission', 'clock'] as const satisfies readonly PreflightName[];
+/** Only the coordinator that leads answers these. */
+const ASKED_OF_LEADER: readonly PreflightName[] = ['admission', 'clock'];
+const FROM_BEST: readonly Outcome[] = ['ok', 'warning', 'skipped', 'failed'];
+
+/** One verdict for several coordinators: of the way the worst, since any of them may lead one day; of what the leader says the best. */
+function together(
+  name: PreflightName,
+  ways: readonly { readonly coordinator: string; readonly found: ReadonlyMap<PreflightName, Verdict> }[],
+): Verdict {
+  const verdicts = ways.map(({ coordinator, found }) => ({ coordinator, ...found.get(name)! }));
+  const ordered = [...verdicts].sort((a, b) => FROM_BEST.indexOf(a.outcome) - FROM_BEST.indexOf(b.outcome));
+  const { outcome, mend } = ASKED_OF_LEADER.includes(name) ? ordered[0]! : ordered.at(-1)!;
+  return { outcome, mend, found: verdicts.map(({ coordinator, found }) => `${coordinator}: ${found}`).join('; ') };
+}
+
+interface WayOptions {
+  readonly site: SiteConfiguration;
+  readonly credentials: Promise<Credentials | undefined>;
+  readonly checkMillis: number;
+}
+
+async function wayTo(coordinator: string, { site, credentials, checkMillis }: WayOptions, tell: Tell): Promise<void> {
   const route = routeTo(coordinator);
   tell('proxy', proxyCheck(route));
-  const credentials = readCredentials(site, checkMillis, tell);
   const name = route.proxy
     ? tell('name', skipped('the proxy looks the name up'))
-    : tell('name', await bounded(checkMillis, NAME_LATE, (signal) => probe('name', site, signal)));
+    : tell('name', await bounded(checkMillis, NAME_LATE, (signal) => probe('name', { ...site, coordinator }, signal)));
   const reached =
     name.outcome === 'failed'
       ? tell('port', skipped('the name is not known'))

@@ -15,7 +15,9 @@ export const PROBES = ['name', 'workspace', 'disk', 'dataset'] as const;
 export type ProbeName = (typeof PROBES)[number];
 
 /** What a probe is told, as JSON in its only argument. */
-export type ProbeOrder = Pick<SiteConfiguration, 'coordinator' | 'workspace' | 'dataset' | 'limits'> & {
+export type ProbeOrder = Pick<SiteConfiguration, 'workspace' | 'dataset' | 'limits'> & {
+  /** Whose name is looked up. */
+  readonly coordinator: string;
   readonly probe: ProbeName;
 };
 
@@ -30,7 +32,7 @@ const MAX_OUTPUT = 64 * 1024;
 /** @throws ClaraError `internal` when the probe ends without a verdict; the reason of an aborted signal is the caller's */
 export function probe(name: ProbeName, site: SiteConfiguration, signal: AbortSignal): Promise<Verdict> {
   const { coordinator, workspace, dataset, limits } = site;
-  const order: ProbeOrder = { probe: name, coordinator, workspace, dataset, limits };
+  const order: ProbeOrder = { probe: name, coordinator: [coordinator].flat()[0]!, workspace, dataset, limits };
   const { command, args } = ownProgram(path.join(__dirname, 'probe-main'), JSON.stringify(order));
   return new Promise((resolve, reject) => {
     const options = { signal, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT, encoding: 'utf8' } as const;

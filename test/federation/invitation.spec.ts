@@ -50,6 +50,9 @@ describe('invitation', () => {
         return true;
       },
     );
+    const several = { ...INVITATION, coordinator: 'a.example.org:8443,b.example.org:8443' };
+    assert.equal(parseInvitation(formatInvitation(several)).coordinator, several.coordinator);
+    assert.throws(() => formatInvitation({ ...INVITATION, coordinator: 'a:1,,b:1' }), /coordinator: must be host:port/);
     assert.throws(() => formatInvitation({ ...INVITATION, coordinator: 'no port' }), /coordinator: must be host:port/);
   });
 });

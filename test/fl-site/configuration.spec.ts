@@ -93,6 +93,10 @@ policy: { approve: maybe }
     }
     const good = { ...base, coordinator: '[::1]:8443' };
     checkSiteConfiguration({ ...good, trainer }, '/');
+    checkSiteConfiguration({ ...good, trainer, coordinator: ['a:8443', 'b:8443'] }, '/');
+    for (const coordinator of [[], ['a:8443', 'b'], Array.from({ length: 11 }, () => 'a:8443')]) {
+      assert.throws(() => checkSiteConfiguration({ ...good, trainer, coordinator }, '/'), /coordinator/);
+    }
     for (const diskBytes of [0, -1, 1.5, '0MiB', '4GB', '']) {
       assert.throws(
         () => checkSiteConfiguration({ ...good, trainer, limits: { diskBytes } }, '/'),

@@ -89,8 +89,12 @@ describe('the connection to a coordinator', () => {
     await running;
   });
 
+  let movedAt: () => number = () => 0;
   const dial = (more: Partial<ConnectionOptions> = {}) => {
     const client = {
+      get movedAt() {
+        return movedAt();
+      },
       connect: (signal: AbortSignal) => {
         const peer = new Peer(signal);
         peers.push(peer);
@@ -130,6 +134,39 @@ describe('the connection to a coordinator', () => {
     await until(() => peers.length === 2);
     assert.equal(peers[0].signal.aborted, true);
     assert.equal(reasons[0].code, 'deadline-exceeded');
+  });
+
+  it('is given up when the coordinator stops saying that it hears, and dialled again', async () => {
+    dial();
+    await until(() => peers.length === 1);
+    peers[0].welcomes(50);
+    peers[0].says({ case: 'heartbeatHeard', value: {} as never });
+    await until(() => peers.length === 2);
+    assert.equal(peers[0].signal.aborted, true);
+    assert.equal(reasons[0].code, 'unavailable');
+    assert.match(reasons[0].message, /has not been heard for 0\.15 s/);
+    assert.deepEqual(messages, []);
+  });
+
+  it('goes on while the coordinator says that it hears, while chunks move, and with one too old to say so', async () => {
+    const beats = (peer: Peer) => peer.sent.filter(({ case: kind }) => kind === 'heartbeat').length;
+    const lasts = async (peer: Peer, onBeat: () => void) => {
+      for (let seen = 0; seen < 12; seen++) {
+        await until(() => beats(peer) > seen);
+        onBeat();
+      }
+    };
+    dial();
+    await until(() => peers.length === 1);
+    peers[0].welcomes(50);
+    await lasts(peers[0], () => undefined);
+    await lasts(peers[0], () => peers[0].says({ case: 'heartbeatHeard', value: {} as never }));
+    movedAt = () => performance.now();
+    const before = beats(peers[0]);
+    await until(() => beats(peers[0]) > before + 8);
+    movedAt = () => 0;
+    assert.equal(peers.length, 1);
+    assert.deepEqual(reasons, []);
   });
 
   it('waits longer after each failure, and longest after a refusal', async () => {

@@ -26,6 +26,7 @@ const PASSAGES: Readonly<Record<FaultPoint, readonly number[]>> = {
   'upload.after-complete': [1, 2],
   'store.partial-half-written': [1, 5],
   'store.partial-written': [1, 6],
+  'store.before-link': [1, 3],
   'store.locked': [1, 3],
   'store.committed': [1, 8],
   'store.upload-committed': [1, 2],
@@ -113,7 +114,7 @@ describe('a coordinator that is killed with -9', function () {
     let run: string | undefined;
     let deaths = 0;
     for (;;) {
-      const coordinator = await startDoomed('journal.before-append', 2);
+      const coordinator = await startDoomed('journal.before-append', 3);
       launchSites();
       run = (await federation.submit(plan, token).catch(() => undefined)) ?? run;
       const finished = run && federation.outcomeOf(run).catch(() => coordinator.ended);
@@ -127,8 +128,10 @@ describe('a coordinator that is killed with -9', function () {
     assert.equal(summary!.modelDigest, shiftModel({ strategy: 'fedavgm', elements: 1000, rounds: [SITES] }).digest);
     const events = await federation.journal(run!);
     assert.equal(events.at(-1)!.type, 'run-completed');
-    // Each life wrote one event and died before the next; the last life had none to write after its own.
-    assert.equal(deaths, events.length - 1);
+    // Each life but the first began with the event that closes the journal to the one before it.
+    assert.equal(events.filter(({ type }) => type === 'leader-changed').length, deaths);
+    // Beside it each life wrote one event and died before the next, the first wrote two; the last had none to write after its own.
+    assert.equal(deaths, events.length - deaths - 2);
     await quiet();
   });
 

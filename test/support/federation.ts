@@ -24,6 +24,9 @@ export interface SiteOptions {
 /** A coordinator and its sites as real processes on this machine, in a temporary folder that ends with {@link stop}. */
 export class Federation {
   coordinator!: Program;
+  /** A second one on the same store, once {@link startStandby} was called. */
+  standby: Program | undefined;
+  #standbyPort = 0;
   /** Of the coordinator; the same after every restart. */
   port = 0;
   #enrolmentPort = 0;
@@ -69,6 +72,26 @@ export class Federation {
     return this.coordinator;
   }
 
+  /** Starts a second coordinator on the store of the first; the same ports at every start. @returns once it stands by */
+  async startStandby(): Promise<Program> {
+    const listen = ['--listen', `127.0.0.1:${this.#standbyPort}`, '--enrolment', '127.0.0.1:0'];
+    const shared = ['--store', this.#shared('store'), '--trust', this.#shared('trust')];
+    const workspace = ['--workspace', path.join(this.folder, 'standby')];
+    this.standby = new Program(['coordinator', 'start', ...workspace, ...shared, ...listen, '--json']);
+    const standing = await this.standby.record(({ event }) => event === 'standing-by', 'the second one stands by');
+    this.#standbyPort = portOf(standing.address);
+    return this.standby;
+  }
+
+  #shared(name: string): string {
+    return path.join(this.folder, 'coordinator', name);
+  }
+
+  /** Of every coordinator, for sites and operators. */
+  get addresses(): string[] {
+    return [this.port, this.#standbyPort].filter((port) => port !== 0).map((port) => `localhost:${port}`);
+  }
+
   get operator(): string {
     return path.join(this.folder, 'coordinator', 'operator');
   }
@@ -85,10 +108,10 @@ export class Federation {
   }
 
   /** Writes the configuration anew; it counts from the next start of the site on. */
-  async configureSite(site: string, { trainer = {}, limits, port = this.port }: SiteOptions = {}): Promise<void> {
+  async configureSite(site: string, { trainer = {}, limits, port }: SiteOptions = {}): Promise<void> {
     const configuration: SiteConfigurationInput = {
       id: site,
-      coordinator: `localhost:${port}`,
+      coordinator: port === undefined ? this.addresses : `localhost:${port}`,
       credentials: './credentials',
       workspace: './workspace',
       dataset: { kind: 'none' },
@@ -137,7 +160,7 @@ export class Federation {
   }
 
   operate<T>(work: (client: OperationsClient) => Promise<T>): Promise<T> {
-    return asOperator({ operator: this.operator, coordinator: `localhost:${this.port}` }, work);
+    return asOperator({ operator: this.operator, coordinator: this.addresses.join(',') }, work);
   }
 
   async planFile(plan: Partial<PlanInput> & Readonly<Record<string, unknown>>): Promise<string> {
@@ -177,7 +200,9 @@ export class Federation {
   }
 
   async stop(): Promise<void> {
-    const programs = [...this.sites.values(), ...(this.coordinator ? [this.coordinator] : [])];
+    const programs = [...this.sites.values(), this.coordinator, this.standby].filter(
+      (program) => program !== undefined,
+    );
     await Promise.all(programs.map((program) => program.stop()));
     await rm(this.folder, { recursive: true, force: true });
   }

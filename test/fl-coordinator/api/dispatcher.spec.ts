@@ -19,7 +19,7 @@ class Story {
   state: RunState | undefined;
 
   happens(event: NewEvent): RunState {
-    const stamped = { v: 1 as const, seq: (this.state?.seq ?? 0) + 1, at: AT, ...event };
+    const stamped = { v: 1 as const, seq: (this.state?.seq ?? 0) + 1, at: AT, epoch: 0, ...event };
     this.state = reduce(this.state, RUN, stamped);
     return this.state;
   }

@@ -34,7 +34,7 @@ const WRITES: Record<
     action: () => ({ kind: 'put-if-absent', key: KEY, text: NEW.join('') }),
     old: undefined,
     new: NEW.join(''),
-    points: ['store.partial-half-written', 'store.partial-written', 'store.committed'],
+    points: ['store.partial-half-written', 'store.partial-written', 'store.before-link', 'store.committed'],
   },
   putIfMatch: {
     action: (etag) => ({ kind: 'put-if-match', key: KEY, text: NEW.join(''), etag }),

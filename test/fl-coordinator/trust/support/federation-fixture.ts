@@ -9,6 +9,7 @@ import { enrol } from '../../../../federation/enrol';
 import type { Identity } from '../../../../federation/identity';
 import { parseInvitation } from '../../../../federation/invitation';
 import type { SecureServer } from '../../../../fl-coordinator/transport/mtls-server';
+import { CertificateAuthority } from '../../../../fl-coordinator/trust/certificate-authority';
 import { inviteSite } from '../../../../fl-coordinator/trust/enrolment';
 import { type EnrolmentServerOptions, startEnrolmentServer } from '../../../../fl-coordinator/trust/enrolment-service';
 import { openTrust, type Trust } from '../../../../fl-coordinator/trust/trust';
@@ -37,8 +38,10 @@ export class FederationFixture {
   }
 
   /** What a coordinator finds that starts on the same workspace. */
-  reopen(federation = FEDERATION): Promise<Trust> {
-    return openTrust({ federation, workspace: this.folder, store: this.store.port, now: () => this.clock });
+  async reopen(federation = FEDERATION): Promise<Trust> {
+    const now = () => this.clock;
+    const authority = await CertificateAuthority.open(path.join(this.folder, 'trust'), { federation, now });
+    return openTrust({ authority, store: this.store.port, now });
   }
 
   later(close: () => void | Promise<void>): void {
@@ -46,10 +49,11 @@ export class FederationFixture {
   }
 
   async enrolmentServer(options: Partial<EnrolmentServerOptions> = {}): Promise<SecureServer> {
-    const server = await startEnrolmentServer(this.trust, {
+    const server = await startEnrolmentServer(this.trust.authority, () => this.trust, {
       host: '127.0.0.1',
       port: 0,
       hosts: ['localhost', '127.0.0.1'],
+      now: this.trust.now,
       ...options,
     });
     this.later(() => server.stop(0));

@@ -1,0 +1,214 @@
+import { ClaraError, hasCode } from '../base/errors';
+import type { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
+import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
+import type { ServiceHandlers } from '../federation/service-handlers';
+import type { TensorLayout } from '../federation/tensors/layout';
+import { readStoredLayout } from './aggregation/stored-layout';
+import { Dispatcher } from './api/dispatcher';
+import { federationService } from './api/federation-service';
+import { operationsService, type SiteAdministration } from './api/operations-service';
+import { RunWatchers } from './api/run-watchers';
+import { SiteHub } from './api/site-hub';
+import { Uploads } from './api/uploads';
+import { fencedStore } from './leadership/fenced-store';
+import type { Lead } from './leadership/leadership';
+import type { CoordinatorMetrics } from './observe/coordinator-metrics';
+import { watchedStore } from './observe/watched-store';
+import { LiveBoard } from './runs/live-board';
+import { makeModel } from './runs/make-model';
+import { RunRegister } from './runs/run-register';
+import type { RunState } from './runs/run-state';
+import { baseModelOf, type SiteTask } from './runs/tasks';
+import { Traffic } from './runs/traffic';
+import type { ObjectStore } from './storage/object-store';
+import type { ConnectionRegister } from './transport/connection-register';
+import type { CertificateAuthority } from './trust/certificate-authority';
+import { inviteSite, renewSite } from './trust/enrolment';
+import { provideOperator } from './trust/first-operator';
+import { openTrust, type Trust } from './trust/trust';
+
+export interface TermOptions {
+  readonly store: ObjectStore;
+  readonly authority: CertificateAuthority;
+  readonly connections: ConnectionRegister;
+  readonly addresses: TermAddresses;
+  /** Folder of the first operator's credentials. */
+  readonly operatorFolder: string;
+  readonly software: string;
+  readonly livenessMillis: number;
+  readonly maxUpdateBytes: number;
+  readonly onRunChanged: (state: RunState) => void;
+  readonly metrics?: CoordinatorMetrics | undefined;
+}
+
+export interface TermAddresses {
+  /** `host:port` of this coordinator, for sentences. */
+  readonly own: string;
+  /** Where sites and operators work: one or more `host:port`, joined by commas. */
+  readonly coordinators: string;
+  readonly enrolment: string;
+}
+
+/** Of the term, as it is now. */
+export interface TermPresent {
+  runs(): readonly RunState[];
+  connectedSites(): number;
+}
+
+/**
+ * What a coordinator is while it leads: everything that is replayed when it takes the lead and given up when it loses it.
+ * Nothing of one term is used in the next.
+ */
+export interface LeaderTerm {
+  readonly trust: Trust;
+  readonly federation: ServiceHandlers<typeof Federation, SiteIdentity>;
+  readonly operations: ServiceHandlers<typeof Operations, OperatorIdentity>;
+  /** Aborts when the term is over, whoever ended it. */
+  readonly ended: AbortSignal;
+  /** Settles when the coordinator should not lead any more: the lead was lost (resolves), or it cannot go on (rejects). */
+  readonly over: Promise<ClaraError>;
+  /** What metrics show of the present. */
+  readonly present: TermPresent;
+  /** Every connection of a site ends, and nothing is on its way to the store any more. */
+  close(): Promise<void>;
+}
+
+/**
+ * Replays every journal, closes them to earlier leaders, and lets unfinished runs go on.
+ * @throws ClaraError `corrupt`, naming the damaged event; `unavailable` when the lead is lost meanwhile
+ */
+export async function openTerm(lead: Lead, options: TermOptions): Promise<LeaderTerm> {
+  const { authority, addresses, connections, livenessMillis, metrics } = options;
+  const fenced = fencedStore(options.store, () => lead.mustBeHeld());
+  const store = metrics ? watchedStore(fenced, (operation, code) => metrics.storeFailed(operation, code)) : fenced;
+  const { epoch, afterOrderlyEnd } = lead;
+  const fencedBy = afterOrderlyEnd ? undefined : addresses.own;
+  const trust = await openTrust({ authority, store, term: { epoch, fencedBy } });
+  const stopListening = trust.register.onRevoked(({ fingerprints }) => connections.end(fingerprints));
+  const ending = new AbortController();
+  const over = promiseOf<ClaraError>();
+  over.promise.catch(() => undefined);
+  const onLost = () => over.resolve(lead.lost.reason as ClaraError);
+  lead.lost.addEventListener('abort', onLost, { once: true });
+
+  const board = new LiveBoard();
+  const traffic = new Traffic(undefined, (...moved) => metrics?.moved(...moved));
+  const watchers = new RunWatchers();
+  const hub = new SiteHub({ livenessMillis }, () => {
+    for (const { state } of runs.all()) if (!state.outcome) watchers.changed(state.run);
+  });
+  const dispatcher = new Dispatcher(hub);
+  const uploads = new Uploads({
+    store,
+    layoutFor: layoutReader(store, (run) => runs.get(run).state),
+    onBytes: ({ run, site }, bytes) => traffic.fromSite(run, site, bytes),
+    maxBytes: options.maxUpdateBytes,
+  });
+  const runs: RunRegister = new RunRegister({
+    store,
+    traffic,
+    term: { epoch, address: addresses.own },
+    afterOrderlyEnd,
+    makeModel: (state, work, signal) =>
+      makeModel({ store, state, work, signal, stateOf: (run) => runs.get(run).state }),
+    onAppended: (event, seconds) => metrics?.appended(event, seconds),
+    onChange: (state) => {
+      dispatcher.runChanged(state);
+      watchers.changed(state.run);
+      if (state.outcome) board.forget(state.run);
+      options.onRunChanged(state);
+    },
+    // An event that somebody else wrote: whoever it was, the next term replays it.
+    onFatal: (error) => (hasCode(error, 'precondition-failed') ? over.resolve(error) : over.reject(error)),
+  });
+  let stopRenewal = (): void => {};
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      ending.abort(new ClaraError('unavailable', 'this coordinator is not the leader any more; ask again'));
+      lead.lost.removeEventListener('abort', onLost);
+      stopRenewal();
+      stopListening();
+      hub.close();
+      await runs.close();
+      await uploads.close();
+    })();
+    return closing;
+  };
+  try {
+    await runs.load();
+    stopRenewal = await provideOperator(trust, options.operatorFolder, addresses.coordinators);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const live = { board, traffic, isConnected: (site: string) => hub.get(site) !== undefined };
+  return {
+    trust,
+    ended: ending.signal,
+    over: over.promise,
+    present: { runs: () => runs.all().map(({ state }) => state), connectedSites: () => [...hub.all()].length },
+    close,
+    federation: federationService({
+      runs,
+      hub,
+      dispatcher,
+      uploads,
+      store,
+      board,
+      traffic,
+      software: options.software,
+      heartbeatMillis: Math.round(livenessMillis / 3),
+      onProgress: (run) => watchers.changed(run),
+      renew: (site, csr) => renewSite(trust, site, csr),
+    }),
+    operations: operationsService({
+      runs,
+      store,
+      live,
+      watchers,
+      sites: siteAdministration(trust, addresses),
+      softwareOf: (site) => hub.get(site)?.software ?? '',
+    }),
+  };
+}
+
+/** The layout of the model that an update must have; headers are read once a model. */
+function layoutReader(store: ObjectStore, stateOf: (run: string) => RunState) {
+  let newest: { readonly key: string; readonly layout: TensorLayout } | undefined;
+  return async (task: SiteTask): Promise<TensorLayout | undefined> => {
+    const base = baseModelOf(stateOf(task.run), task.stage);
+    if (!base) return undefined;
+    if (newest?.key !== base.key) newest = { key: base.key, layout: await readStoredLayout(store, base.key) };
+    return newest.layout;
+  };
+}
+
+function siteAdministration(trust: Trust, { coordinators, enrolment }: TermAddresses): SiteAdministration {
+  const record = (site: string) => trust.register.site(site)!;
+  return {
+    list: () => trust.register.sites(),
+    invite: async (site, validMinutes) => {
+      const { invitation, expires } = await inviteSite(trust, {
+        site,
+        validMinutes,
+        coordinator: coordinators,
+        enrolment,
+      });
+      return { invitation, expiresAt: expires.toISOString() };
+    },
+    revoke: async (site, reason) => {
+      await trust.register.revoke(site, reason);
+      return record(site);
+    },
+  };
+}
+
+function promiseOf<Value>() {
+  let resolve: (value: Value) => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<Value>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  return { promise, resolve, reject };
+}

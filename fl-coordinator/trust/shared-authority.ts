@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { ClaraError, hasCode } from '../../base/errors';
+import { type ObjectStore, readAll } from '../storage/object-store';
+import { type AuthorityOptions, CertificateAuthority } from './certificate-authority';
+import { REGISTER_PREFIX } from './site-register';
+
+/**
+ * The authority of a store: every coordinator of one store signs with the same one, or sites would refuse some of them. The
+ * store remembers the fingerprint of its root; keys never go there.
+ */
+
+const KEY = 'federation/authority.json';
+const MAX_BYTES = 4096;
+
+const recordSchema = z.object({ v: z.literal(1), rootFingerprint: z.string().regex(/^[0-9a-f]{64}$/) });
+
+/**
+ * Opens the authority in `<folder>/authority`. Only the first coordinator of a store makes one.
+ * @throws ClaraError `precondition-failed` when the store belongs to another authority, or to one that is not in the folder
+ */
+export async function openSharedAuthority(
+  folder: string,
+  store: ObjectStore,
+  options: AuthorityOptions,
+): Promise<CertificateAuthority> {
+  const known = await rootOf(store);
+  const isTaken = known !== undefined || (await hasObjects(store, REGISTER_PREFIX));
+  if (isTaken && !(await CertificateAuthority.isIn(folder))) {
+    throw new ClaraError(
+      'precondition-failed',
+      `the store has a federation already, but ${folder} does not hold its certificate authority; give every coordinator of a store the same trust folder (--trust DIR), or copy the folder "authority" of another one into it`,
+    );
+  }
+  const authority = await CertificateAuthority.open(folder, options);
+  const root = known ?? (await claim(store, authority.rootFingerprint));
+  if (root === authority.rootFingerprint) return authority;
+  throw new ClaraError(
+    'precondition-failed',
+    `the certificate authority in ${folder} has root ${authority.rootFingerprint.slice(0, 16)}..., but the store belongs to the one with root ${root.slice(0, 16)}...; give every coordinator of a store the same trust folder (--trust DIR)`,
+  );
+}
+
+/** @returns the root that the store belongs to from now on */
+async function claim(store: ObjectStore, rootFingerprint: string): Promise<string> {
+  try {
+    await store.putIfAbsent(KEY, Buffer.from(JSON.stringify({ v: 1, rootFingerprint })));
+    return rootFingerprint;
+  } catch (error) {
+    if (!hasCode(error, 'precondition-failed', 'already-exists')) throw error;
+    return (await rootOf(store)) ?? rootFingerprint;
+  }
+}
+
+async function rootOf(store: ObjectStore): Promise<string | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readAll(store, KEY, MAX_BYTES);
+  } catch (error) {
+    if (hasCode(error, 'not-found')) return undefined;
+    throw error;
+  }
+  try {
+    return recordSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8'))).rootFingerprint;
+  } catch (error) {
+    throw new ClaraError('corrupt', `${KEY} does not name a root; restore it from a backup`, { cause: error });
+  }
+}
+
+async function hasObjects(store: ObjectStore, prefix: string): Promise<boolean> {
+  for await (const _ of store.list(prefix, { limit: 1 })) return true;
+  return false;
+}
