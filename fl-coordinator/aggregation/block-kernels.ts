@@ -12,17 +12,18 @@ interface Kernels {
   addScaled64(acc: number, x: number, w: number, n: number): void;
   divide(acc: number, d: number, n: number): void;
   momentum(acc: number, model: number, velocity: number, lr: number, beta: number, n: number): void;
-  adam(
+  adagrad(
     acc: number,
     model: number,
     first: number,
     second: number,
     lr: number,
     beta1: number,
-    beta2: number,
     tau: number,
     n: number,
   ): void;
+  adam: AdaptiveKernel;
+  yogi: AdaptiveKernel;
   median32: MedianKernel;
   median64: MedianKernel;
   demote(acc: number, out: number, n: number): void;
@@ -33,6 +34,18 @@ interface Kernels {
   narrowHalf(x: number, n: number): void;
   narrowBrain(x: number, n: number): void;
 }
+
+type AdaptiveKernel = (
+  acc: number,
+  model: number,
+  first: number,
+  second: number,
+  lr: number,
+  beta1: number,
+  beta2: number,
+  tau: number,
+  n: number,
+) => void;
 
 type MedianKernel = (
   columns: number,
@@ -111,7 +124,7 @@ export class BlockKernels {
     this.#sets = [0, 1].map(() => ({
       columns: take(slotBytes * contributors),
       model: take(slotBytes),
-      moments: [take(slotBytes), take(slotBytes)],
+      moments: [take(slotBytes), take(slotBytes)] as const,
     }));
     this.#out = take(slotBytes);
     this.#acc = take(2 * slotBytes);
@@ -203,8 +216,10 @@ export class BlockKernels {
       k.momentum(this.#acc, this.#model64, moments[0]!, optimiser.lr, optimiser.beta, n);
       return k.allBelow32(moments[0]!, LIMITS.F32, n) === 1;
     }
-    const { lr, beta1, beta2, tau } = optimiser;
-    k.adam(this.#acc, this.#model64, moments[0]!, moments[1]!, lr, beta1, beta2, tau, n);
+    const [first, second] = moments;
+    const { kind, lr, beta1, tau } = optimiser;
+    if (kind === 'adagrad') k.adagrad(this.#acc, this.#model64, first, second, lr, beta1, tau, n);
+    else k[kind](this.#acc, this.#model64, first, second, lr, beta1, optimiser.beta2, tau, n);
     return moments.every((moment) => k.allBelow32(moment, LIMITS.F32, n) === 1);
   }
 
@@ -249,7 +264,7 @@ export class BlockKernels {
 interface Slots {
   readonly columns: number;
   readonly model: number;
-  readonly moments: readonly number[];
+  readonly moments: readonly [number, number];
 }
 
 const BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2 } as const;

@@ -61,7 +61,23 @@ export function momentum(acc: usize, model: usize, velocity: usize, lr: f64, bet
   }
 }
 
-// m = b1 m + (1 - b1) d; v = b2 v + (1 - b2) d d; acc = model + lr m / (sqrt(v) + tau), d = acc - model; m, v kept as float32
+// The adaptive optimisers differ in v alone; d = acc - model, c1 = 1 - b1, c2 = 1 - b2:
+// m = b1 m + c1 d; v as said below; acc = model + lr m / (sqrt(v) + tau); m and v are kept as float32.
+
+// v = v + d d
+export function adagrad(
+  acc: usize, model: usize, first: usize, second: usize, lr: f64, beta1: f64, tau: f64, n: i32,
+): void {
+  const rate = f64x2.splat(lr), floor = f64x2.splat(tau), b1 = f64x2.splat(beta1), c1 = f64x2.splat(1 - beta1);
+  for (const end = acc + (<usize>n << 3); acc < end; acc += 16, model += 16, first += 8, second += 8) {
+    const x = v128.load(model);
+    const d = f64x2.sub(v128.load(acc), x);
+    const v = f64x2.add(promoted(second), f64x2.mul(d, d));
+    moved(acc, first, second, x, f64x2.add(f64x2.mul(b1, promoted(first)), f64x2.mul(c1, d)), v, rate, floor);
+  }
+}
+
+// v = b2 v + c2 d d
 export function adam(
   acc: usize, model: usize, first: usize, second: usize, lr: f64, beta1: f64, beta2: f64, tau: f64, n: i32,
 ): void {
@@ -70,11 +86,26 @@ export function adam(
   for (const end = acc + (<usize>n << 3); acc < end; acc += 16, model += 16, first += 8, second += 8) {
     const x = v128.load(model);
     const d = f64x2.sub(v128.load(acc), x);
-    const m = f64x2.add(f64x2.mul(b1, promoted(first)), f64x2.mul(c1, d));
     const v = f64x2.add(f64x2.mul(b2, promoted(second)), f64x2.mul(c2, f64x2.mul(d, d)));
-    storeDemoted(first, m);
-    storeDemoted(second, v);
-    v128.store(acc, f64x2.add(x, f64x2.div(f64x2.mul(rate, m), f64x2.add(f64x2.sqrt(v), floor))));
+    moved(acc, first, second, x, f64x2.add(f64x2.mul(b1, promoted(first)), f64x2.mul(c1, d)), v, rate, floor);
+  }
+}
+
+// v = v - c2 d d sign(v - d d)
+export function yogi(
+  acc: usize, model: usize, first: usize, second: usize, lr: f64, beta1: f64, beta2: f64, tau: f64, n: i32,
+): void {
+  const rate = f64x2.splat(lr), floor = f64x2.splat(tau);
+  const b1 = f64x2.splat(beta1), c1 = f64x2.splat(1 - beta1), c2 = f64x2.splat(1 - beta2);
+  for (const end = acc + (<usize>n << 3); acc < end; acc += 16, model += 16, first += 8, second += 8) {
+    const x = v128.load(model);
+    const d = f64x2.sub(v128.load(acc), x);
+    const square = f64x2.mul(d, d);
+    const before = promoted(second);
+    const change = f64x2.mul(c2, square);
+    const shrunk = f64x2.sub(before, v128.and(change, f64x2.gt(before, square)));
+    const v = f64x2.add(shrunk, v128.and(change, f64x2.lt(before, square)));
+    moved(acc, first, second, x, f64x2.add(f64x2.mul(b1, promoted(first)), f64x2.mul(c1, d)), v, rate, floor);
   }
 }
 
@@ -207,6 +238,12 @@ export function narrowBrain(x: usize, n: i32): void {
 // Two columns of 2 KiB fit the first-level cache beside the others that a comparator has just touched.
 const TILE_BYTES: usize = 2048;
 
+// @ts-ignore: decorator
+@inline function moved(acc: usize, first: usize, second: usize, x: v128, m: v128, v: v128, rate: v128, floor: v128): void {
+  storeDemoted(first, m);
+  storeDemoted(second, v);
+  v128.store(acc, f64x2.add(x, f64x2.div(f64x2.mul(rate, m), f64x2.add(f64x2.sqrt(v), floor))));
+}
 // @ts-ignore: decorator
 @inline function middle(x: v128, y: v128): v128 { return f64x2.add(f64x2.mul(f64x2.add(x, y), f64x2.splat(0.5)), f64x2.splat(0)); }
 // @ts-ignore: decorator

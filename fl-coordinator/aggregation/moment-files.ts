@@ -17,8 +17,8 @@ export interface MomentFilesOptions {
 
 /**
  * The server optimiser's moments as safetensors objects, one a moment, each a float32 vector over the combined elements in
- * model order. At the first round they start from their defined values: 0, and tau squared for the second moment of adam
- * (Reddi 2021, algorithm 2).
+ * model order. At the first round they start from their defined values: 0, and tau squared for the second moment of the
+ * adaptive optimisers (Reddi 2021, algorithm 2).
  */
 export class MomentFiles implements AsyncDisposable {
   private constructor(
@@ -103,7 +103,9 @@ function momentsOf(optimiser: ServerOptimiser): readonly { readonly name: string
       return [];
     case 'momentum':
       return [{ name: 'velocity', start: 0 }];
+    case 'adagrad':
     case 'adam':
+    case 'yogi':
       return [
         { name: 'first', start: 0 },
         { name: 'second', start: optimiser.tau ** 2 },

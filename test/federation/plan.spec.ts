@@ -89,6 +89,8 @@ describe('a plan', () => {
     ['fedavg', { kind: 'weighted-mean' }, { kind: 'replace' }],
     ['fedavgm', { kind: 'weighted-mean' }, { kind: 'momentum', lr: 1, beta: 0.9 }],
     ['fedadam', { kind: 'weighted-mean' }, { kind: 'adam', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 }],
+    ['fedadagrad', { kind: 'weighted-mean' }, { kind: 'adagrad', lr: 0.1, beta1: 0, tau: 1e-3 }],
+    ['fedyogi', { kind: 'weighted-mean' }, { kind: 'yogi', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 }],
     ['median', { kind: 'median' }, { kind: 'replace' }],
   ] as const) {
     it(`expands the shorthand ${shorthand}, written as a name or as an object`, () => {
@@ -102,7 +104,11 @@ describe('a plan', () => {
     const { strategy } = checkPlan({ ...MINIMAL, strategy: { name: 'fedadam', lr: 0.5, tau: 0.01 } });
     assert.deepEqual(strategy.serverOptimiser, { kind: 'adam', lr: 0.5, beta1: 0.9, beta2: 0.99, tau: 0.01 });
     assert.deepEqual(pathsOf({ ...MINIMAL, strategy: { name: 'fedavg', lr: 0.5 } }), ['strategy.lr']);
-    assert.deepEqual(pathsOf({ ...MINIMAL, strategy: 'fedsomething' }), ['strategy.name']);
+    assert.deepEqual(pathsOf({ ...MINIMAL, strategy: { name: 'fedadagrad', beta2: 0.5 } }), ['strategy.beta2']);
+    for (const strategy of ['fedsomething', 'constructor', { name: 'toString' }, {}, { lr: 1 }]) {
+      assert.deepEqual(pathsOf({ ...MINIMAL, strategy }), ['strategy.name']);
+    }
+    assert.deepEqual(pathsOf({ ...MINIMAL, strategy: 7 }), ['strategy']);
   });
 
   it('takes the three parts of a strategy', () => {

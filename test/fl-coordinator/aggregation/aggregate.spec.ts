@@ -24,6 +24,9 @@ import { type Moments, meanOf, medianOf, roundByHand } from './rules-by-hand';
 
 const MOMENTUM: ServerOptimiser = { kind: 'momentum', lr: 0.7, beta: 0.9 };
 const ADAM: ServerOptimiser = { kind: 'adam', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 };
+const ADAGRAD: ServerOptimiser = { kind: 'adagrad', lr: 0.1, beta1: 0.3, tau: 1e-2 };
+/** So large a start of v that some coordinates shrink it and others let it grow. */
+const YOGI: ServerOptimiser = { kind: 'yogi', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 0.8 };
 /** A little more than one block of float32, and no multiple of anything. */
 const LONG = (1 << 18) + 13;
 
@@ -166,7 +169,9 @@ describe('aggregation', () => {
   describe('server optimisers', () => {
     const cases: readonly [string, ServerOptimiser, readonly string[]][] = [
       ['momentum', MOMENTUM, ['velocity']],
+      ['adagrad', ADAGRAD, ['first', 'second']],
       ['adam', ADAM, ['first', 'second']],
+      ['yogi', YOGI, ['first', 'second']],
     ];
     for (const combiner of ['weighted-mean', 'median'] as const) {
       for (const [name, optimiser, momentNames] of cases) {
@@ -177,7 +182,7 @@ describe('aggregation', () => {
             model: valuesOf(base).w!,
             moments: {
               first: Array(count).fill(0),
-              second: Array(count).fill(optimiser.kind === 'adam' ? optimiser.tau ** 2 : 0),
+              second: Array(count).fill('tau' in optimiser ? optimiser.tau ** 2 : 0),
             },
           };
           for (let round = 1; round <= 2; round++) {

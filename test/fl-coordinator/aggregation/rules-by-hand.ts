@@ -32,9 +32,9 @@ export function roundByHand(round: Round): { readonly model: number[]; readonly 
       case 'momentum':
         first[i] = optimiser.beta * first[i]! + delta;
         return x + optimiser.lr * first[i]!;
-      case 'adam':
+      default:
         first[i] = optimiser.beta1 * first[i]! + (1 - optimiser.beta1) * delta;
-        second[i] = optimiser.beta2 * second[i]! + (1 - optimiser.beta2) * delta * delta;
+        second[i] = secondMoment(optimiser, second[i]!, delta);
         return x + (optimiser.lr * first[i]!) / (Math.sqrt(second[i]!) + optimiser.tau);
     }
   };
@@ -43,6 +43,19 @@ export function roundByHand(round: Round): { readonly model: number[]; readonly 
     return step(x, round.combiner === 'median' ? medianOf(column) : meanOf(column, weights), i);
   });
   return { model: next, moments: { first, second } };
+}
+
+function secondMoment(optimiser: ServerOptimiser, v: number, delta: number): number {
+  switch (optimiser.kind) {
+    case 'adagrad':
+      return v + delta ** 2;
+    case 'adam':
+      return optimiser.beta2 * v + (1 - optimiser.beta2) * delta ** 2;
+    case 'yogi':
+      return v - (1 - optimiser.beta2) * delta ** 2 * Math.sign(v - delta ** 2);
+    default:
+      return v;
+  }
 }
 
 export function meanOf(values: readonly number[], weights: readonly number[]): number {
