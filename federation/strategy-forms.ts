@@ -14,10 +14,17 @@ const momentum = { lr: rate(1), beta: decay(0.9) };
 const adagrad = { lr: rate(0.1), beta1: decay(0), tau };
 const adam = { lr: rate(0.1), beta1: decay(0.9), beta2: decay(0.99), tau };
 
+/** How many updates may be hostile; also how many values are left out at each end of a coordinate. */
+const few = z.number().int().min(1).max(499);
+const trimmed = { beta: few.default(1) };
+
+const clip = z.number().positive().max(1e12).optional();
+
 const clientRule = z.discriminatedUnion('kind', [z.strictObject({ kind: z.literal('none') })]);
 const combiner = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('weighted-mean') }),
   z.strictObject({ kind: z.literal('median') }),
+  z.strictObject({ kind: z.literal('trimmed-mean'), ...trimmed }),
 ]);
 const serverOptimiser = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('replace') }),
@@ -32,9 +39,10 @@ export const strategyPartsSchema = z.strictObject({
   clientRule: clientRule.default({ kind: 'none' }),
   combiner,
   serverOptimiser: serverOptimiser.default({ kind: 'replace' }),
+  clip,
 });
 
-type Parts = Omit<z.output<typeof strategyPartsSchema>, 'name'>;
+type Parts = Omit<z.output<typeof strategyPartsSchema>, 'name' | 'clip'>;
 
 /** What a name stands for where it says nothing else. */
 const PLAIN: Parts = {
@@ -49,9 +57,10 @@ function shorthand<Shape extends z.ZodRawShape>(
   partsOf: (parameters: z.output<z.ZodObject<Shape>>) => Partial<Parts>,
 ) {
   return (name: string): z.ZodType<Strategy> =>
-    z.strictObject({ name: z.literal(name), ...parameters }).transform((written): Strategy => {
-      const { name: _, ...settings } = written as Record<string, unknown>;
-      return { name, ...PLAIN, ...partsOf(settings as z.output<z.ZodObject<Shape>>) };
+    z.strictObject({ name: z.literal(name), ...parameters, clip }).transform((written): Strategy => {
+      const { name: _, clip, ...settings } = written as Record<string, unknown> & Pick<Strategy, 'clip'>;
+      const parts = { ...PLAIN, ...partsOf(settings as z.output<z.ZodObject<Shape>>) };
+      return { name, ...parts, ...(clip !== undefined && { clip }) };
     });
 }
 
@@ -62,6 +71,7 @@ const SHORTHANDS: Readonly<Record<string, (name: string) => z.ZodType<Strategy>>
   fedadam: shorthand(adam, (settings) => ({ serverOptimiser: { kind: 'adam', ...settings } })),
   fedyogi: shorthand(adam, (settings) => ({ serverOptimiser: { kind: 'yogi', ...settings } })),
   median: shorthand({}, () => ({ combiner: { kind: 'median' } })),
+  'trimmed-mean': shorthand(trimmed, (settings) => ({ combiner: { kind: 'trimmed-mean', ...settings } })),
 };
 
 /** Names that a plan may write instead of parts. */

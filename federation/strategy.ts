@@ -5,8 +5,15 @@
 
 export type ClientRule = { readonly kind: 'none' };
 
-/** How the updates of a round become one: McMahan 2017 (mean weighted by samples), Yin 2018 (coordinate-wise median). */
-export type Combiner = { readonly kind: 'weighted-mean' } | { readonly kind: 'median' };
+/**
+ * How the updates of a round become one.
+ * - weighted-mean: weights are samples x operator weight (McMahan 2017, algorithm 1).
+ * - median, trimmed-mean: coordinate by coordinate; the latter is the mean without the `beta` smallest and as many largest
+ *   values (Yin 2018, definitions 1 and 2).
+ */
+export type Combiner =
+  | { readonly kind: 'weighted-mean' | 'median' }
+  | { readonly kind: 'trimmed-mean'; readonly beta: number };
 
 /**
  * How the combined update moves the global model; delta = combined - model.
@@ -32,6 +39,11 @@ export interface Strategy {
   /** The name that a person reads: a shorthand, or `custom`. */
   readonly name: string;
   readonly clientRule: ClientRule;
+  /**
+   * Before they are combined, updates further than this from the global model are drawn towards it until they are that far
+   * away: Euclidean distance over all combined tensors. Absent: updates are combined as they are.
+   */
+  readonly clip?: number | undefined;
   readonly combiner: Combiner;
   readonly serverOptimiser: ServerOptimiser;
 }

@@ -1,5 +1,6 @@
 import { ClaraError } from '../base/errors';
 import { checkPlan, type Plan } from '../federation/plan';
+import { fewestContributors } from '../federation/plan-rules';
 import type { SiteConfiguration } from './configuration';
 
 /**
@@ -45,10 +46,4 @@ function brokenRules(plan: Plan, { id, trainer, limits, policy }: PolicySettings
     broken.push(`the plan's cohort does not name ${id}`);
   }
   return broken;
-}
-
-/** How many sites contribute to a round at least; an average of few tells much about each. */
-function fewestContributors(plan: Plan): number | undefined {
-  if (plan.quorum !== 'all') return plan.quorum;
-  return plan.cohort === 'all' ? undefined : plan.cohort.length;
 }

@@ -1,12 +1,17 @@
 import { createHash, type Hash } from 'node:crypto';
 import { ClaraError } from '../../base/errors';
+import { requireUpdates } from '../../federation/combiner-needs';
 import type { Strategy } from '../../federation/strategy';
 import type { TensorLayout } from '../../federation/tensors/layout';
 import { faultPoint } from '../fault-points';
 import { throwIfAborted } from '../storage/file-errors';
 import type { ObjectStore, ObjectWriter } from '../storage/object-store';
-import { BlockKernels, type InputSet } from './block-kernels';
+import { BlockKernels } from './block-kernels';
+import { BlockMemory, type InputSet, type Reading } from './block-memory';
+import { clipFactors } from './clipping';
+import { combinationOf, scratchBytes } from './combiners';
 import { MomentFiles } from './moment-files';
+import type { Scan } from './scan';
 import { type Block, blocksOf, combinedElements, spansOf } from './spans';
 import { readStoredLayout } from './stored-layout';
 import { StoredTensors } from './stored-tensors';
@@ -25,7 +30,7 @@ export interface AggregateRequest {
   readonly base: string;
   /** In any order; they are combined in the order of site ids. */
   readonly contributions: readonly Contribution[];
-  readonly strategy: Pick<Strategy, 'combiner' | 'serverOptimiser'>;
+  readonly strategy: Pick<Strategy, 'clip' | 'combiner' | 'serverOptimiser'>;
   /** Tensors whose name matches keep the base model's values; contributions need not have them. */
   readonly excluded: readonly RegExp[];
   readonly target: string;
@@ -42,7 +47,8 @@ export interface AggregatedModel {
 }
 
 /**
- * Makes the next global model out of durable updates, block by block and in site order. Memory is contributors x block, at most
+ * Makes the next global model out of durable updates, block by block and in site order; clipping and some combiners first go
+ * through all blocks to learn distances. Memory is contributors x block, at most
  * about 50 MiB whatever the model and the number of sites. The result is the same bytes for any order of arrival and any
  * number of crashes; its header is that of the base model. Nothing is visible before all is done.
  *
@@ -56,25 +62,35 @@ export async function aggregate(request: AggregateRequest): Promise<AggregatedMo
   const isExcluded = (name: string): boolean => request.excluded.some((pattern) => pattern.test(name));
   const layout = await readStoredLayout(store, request.base);
   const spans = spansOf(layout, isExcluded);
-  const kernels = new BlockKernels({
-    combiner: strategy.combiner,
-    optimiser: strategy.serverOptimiser,
-    weights: contributions.map(({ weight }) => weight),
-  });
+  const { clip, combiner, serverOptimiser: optimiser } = strategy;
+  requireUpdates(combiner, contributions.length);
+  const memory = new BlockMemory(contributions.length, scratchBytes(combiner, contributions.length));
+  const blocks = [...blocksOf(spans, (dtype) => memory.maxElements(dtype))];
 
   await using inputs = await Inputs.open({ ...request, contributions }, layout, isExcluded);
   await using moments = await MomentFiles.open({
     ...request,
-    optimiser: strategy.serverOptimiser,
+    optimiser,
     elements: combinedElements(spans),
   });
   await using output = new Output(await store.create(target));
   await output.write(layout.headerBytes);
 
-  const blocks = [...blocksOf(spans, (dtype) => kernels.maxElements(dtype))];
+  const scan: Scan = {
+    memory,
+    blocks,
+    load: (set, block, reading) => inputs.load(memory, set, block, reading),
+    what: `aggregating ${target}`,
+    signal,
+  };
+  const factors = clip === undefined ? undefined : await clipFactors(scan, contributions.length, clip);
+  const combination = combinationOf(combiner, contributions);
+  const kernels = new BlockKernels(memory, { combination, optimiser, clipFactors: factors });
   const load = async (index: number): Promise<void> => {
     const block = blocks[index];
-    if (block) await settled([inputs.load(kernels, setOf(index), block), moments.load(kernels, setOf(index), block)]);
+    if (!block) return;
+    const set = setOf(index);
+    await settled([inputs.load(memory, set, block, kernels.reading), moments.load(memory, set, block)]);
   };
   let loading = load(0);
   let writing: Promise<void> = Promise.resolve();
@@ -88,7 +104,7 @@ export async function aggregate(request: AggregateRequest): Promise<AggregatedMo
       const bytes =
         block.treatment === 'combine' ? kernels.combine(set, block.dtype, block.elements) : inputs.copied(set);
       if (bytes === undefined) throw notFinite(layout, block, target);
-      writing = settled([output.write(bytes), moments.write(kernels, set, block)]);
+      writing = settled([output.write(bytes), moments.write(memory, set, block)]);
       faultPoint('aggregate.after-block');
     }
     await writing;
@@ -159,7 +175,7 @@ class Inputs implements AsyncDisposable {
     }
   }
 
-  async load(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
+  async load(memory: BlockMemory, set: InputSet, block: Block, reading: Reading): Promise<void> {
     if (block.treatment !== 'combine') {
       const copy = Buffer.allocUnsafe(block.end - block.begin);
       await (block.treatment === 'keep' ? this.base : this.updates[0]!).read(block.begin, copy);
@@ -167,8 +183,10 @@ class Inputs implements AsyncDisposable {
       return;
     }
     const { begin, dtype, elements } = block;
-    const reads = this.updates.map((update, i) => update.read(begin, kernels.column(set, i, dtype, elements)));
-    if (kernels.needsModel) reads.push(this.base.read(begin, kernels.model(set, dtype, elements)));
+    const reads = reading.contributors.map((contributor, column) =>
+      this.updates[contributor]!.read(begin, memory.column(set, column, dtype, elements)),
+    );
+    if (reading.model) reads.push(this.base.read(begin, memory.model(set, dtype, elements)));
     await settled(reads);
   }
 

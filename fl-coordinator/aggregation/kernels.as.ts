@@ -109,58 +109,87 @@ export function yogi(
   }
 }
 
-// acc[i] = median over float32 columns[c][i]. `columns` lie `stride` bytes apart and are reordered in place by the comparators
-// in `pairs` (pairs of u32 column numbers); low and up are the middle columns, equal when their number is odd. Works through
-// tiles that stay in the first-level cache. A comparator keeps both of two equal values, so -0 and 0 are not lost; adding 0
-// makes a zero median +0, whichever of them stands in the middle.
-export function median32(
+// acc[i] = mean of float32 columns[low..up][i], both included, once the columns are sorted coordinate by coordinate. `columns`
+// lie `stride` bytes apart and are reordered in place by the comparators in `pairs` (pairs of u32 column numbers). Works through
+// tiles that stay in the first-level cache. Sums start at +0, so that a zero is +0, whichever of -0 and 0 stands there.
+export function middle32(
   columns: usize, stride: usize, pairs: usize, pairCount: i32, low: i32, up: i32, acc: usize, n: i32,
 ): void {
   const bytes = <usize>n << 2;
+  const count = f64x2.splat(<f64>(up - low + 1));
   for (let begin: usize = 0; begin < bytes; begin += TILE_BYTES) {
     const end = min(begin + TILE_BYTES, bytes);
-    for (let p = pairs, last = pairs + (<usize>pairCount << 3); p < last; p += 8) {
-      const a = columns + <usize>load<u32>(p) * stride;
-      const b = columns + <usize>load<u32>(p, 4) * stride;
-      for (let i = begin; i < end; i += 16) {
-        const x = v128.load(a + i);
-        const y = v128.load(b + i);
-        v128.store(a + i, f32x4.pmin(x, y));
-        v128.store(b + i, f32x4.pmax(y, x));
-      }
-    }
-    const l = columns + <usize>low * stride;
-    const u = columns + <usize>up * stride;
+    sort32(columns, stride, pairs, pairCount, begin, end);
     for (let i = begin; i < end; i += 16) {
-      const x = v128.load(l + i);
-      const y = v128.load(u + i);
-      v128.store(acc + (i << 1), middle(f64x2.promote_low_f32x4(x), f64x2.promote_low_f32x4(y)));
-      v128.store(acc + (i << 1), middle(f64x2.promote_low_f32x4(high(x)), f64x2.promote_low_f32x4(high(y))), 16);
+      let a = f64x2.splat(0), b = f64x2.splat(0);
+      for (let c = columns + i + <usize>low * stride, last = columns + i + <usize>up * stride; c <= last; c += stride) {
+        const x = v128.load(c);
+        a = f64x2.add(a, f64x2.promote_low_f32x4(x));
+        b = f64x2.add(b, f64x2.promote_low_f32x4(high(x)));
+      }
+      v128.store(acc + (i << 1), f64x2.div(a, count));
+      v128.store(acc + (i << 1), f64x2.div(b, count), 16);
     }
   }
 }
 
-// As median32, of float64 columns.
-export function median64(
+// As middle32, of float64 columns.
+export function middle64(
   columns: usize, stride: usize, pairs: usize, pairCount: i32, low: i32, up: i32, acc: usize, n: i32,
 ): void {
   const bytes = <usize>n << 3;
+  const count = f64x2.splat(<f64>(up - low + 1));
   for (let begin: usize = 0; begin < bytes; begin += TILE_BYTES) {
     const end = min(begin + TILE_BYTES, bytes);
-    for (let p = pairs, last = pairs + (<usize>pairCount << 3); p < last; p += 8) {
-      const a = columns + <usize>load<u32>(p) * stride;
-      const b = columns + <usize>load<u32>(p, 4) * stride;
-      for (let i = begin; i < end; i += 16) {
-        const x = v128.load(a + i);
-        const y = v128.load(b + i);
-        v128.store(a + i, f64x2.pmin(x, y));
-        v128.store(b + i, f64x2.pmax(y, x));
+    sort64(columns, stride, pairs, pairCount, begin, end);
+    for (let i = begin; i < end; i += 16) {
+      let a = f64x2.splat(0);
+      for (let c = columns + i + <usize>low * stride, last = columns + i + <usize>up * stride; c <= last; c += stride) {
+        a = f64x2.add(a, v128.load(c));
       }
+      v128.store(acc + i, f64x2.div(a, count));
     }
-    const l = columns + <usize>low * stride;
-    const u = columns + <usize>up * stride;
-    for (let i = begin; i < end; i += 16) v128.store(acc + i, middle(v128.load(l + i), v128.load(u + i)));
   }
+}
+
+// x[i] = model[i] + factor (x[i] - model[i]), float32, computed in float64 and rounded once
+export function clip32(x: usize, model: usize, factor: f64, n: i32): void {
+  const f = f64x2.splat(factor);
+  for (const end = x + (<usize>n << 2); x < end; x += 8, model += 8) {
+    const from = promoted(model);
+    storeDemoted(x, f64x2.add(from, f64x2.mul(f, f64x2.sub(promoted(x), from))));
+  }
+}
+
+// As clip32, float64.
+export function clip64(x: usize, model: usize, factor: f64, n: i32): void {
+  const f = f64x2.splat(factor);
+  for (const end = x + (<usize>n << 3); x < end; x += 16, model += 16) {
+    const from = v128.load(model);
+    v128.store(x, f64x2.add(from, f64x2.mul(f, f64x2.sub(v128.load(x), from))));
+  }
+}
+
+// sum of (x[i] - model[i])^2 over float32, in float64: four sums that are added at the end
+export function squaredDistance32(x: usize, model: usize, n: i32): f64 {
+  let a = f64x2.splat(0), b = f64x2.splat(0);
+  for (const end = x + (<usize>n << 2); x < end; x += 16, model += 16) {
+    const d = f64x2.sub(promoted(x), promoted(model));
+    const e = f64x2.sub(promoted(x + 8), promoted(model + 8));
+    a = f64x2.add(a, f64x2.mul(d, d));
+    b = f64x2.add(b, f64x2.mul(e, e));
+  }
+  return lanes(f64x2.add(a, b));
+}
+
+// As squaredDistance32, over float64.
+export function squaredDistance64(x: usize, model: usize, n: i32): f64 {
+  let a = f64x2.splat(0);
+  for (const end = x + (<usize>n << 3); x < end; x += 16, model += 16) {
+    const d = f64x2.sub(v128.load(x), v128.load(model));
+    a = f64x2.add(a, f64x2.mul(d, d));
+  }
+  return lanes(a);
 }
 
 // out[i] = float32(acc[i]), to nearest even
@@ -244,8 +273,36 @@ const TILE_BYTES: usize = 2048;
   storeDemoted(second, v);
   v128.store(acc, f64x2.add(x, f64x2.div(f64x2.mul(rate, m), f64x2.add(f64x2.sqrt(v), floor))));
 }
+// Sorts the coordinates from byte `begin` to `end` of each column. A comparator keeps both of two equal values, so that -0 and 0
+// are not lost.
+function sort32(columns: usize, stride: usize, pairs: usize, pairCount: i32, begin: usize, end: usize): void {
+  for (let p = pairs, last = pairs + (<usize>pairCount << 3); p < last; p += 8) {
+    const a = columns + <usize>load<u32>(p) * stride;
+    const b = columns + <usize>load<u32>(p, 4) * stride;
+    for (let i = begin; i < end; i += 16) {
+      const x = v128.load(a + i);
+      const y = v128.load(b + i);
+      v128.store(a + i, f32x4.pmin(x, y));
+      v128.store(b + i, f32x4.pmax(y, x));
+    }
+  }
+}
+
+function sort64(columns: usize, stride: usize, pairs: usize, pairCount: i32, begin: usize, end: usize): void {
+  for (let p = pairs, last = pairs + (<usize>pairCount << 3); p < last; p += 8) {
+    const a = columns + <usize>load<u32>(p) * stride;
+    const b = columns + <usize>load<u32>(p, 4) * stride;
+    for (let i = begin; i < end; i += 16) {
+      const x = v128.load(a + i);
+      const y = v128.load(b + i);
+      v128.store(a + i, f64x2.pmin(x, y));
+      v128.store(b + i, f64x2.pmax(y, x));
+    }
+  }
+}
+
 // @ts-ignore: decorator
-@inline function middle(x: v128, y: v128): v128 { return f64x2.add(f64x2.mul(f64x2.add(x, y), f64x2.splat(0.5)), f64x2.splat(0)); }
+@inline function lanes(v: v128): f64 { return f64x2.extract_lane(v, 0) + f64x2.extract_lane(v, 1); }
 // @ts-ignore: decorator
 @inline function promoted(at: usize): v128 { return f64x2.promote_low_f32x4(v128.load64_zero(at)); }
 // @ts-ignore: decorator

@@ -2,7 +2,7 @@ import { ClaraError } from '../../base/errors';
 import type { ServerOptimiser } from '../../federation/strategy';
 import { encodeHeader } from '../../federation/tensors/header';
 import type { ObjectStore, ObjectWriter, RangeReader } from '../storage/object-store';
-import type { BlockKernels, InputSet } from './block-kernels';
+import type { BlockMemory, InputSet } from './block-memory';
 import type { Block } from './spans';
 import { layoutOf } from './stored-layout';
 
@@ -65,20 +65,20 @@ export class MomentFiles implements AsyncDisposable {
     );
   }
 
-  async load(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
+  async load(memory: BlockMemory, set: InputSet, block: Block): Promise<void> {
     if (block.treatment !== 'combine') return;
     for (const i of this.names.keys()) {
-      const target = kernels.moment(set, i, block.elements);
+      const target = memory.moment(set, i, block.elements);
       const source = this.readers[i];
       if (!source) target.fill(this.starts[i]!);
       else await source.reader.read(source.dataBegin + block.firstElement * 4, bytesOf(target));
     }
   }
 
-  async write(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
+  async write(memory: BlockMemory, set: InputSet, block: Block): Promise<void> {
     if (block.treatment !== 'combine') return;
     for (const [i, writer] of this.writers.entries()) {
-      await writer.write(bytesOf(kernels.moment(set, i, block.elements)));
+      await writer.write(bytesOf(memory.moment(set, i, block.elements)));
     }
   }
 

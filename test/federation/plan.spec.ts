@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ClaraError } from '../../base/errors';
 import { checkPlan, type PlanInput, parsePlan } from '../../federation/plan';
+import { STRATEGY_NAMES } from '../../federation/strategy-forms';
 
 const MINIMAL = { name: 'spleen', trainer: { name: 'reference' }, rounds: 5 };
 
@@ -92,6 +93,7 @@ describe('a plan', () => {
     ['fedadagrad', { kind: 'weighted-mean' }, { kind: 'adagrad', lr: 0.1, beta1: 0, tau: 1e-3 }],
     ['fedyogi', { kind: 'weighted-mean' }, { kind: 'yogi', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 }],
     ['median', { kind: 'median' }, { kind: 'replace' }],
+    ['trimmed-mean', { kind: 'trimmed-mean', beta: 1 }, { kind: 'replace' }],
   ] as const) {
     it(`expands the shorthand ${shorthand}, written as a name or as an object`, () => {
       const expected = { name: shorthand, clientRule: { kind: 'none' }, combiner, serverOptimiser };
@@ -109,6 +111,26 @@ describe('a plan', () => {
       assert.deepEqual(pathsOf({ ...MINIMAL, strategy }), ['strategy.name']);
     }
     assert.deepEqual(pathsOf({ ...MINIMAL, strategy: 7 }), ['strategy']);
+  });
+
+  it('takes a bound for clipping beside any name and in the parts', () => {
+    for (const strategy of [
+      { name: 'fedadam', clip: 2 },
+      { name: 'trimmed-mean', beta: 2, clip: 2 },
+      { combiner: { kind: 'median' }, clip: 2 },
+    ]) {
+      assert.equal(checkPlan({ ...MINIMAL, strategy }).strategy.clip, 2);
+    }
+    for (const clip of [0, -1, Number.NaN, 'a lot']) {
+      assert.deepEqual(pathsOf({ ...MINIMAL, strategy: { name: 'fedavg', clip } }), ['strategy.clip']);
+    }
+  });
+
+  it('has the same text again once it is parsed from its text, whatever its strategy', () => {
+    for (const name of STRATEGY_NAMES) {
+      const text = JSON.stringify(checkPlan({ ...MINIMAL, strategy: { name, clip: 3 } }));
+      assert.equal(JSON.stringify(parsePlan(text)), text, 'a submission that is repeated would be taken for another');
+    }
   });
 
   it('takes the three parts of a strategy', () => {
@@ -178,6 +200,13 @@ describe('a plan that can never work is refused', () => {
   for (const [what, more, paths] of [
     ['a median of two sites', { strategy: 'median', cohort: ['a', 'b'] }, ['cohort']],
     ['a median that a quorum of two may close', { strategy: 'median', cohort: three, quorum: 2 }, ['quorum']],
+    [
+      'a trimmed mean that trims all',
+      { strategy: { name: 'trimmed-mean', beta: 2 }, cohort: ['a', 'b', 'c', 'd'] },
+      ['cohort'],
+    ],
+    ['a trimmed mean that a quorum may empty', { strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 4 }, ['quorum']],
+    ['weights in a trimmed mean', { strategy: 'trimmed-mean', cohort: three, siteWeights: { a: 2 } }, ['siteWeights']],
     ['a quorum above the cohort', { cohort: three, quorum: 4 }, ['quorum']],
     ['a site that is named twice', { cohort: ['a', 'b', 'a'] }, ['cohort.2']],
     ['a weight for a site outside the cohort', { cohort: three, siteWeights: { d: 2 } }, ['siteWeights.d']],
@@ -198,6 +227,7 @@ describe('a plan that can never work is refused', () => {
   it('while their possible neighbours are accepted', () => {
     checkPlan({ ...MINIMAL, strategy: 'median', cohort: three });
     checkPlan({ ...MINIMAL, strategy: 'median' });
+    checkPlan({ ...MINIMAL, strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 5 });
     checkPlan({ ...MINIMAL, cohort: three, quorum: 3, siteWeights: { a: 2, c: 0.5 } });
   });
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { seededRandom } from '../../../base/random';
-import type { ServerOptimiser, Strategy } from '../../../federation/strategy';
+import type { Combiner, ServerOptimiser, Strategy } from '../../../federation/strategy';
 import {
   bfloat16OfFloat32,
   type Dtype,
@@ -23,9 +23,14 @@ export interface ModelTensor extends TensorSpec {
 export const REPLACE: ServerOptimiser = { kind: 'replace' };
 
 export const strategyOf = (
-  combiner: 'weighted-mean' | 'median',
+  combiner: 'weighted-mean' | 'median' | Combiner,
   serverOptimiser: ServerOptimiser = REPLACE,
-): Pick<Strategy, 'combiner' | 'serverOptimiser'> => ({ combiner: { kind: combiner }, serverOptimiser });
+  clip?: number,
+): Pick<Strategy, 'clip' | 'combiner' | 'serverOptimiser'> => ({
+  combiner: typeof combiner === 'string' ? { kind: combiner } : combiner,
+  serverOptimiser,
+  clip,
+});
 
 /** A safetensors file. */
 export function fileOf(tensors: readonly ModelTensor[], metadata: Record<string, string> = {}): Buffer {

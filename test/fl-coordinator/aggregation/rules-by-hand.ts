@@ -68,3 +68,15 @@ export function medianOf(values: readonly number[]): number {
   const half = sorted.length / 2;
   return sorted.length % 2 === 1 ? sorted[Math.floor(half)]! : (sorted[half - 1]! + sorted[half]!) / 2;
 }
+
+/** Yin 2018, definition 2: without the `beta` smallest and the `beta` largest. */
+export function trimmedMeanOf(values: readonly number[], beta: number): number {
+  const kept = [...values].sort((a, b) => a - b).slice(beta, values.length - beta);
+  return kept.reduce((sum, value) => sum + value, 0) / kept.length;
+}
+
+export function clippedByHand(model: readonly number[], update: readonly number[], bound: number): number[] {
+  const length = Math.sqrt(update.reduce((sum, value, i) => sum + (value - model[i]!) ** 2, 0));
+  const left = Math.min(1, bound / length);
+  return left === 1 ? [...update] : update.map((value, i) => model[i]! + left * (value - model[i]!));
+}

@@ -1,0 +1,53 @@
+import { ClaraError } from '../base/errors';
+import type { Combiner } from './strategy';
+
+/** What a combiner asks of the number of updates in a round, and what it thinks of weights. */
+
+/** With fewer updates the median of a coordinate is a mean, or one site's value. */
+const OUTVOTING = 3;
+
+/** From how many updates on the combiner is defined, by its paper. */
+function definedFrom(combiner: Combiner): number {
+  switch (combiner.kind) {
+    case 'weighted-mean':
+    case 'median':
+      return 1;
+    case 'trimmed-mean':
+      return 2 * combiner.beta + 1;
+  }
+}
+
+/** How many updates a round must have so that the combiner does what a plan names it for, and the sentence that says so. */
+export function fewestUpdates(combiner: Combiner): { readonly updates: number; readonly rule: string } {
+  switch (combiner.kind) {
+    case 'weighted-mean':
+      return { updates: 1, rule: 'a mean needs an update' };
+    case 'median':
+      return { updates: OUTVOTING, rule: `the median needs at least ${OUTVOTING} updates to outvote one` };
+    default: {
+      const updates = definedFrom(combiner);
+      return { updates, rule: `${inWords(combiner)} needs at least ${updates} updates` };
+    }
+  }
+}
+
+/** Robust combiners count heads: samples are what a site says of itself, and must not buy it influence. */
+export function countsHeads(combiner: Combiner): boolean {
+  return combiner.kind !== 'weighted-mean';
+}
+
+/** `trimmed-mean of beta = 1`. */
+export function inWords({ kind, ...parameters }: Combiner): string {
+  const told = Object.entries(parameters).map(([name, value]) => `${name} = ${value}`);
+  return told.length === 0 ? kind : `${kind} of ${told.join(', ')}`;
+}
+
+/** @throws ClaraError `precondition-failed` when a round has fewer updates than the combiner is defined for */
+export function requireUpdates(combiner: Combiner, updates: number): void {
+  const needed = definedFrom(combiner);
+  if (updates >= needed) return;
+  throw new ClaraError(
+    'precondition-failed',
+    `${inWords(combiner)} needs at least ${needed} updates, and the round has ${updates}; raise the quorum`,
+  );
+}

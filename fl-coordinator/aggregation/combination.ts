@@ -1,0 +1,50 @@
+import { type Comparator, partialNetwork } from './sorting-network';
+
+/** How the columns of a block become one: what all combiners come down to when their passes over the data are done. */
+export type Combination =
+  | {
+      /** (sum of weight x column + modelWeight x model) / total, in the order of the columns. */
+      readonly kind: 'mean';
+      readonly contributors: readonly number[];
+      readonly weights: readonly number[];
+      readonly modelWeight: number;
+      readonly total: number;
+    }
+  | {
+      /** Coordinate by coordinate: the mean of the sorted values from place `low` to `up`, both included. */
+      readonly kind: 'middle';
+      readonly contributors: readonly number[];
+      readonly low: number;
+      readonly up: number;
+    };
+
+/** The mean that McMahan 2017, algorithm 1 means. */
+export function weightedMean(weights: readonly number[]): Combination {
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return { kind: 'mean', contributors: [...weights.keys()], weights, modelWeight: 0, total };
+}
+
+/** Leaves out the `trimmed` smallest and as many largest values of each coordinate (Yin 2018, definition 2). */
+export function trimmedMean(contributors: number, trimmed: number): Combination {
+  return {
+    kind: 'middle',
+    contributors: [...Array(contributors).keys()],
+    low: trimmed,
+    up: contributors - 1 - trimmed,
+  };
+}
+
+/** The middle value of each coordinate, or the mean of the two in the middle (Yin 2018, definition 1). */
+export function median(contributors: number): Combination {
+  return trimmedMean(contributors, Math.floor((contributors - 1) / 2));
+}
+
+/** Comparators that a combination needs. */
+export function networkOf(combination: Combination): Comparator[] {
+  switch (combination.kind) {
+    case 'mean':
+      return [];
+    case 'middle':
+      return partialNetwork(combination.contributors.length, combination.low, combination.up);
+  }
+}

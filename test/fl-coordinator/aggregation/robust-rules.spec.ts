@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ClaraError } from '../../../base/errors';
+import type { Combiner } from '../../../federation/strategy';
+import type { Dtype } from '../../../federation/tensors/dtype';
+import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
+import { aggregateFiles, fileOf, randomValues, roundedTo, strategyOf, valuesOf, vectorFile } from './models';
+import { clippedByHand, meanOf, trimmedMeanOf } from './rules-by-hand';
+
+const FLOATS = ['F32', 'F64', 'F16', 'BF16'] as const;
+
+describe('robust aggregation', () => {
+  let folder: string;
+  let store: DirectoryStore;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'clara-robust-'));
+    store = await openDirectoryStore(folder);
+  });
+
+  afterEach(async () => {
+    await store.close();
+    await rm(folder, { recursive: true });
+  });
+
+  const sitesOf = (updates: readonly (readonly number[])[], dtype: Dtype = 'F32', weights: readonly number[] = []) =>
+    updates.map((values, i) => ({ site: `site-${i}`, file: vectorFile(values, dtype), weight: weights[i] ?? 1 }));
+
+  /** The new model, from a model of one tensor and its updates. */
+  const combined = async (
+    combiner: Combiner,
+    updates: readonly (readonly number[])[],
+    { dtype = 'F32', weights, model = updates[0]!, clip }: Options = {},
+  ): Promise<readonly number[]> => {
+    const strategy = strategyOf(combiner, undefined, clip);
+    const file = await aggregateFiles(store, vectorFile(model, dtype), sitesOf(updates, dtype, weights), { strategy });
+    return valuesOf(file).w!;
+  };
+
+  interface Options {
+    readonly dtype?: Dtype;
+    readonly weights?: readonly number[];
+    readonly model?: readonly number[];
+    readonly clip?: number;
+  }
+
+  const random = (count: number, elements: number, dtype: Dtype = 'F32', from = 1): number[][] =>
+    Array.from({ length: count }, (_, i) => randomValues(from + i, elements, dtype));
+
+  const across = (updates: readonly (readonly number[])[], rule: (column: number[]) => number): number[] =>
+    updates[0]!.map((_, i) => rule(updates.map((update) => update[i]!)));
+
+  const refused = (combiner: Combiner, updates: number, mentions: RegExp) =>
+    assert.rejects(combined(combiner, random(updates, 3)), (error: unknown) => {
+      assert.ok(error instanceof ClaraError && error.code === 'precondition-failed', String(error));
+      assert.match(error.message, mentions);
+      return true;
+    });
+
+  describe('trimmed mean', () => {
+    for (const [sites, beta] of [
+      [3, 1],
+      [5, 1],
+      [5, 2],
+      [16, 3],
+      [33, 10],
+    ] as const) {
+      it(`of ${sites} sites leaves out ${beta} at each end of every coordinate`, async () => {
+        for (const dtype of FLOATS) {
+          const updates = random(sites, 517, dtype);
+          const expected = across(updates, (column) => roundedTo(dtype, trimmedMeanOf(column, beta)));
+          assert.deepEqual(await combined({ kind: 'trimmed-mean', beta }, updates, { dtype }), expected, dtype);
+        }
+      });
+    }
+
+    it('counts heads: what a site says of its samples changes nothing', async () => {
+      const updates = random(5, 100);
+      const rule = { kind: 'trimmed-mean', beta: 1 } as const;
+      assert.deepEqual(await combined(rule, updates, { weights: [1, 1e6, 1, 1, 1] }), await combined(rule, updates));
+    });
+
+    it('of too few updates is refused', () =>
+      refused({ kind: 'trimmed-mean', beta: 2 }, 4, /beta = 2 needs at least 5/));
+  });
+
+  describe('norm clipping', () => {
+    const model = randomValues(50, 70_000);
+
+    it('draws far updates to the bound and leaves near ones alone, before the mean', async () => {
+      const near = model.map((x, i) => Math.fround(x + (i === 3 ? 0.5 : 0)));
+      const updates = [near, randomValues(51, 70_000), randomValues(52, 70_000)];
+      const clip = 2.5;
+      const clipped = updates.map((update) => clippedByHand(model, update, clip).map(Math.fround));
+      const found = await combined({ kind: 'weighted-mean' }, updates, { model, clip, weights: [3, 1, 2] });
+      assertClose(
+        found,
+        across(clipped, (column) => meanOf(column, [3, 1, 2])),
+        1e-7,
+      );
+      assert.deepEqual(clipped[0], near);
+    });
+
+    it('bounds what one update can do, and changes nothing when all are within the bound', async () => {
+      const honest = model.map((x) => Math.fround(x + 1e-3));
+      const hostile = model.map(() => 1e30);
+      const [free, bound] = [await combined({ kind: 'weighted-mean' }, [honest, honest, honest], { model }), 1];
+      const attacked = await combined({ kind: 'weighted-mean' }, [honest, honest, hostile], { model, clip: bound });
+      assert.ok(distance(attacked, free) <= bound / 3 + 0.3);
+      assert.deepEqual(await combined({ kind: 'weighted-mean' }, [honest, honest, honest], { model, clip: 1 }), free);
+    });
+
+    it('comes before a median too, in every type', async () => {
+      for (const dtype of FLOATS) {
+        const start = randomValues(1, 517, dtype);
+        const updates = random(5, 517, dtype, 2);
+        const wide = dtype === 'F64' ? (x: number) => x : Math.fround;
+        const clipped = updates.map((update) => clippedByHand(start, update, 5).map(wide));
+        const expected = across(clipped, (column) => roundedTo(dtype, trimmedMeanOf(column, 2)));
+        const found = await combined({ kind: 'median' }, updates, { dtype, model: start, clip: 5 });
+        assertClose(found, expected, { F32: 1e-6, F64: 1e-12, F16: 2 ** -10, BF16: 2 ** -7 }[dtype]);
+      }
+    });
+
+    it('measures over all tensors that are combined, and no others', async () => {
+      const tensors = (a: number, b: number, count: number, kept: number) =>
+        fileOf([
+          { name: 'a', dtype: 'F32', shape: [2], values: [a, 0] },
+          { name: 'count', dtype: 'I64', shape: [], values: [count] },
+          { name: 'b', dtype: 'F64', shape: [1], values: [b] },
+          { name: 'kept', dtype: 'F32', shape: [1], values: [kept] },
+        ]);
+      const file = await aggregateFiles(
+        store,
+        tensors(0, 0, 0, 0),
+        [{ site: 'a', file: tensors(3, 4, 1_000_000, 1e6) }],
+        { strategy: strategyOf('weighted-mean', undefined, 1), excluded: [/^kept$/u] },
+      );
+      const { a, b, count, kept } = valuesOf(file);
+      assert.deepEqual([a, b, count, kept], [[Math.fround(0.6), 0], [0.8], [1_000_000], [0]]);
+    });
+
+    it('leaves the model where an update is infinitely far away', async () => {
+      const start = [1, 2, 3];
+      const far = [1.7e308, -1.7e308, 0];
+      assert.deepEqual(
+        await combined({ kind: 'weighted-mean' }, [far], { dtype: 'F64', model: start, clip: 1 }),
+        start,
+      );
+    });
+  });
+});
+
+function distance(a: readonly number[], b: readonly number[]): number {
+  return Math.sqrt(a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0));
+}
+
+/** Relative to the greater of the value and 1. */
+function assertClose(actual: readonly number[], expected: readonly number[], tolerance: number): void {
+  assert.equal(actual.length, expected.length);
+  for (const [i, value] of actual.entries()) {
+    const error = Math.abs(value - expected[i]!) / Math.max(1, Math.abs(expected[i]!));
+    assert.ok(error <= tolerance, `element ${i}: ${value} instead of ${expected[i]}`);
+  }
+}
