@@ -14,6 +14,12 @@ function definedFrom(combiner: Combiner): number {
       return 1;
     case 'trimmed-mean':
       return 2 * combiner.beta + 1;
+    case 'krum':
+      return 2 * combiner.f + 3;
+    case 'multikrum':
+      return Math.max(2 * combiner.f + 3, combiner.m + combiner.f);
+    case 'bulyan':
+      return 4 * combiner.f + 3;
   }
 }
 
@@ -34,6 +40,12 @@ export function fewestUpdates(combiner: Combiner): { readonly updates: number; r
 /** Robust combiners count heads: samples are what a site says of itself, and must not buy it influence. */
 export function countsHeads(combiner: Combiner): boolean {
   return combiner.kind !== 'weighted-mean';
+}
+
+/** How many sites' updates are in the new model at least, when the round had so many: an average of few tells much about each. */
+export function updatesAveraged(combiner: Combiner, updates: number): number {
+  if (combiner.kind === 'krum') return Math.min(1, updates);
+  return combiner.kind === 'multikrum' ? Math.min(combiner.m, updates) : updates;
 }
 
 /** `trimmed-mean of beta = 1`. */

@@ -17,6 +17,8 @@ const adam = { lr: rate(0.1), beta1: decay(0.9), beta2: decay(0.99), tau };
 /** How many updates may be hostile; also how many values are left out at each end of a coordinate. */
 const few = z.number().int().min(1).max(499);
 const trimmed = { beta: few.default(1) };
+const hostile = { f: few.default(1) };
+const several = { ...hostile, m: z.number().int().min(1).max(1000).default(3) };
 
 const clip = z.number().positive().max(1e12).optional();
 
@@ -25,6 +27,9 @@ const combiner = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('weighted-mean') }),
   z.strictObject({ kind: z.literal('median') }),
   z.strictObject({ kind: z.literal('trimmed-mean'), ...trimmed }),
+  z.strictObject({ kind: z.literal('krum'), ...hostile }),
+  z.strictObject({ kind: z.literal('multikrum'), ...several }),
+  z.strictObject({ kind: z.literal('bulyan'), ...hostile }),
 ]);
 const serverOptimiser = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('replace') }),
@@ -72,6 +77,9 @@ const SHORTHANDS: Readonly<Record<string, (name: string) => z.ZodType<Strategy>>
   fedyogi: shorthand(adam, (settings) => ({ serverOptimiser: { kind: 'yogi', ...settings } })),
   median: shorthand({}, () => ({ combiner: { kind: 'median' } })),
   'trimmed-mean': shorthand(trimmed, (settings) => ({ combiner: { kind: 'trimmed-mean', ...settings } })),
+  krum: shorthand(hostile, (settings) => ({ combiner: { kind: 'krum', ...settings } })),
+  multikrum: shorthand(several, (settings) => ({ combiner: { kind: 'multikrum', ...settings } })),
+  bulyan: shorthand(hostile, (settings) => ({ combiner: { kind: 'bulyan', ...settings } })),
 };
 
 /** Names that a plan may write instead of parts. */

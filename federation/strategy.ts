@@ -10,10 +10,16 @@ export type ClientRule = { readonly kind: 'none' };
  * - weighted-mean: weights are samples x operator weight (McMahan 2017, algorithm 1).
  * - median, trimmed-mean: coordinate by coordinate; the latter is the mean without the `beta` smallest and as many largest
  *   values (Yin 2018, definitions 1 and 2).
+ * - krum: the one update that is closest to its neighbours, when `f` of them may be hostile; multikrum: the mean of the `m`
+ *   best by the same score (Blanchard 2017).
+ * - bulyan: all but 2 f, chosen by krum again and again, then coordinate by coordinate the mean of those all but 2 f of them
+ *   that are closest to the median (El Mhamdi 2018).
  */
 export type Combiner =
   | { readonly kind: 'weighted-mean' | 'median' }
-  | { readonly kind: 'trimmed-mean'; readonly beta: number };
+  | { readonly kind: 'trimmed-mean'; readonly beta: number }
+  | { readonly kind: 'krum' | 'bulyan'; readonly f: number }
+  | { readonly kind: 'multikrum'; readonly f: number; readonly m: number };
 
 /**
  * How the combined update moves the global model; delta = combined - model.

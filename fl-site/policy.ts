@@ -1,4 +1,5 @@
 import { ClaraError } from '../base/errors';
+import { updatesAveraged } from '../federation/combiner-needs';
 import { checkPlan, type Plan } from '../federation/plan';
 import { fewestContributors } from '../federation/plan-rules';
 import type { SiteConfiguration } from './configuration';
@@ -34,7 +35,8 @@ function brokenRules(plan: Plan, { id, trainer, limits, policy }: PolicySettings
   if (plan.rounds > limits.maxRounds) {
     broken.push(`the plan has ${plan.rounds} rounds, but ${id} allows ${limits.maxRounds} (limits.maxRounds)`);
   }
-  const fewest = fewestContributors(plan);
+  const contributors = fewestContributors(plan);
+  const fewest = contributors && updatesAveraged(plan.strategy.combiner, contributors);
   if (limits.minimumCohort > 1 && (fewest ?? 0) < limits.minimumCohort) {
     const found =
       fewest === undefined

@@ -83,8 +83,9 @@ export async function aggregate(request: AggregateRequest): Promise<AggregatedMo
     what: `aggregating ${target}`,
     signal,
   };
-  const factors = clip === undefined ? undefined : await clipFactors(scan, contributions.length, clip);
-  const combination = combinationOf(combiner, contributions);
+  const factors = clip === undefined ? contributions.map(() => 1) : await clipFactors(scan, contributions.length, clip);
+  const combination = await combinationOf(combiner, contributions, scan, factors);
+  faultPoint('aggregate.after-scan');
   const kernels = new BlockKernels(memory, { combination, optimiser, clipFactors: factors });
   const load = async (index: number): Promise<void> => {
     const block = blocks[index];

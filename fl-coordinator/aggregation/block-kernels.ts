@@ -14,8 +14,8 @@ const BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2 } as const;
 export interface BlockRule {
   readonly combination: Combination;
   readonly optimiser: ServerOptimiser;
-  /** See {@link Reading.factors}, by contributor. @default nothing is clipped */
-  readonly clipFactors?: readonly number[] | undefined;
+  /** See {@link Reading.factors}, by contributor. */
+  readonly clipFactors: readonly number[];
 }
 
 /**
@@ -39,7 +39,7 @@ export class BlockKernels {
     private readonly rule: BlockRule,
   ) {
     const { combination, optimiser, clipFactors } = rule;
-    const factors = combination.contributors.map((contributor) => clipFactors?.[contributor] ?? 1);
+    const factors = combination.contributors.map((contributor) => clipFactors[contributor]!);
     this.reading = {
       contributors: combination.contributors,
       factors,
@@ -70,12 +70,19 @@ export class BlockKernels {
 
   #combine(set: InputSet, dtype: FloatDtype, n: number): void {
     const { combination } = this.rule;
-    if (combination.kind === 'mean') this.#mean(combination, set, dtype, n);
-    else {
-      const { kernels, scratch, stride, acc } = this.memory;
-      const middle = dtype === 'F64' ? kernels.middle64 : kernels.middle32;
+    if (combination.kind === 'mean') {
+      this.#mean(combination, set, dtype, n);
+      return;
+    }
+    const { kernels: k, scratch, stride, acc } = this.memory;
+    const columns = this.memory.columnAt(set, 0);
+    if (combination.kind === 'middle') {
       const { low, up } = combination;
-      middle(this.memory.columnAt(set, 0), stride, scratch, this.#pairCount, low, up, acc, n);
+      (dtype === 'F64' ? k.middle64 : k.middle32)(columns, stride, scratch, this.#pairCount, low, up, acc, n);
+    } else {
+      const { contributors, keep } = combination;
+      const size = contributors.length;
+      (dtype === 'F64' ? k.closest64 : k.closest32)(columns, stride, scratch, this.#pairCount, size, keep, acc, n);
     }
   }
 

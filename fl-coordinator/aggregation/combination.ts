@@ -1,4 +1,4 @@
-import { type Comparator, partialNetwork } from './sorting-network';
+import { type Comparator, partialNetwork, sortingNetwork } from './sorting-network';
 
 /** How the columns of a block become one: what all combiners come down to when their passes over the data are done. */
 export type Combination =
@@ -16,12 +16,24 @@ export type Combination =
       readonly contributors: readonly number[];
       readonly low: number;
       readonly up: number;
+    }
+  | {
+      /** Coordinate by coordinate: the mean of those `keep` values that are closest to the median. */
+      readonly kind: 'closest';
+      readonly contributors: readonly number[];
+      readonly keep: number;
     };
 
 /** The mean that McMahan 2017, algorithm 1 means. */
 export function weightedMean(weights: readonly number[]): Combination {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return { kind: 'mean', contributors: [...weights.keys()], weights, modelWeight: 0, total };
+}
+
+/** The mean of some updates, each counting once. */
+export function plainMean(contributors: readonly number[]): Combination {
+  const weights = contributors.map(() => 1);
+  return { kind: 'mean', contributors, weights, modelWeight: 0, total: weights.length };
 }
 
 /** Leaves out the `trimmed` smallest and as many largest values of each coordinate (Yin 2018, definition 2). */
@@ -46,5 +58,7 @@ export function networkOf(combination: Combination): Comparator[] {
       return [];
     case 'middle':
       return partialNetwork(combination.contributors.length, combination.low, combination.up);
+    case 'closest':
+      return sortingNetwork(combination.contributors.length);
   }
 }

@@ -192,6 +192,127 @@ export function squaredDistance64(x: usize, model: usize, n: i32): f64 {
   return lanes(a);
 }
 
+// out[i] = x[i] - model[i], x and model float32, out float64: exact
+export function difference32(x: usize, model: usize, out: usize, n: i32): void {
+  for (const end = x + (<usize>n << 2); x < end; x += 8, model += 8, out += 16) {
+    v128.store(out, f64x2.sub(promoted(x), promoted(model)));
+  }
+}
+
+// As difference32, x and model float64
+export function difference64(x: usize, model: usize, out: usize, n: i32): void {
+  for (const end = x + (<usize>n << 3); x < end; x += 16, model += 16, out += 16) {
+    v128.store(out, f64x2.sub(v128.load(x), v128.load(model)));
+  }
+}
+
+// sums[i * count + j] += rows[i] . rows[j] for all i <= j < count (and some below the diagonal); rows of n float64 lie side by
+// side, their count is a multiple of 4. Two rows meet four at a time, which fits the registers. What a pair of rows adds depends
+// on the two alone, in either order, and not on where they stand.
+export function gram(rows: usize, count: i32, sums: usize, n: i32): void {
+  const all = <usize>count;
+  const stride = <usize>n << 3;
+  for (let i: usize = 0; i < all; i += 2) {
+    const a = rows + i * stride;
+    for (let j = i & ~3; j < all; j += 4) {
+      const b = rows + j * stride;
+      const c = b + stride, d = c + stride, e = d + stride;
+      let s0 = f64x2.splat(0), s1 = f64x2.splat(0), s2 = f64x2.splat(0), s3 = f64x2.splat(0);
+      let t0 = f64x2.splat(0), t1 = f64x2.splat(0), t2 = f64x2.splat(0), t3 = f64x2.splat(0);
+      for (let k: usize = 0; k < stride; k += 16) {
+        const x = v128.load(a + k);
+        const y = v128.load(a + stride + k);
+        let z = v128.load(b + k);
+        s0 = f64x2.add(s0, f64x2.mul(x, z));
+        t0 = f64x2.add(t0, f64x2.mul(y, z));
+        z = v128.load(c + k);
+        s1 = f64x2.add(s1, f64x2.mul(x, z));
+        t1 = f64x2.add(t1, f64x2.mul(y, z));
+        z = v128.load(d + k);
+        s2 = f64x2.add(s2, f64x2.mul(x, z));
+        t2 = f64x2.add(t2, f64x2.mul(y, z));
+        z = v128.load(e + k);
+        s3 = f64x2.add(s3, f64x2.mul(x, z));
+        t3 = f64x2.add(t3, f64x2.mul(y, z));
+      }
+      const s = sums + ((i * all + j) << 3);
+      const t = s + (all << 3);
+      f64.store(s, f64.load(s) + lanes(s0));
+      f64.store(s, f64.load(s, 8) + lanes(s1), 8);
+      f64.store(s, f64.load(s, 16) + lanes(s2), 16);
+      f64.store(s, f64.load(s, 24) + lanes(s3), 24);
+      f64.store(t, f64.load(t) + lanes(t0));
+      f64.store(t, f64.load(t, 8) + lanes(t1), 8);
+      f64.store(t, f64.load(t, 16) + lanes(t2), 16);
+      f64.store(t, f64.load(t, 24) + lanes(t3), 24);
+    }
+  }
+}
+
+// acc[i] = mean of those `keep` of the `size` float32 values columns[0..size-1][i] that are closest to their median; of two that
+// are equally close the lower one. They are a stretch of the sorted values, which goes up for as long as the value above it is
+// closer than its lowest one. See middle32 for the rest.
+export function closest32(
+  columns: usize, stride: usize, pairs: usize, pairCount: i32, size: i32, keep: i32, acc: usize, n: i32,
+): void {
+  const bytes = <usize>n << 2;
+  for (let begin: usize = 0; begin < bytes; begin += TILE_BYTES) {
+    const end = min(begin + TILE_BYTES, bytes);
+    sort32(columns, stride, pairs, pairCount, begin, end);
+    for (let i = begin; i < end; i += 8) {
+      const at = columns + i;
+      const middle = f64x2.mul(
+        f64x2.add(promoted(at + <usize>((size - 1) >> 1) * stride), promoted(at + <usize>(size >> 1) * stride)),
+        f64x2.splat(0.5),
+      );
+      let chosen = f64x2.splat(0);
+      for (let s: i32 = 0; s <= size - keep; s++) {
+        const first = at + <usize>s * stride;
+        const last = first + <usize>(keep - 1) * stride;
+        let sum = f64x2.splat(0);
+        for (let c = first; c <= last; c += stride) sum = f64x2.add(sum, promoted(c));
+        if (s === 0) chosen = sum;
+        else {
+          const closer = f64x2.lt(f64x2.sub(promoted(last), middle), f64x2.sub(middle, promoted(first - stride)));
+          chosen = v128.bitselect(sum, chosen, closer);
+        }
+      }
+      v128.store(acc + (i << 1), f64x2.div(chosen, f64x2.splat(<f64>keep)));
+    }
+  }
+}
+
+// As closest32, of float64 columns.
+export function closest64(
+  columns: usize, stride: usize, pairs: usize, pairCount: i32, size: i32, keep: i32, acc: usize, n: i32,
+): void {
+  const bytes = <usize>n << 3;
+  for (let begin: usize = 0; begin < bytes; begin += TILE_BYTES) {
+    const end = min(begin + TILE_BYTES, bytes);
+    sort64(columns, stride, pairs, pairCount, begin, end);
+    for (let i = begin; i < end; i += 16) {
+      const at = columns + i;
+      const middle = f64x2.mul(
+        f64x2.add(v128.load(at + <usize>((size - 1) >> 1) * stride), v128.load(at + <usize>(size >> 1) * stride)),
+        f64x2.splat(0.5),
+      );
+      let chosen = f64x2.splat(0);
+      for (let s: i32 = 0; s <= size - keep; s++) {
+        const first = at + <usize>s * stride;
+        const last = first + <usize>(keep - 1) * stride;
+        let sum = f64x2.splat(0);
+        for (let c = first; c <= last; c += stride) sum = f64x2.add(sum, v128.load(c));
+        if (s === 0) chosen = sum;
+        else {
+          const closer = f64x2.lt(f64x2.sub(v128.load(last), middle), f64x2.sub(middle, v128.load(first - stride)));
+          chosen = v128.bitselect(sum, chosen, closer);
+        }
+      }
+      v128.store(acc + i, f64x2.div(chosen, f64x2.splat(<f64>keep)));
+    }
+  }
+}
+
 // out[i] = float32(acc[i]), to nearest even
 export function demote(acc: usize, out: usize, n: i32): void {
   for (const end = out + (<usize>n << 2); out < end; out += 16, acc += 32) {

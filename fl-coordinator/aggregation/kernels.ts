@@ -27,6 +27,11 @@ export interface Kernels {
   clip64(x: number, model: number, factor: number, n: number): void;
   squaredDistance32(x: number, model: number, n: number): number;
   squaredDistance64(x: number, model: number, n: number): number;
+  difference32(x: number, model: number, out: number, n: number): void;
+  difference64(x: number, model: number, out: number, n: number): void;
+  gram(rows: number, count: number, sums: number, n: number): void;
+  closest32: SortingKernel;
+  closest64: SortingKernel;
   demote(acc: number, out: number, n: number): void;
   allBelow32(x: number, limit: number, n: number): number;
   allFinite64(x: number, n: number): number;
@@ -48,14 +53,14 @@ type AdaptiveKernel = (
   n: number,
 ) => void;
 
-/** What `from` and `to` mean is up to the kernel. */
+/** `first`, `second`: places low and up of the middle kernels, number of columns and of kept values of the closest kernels. */
 type SortingKernel = (
   columns: number,
   stride: number,
   pairs: number,
   pairCount: number,
-  from: number,
-  to: number,
+  first: number,
+  second: number,
   acc: number,
   n: number,
 ) => void;

@@ -94,6 +94,9 @@ describe('a plan', () => {
     ['fedyogi', { kind: 'weighted-mean' }, { kind: 'yogi', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 }],
     ['median', { kind: 'median' }, { kind: 'replace' }],
     ['trimmed-mean', { kind: 'trimmed-mean', beta: 1 }, { kind: 'replace' }],
+    ['krum', { kind: 'krum', f: 1 }, { kind: 'replace' }],
+    ['multikrum', { kind: 'multikrum', f: 1, m: 3 }, { kind: 'replace' }],
+    ['bulyan', { kind: 'bulyan', f: 1 }, { kind: 'replace' }],
   ] as const) {
     it(`expands the shorthand ${shorthand}, written as a name or as an object`, () => {
       const expected = { name: shorthand, clientRule: { kind: 'none' }, combiner, serverOptimiser };
@@ -206,6 +209,14 @@ describe('a plan that can never work is refused', () => {
       ['cohort'],
     ],
     ['a trimmed mean that a quorum may empty', { strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 4 }, ['quorum']],
+    ['a krum that a quorum of 2 f + 2 may close', { strategy: { name: 'krum', f: 2 }, quorum: 6 }, ['quorum']],
+    [
+      'a multikrum that averages hostile updates',
+      { strategy: { name: 'multikrum', f: 2, m: 6 }, quorum: 7 },
+      ['quorum'],
+    ],
+    ['a bulyan of 4 f + 2 updates', { strategy: { name: 'bulyan', f: 2 }, quorum: 10 }, ['quorum']],
+    ['weights in a krum', { strategy: 'krum', siteWeights: { a: 2 } }, ['siteWeights']],
     ['weights in a trimmed mean', { strategy: 'trimmed-mean', cohort: three, siteWeights: { a: 2 } }, ['siteWeights']],
     ['a quorum above the cohort', { cohort: three, quorum: 4 }, ['quorum']],
     ['a site that is named twice', { cohort: ['a', 'b', 'a'] }, ['cohort.2']],
@@ -228,6 +239,9 @@ describe('a plan that can never work is refused', () => {
     checkPlan({ ...MINIMAL, strategy: 'median', cohort: three });
     checkPlan({ ...MINIMAL, strategy: 'median' });
     checkPlan({ ...MINIMAL, strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 5 });
+    checkPlan({ ...MINIMAL, strategy: { name: 'krum', f: 2 }, quorum: 7 });
+    checkPlan({ ...MINIMAL, strategy: { name: 'multikrum', f: 2, m: 6 }, quorum: 8 });
+    checkPlan({ ...MINIMAL, strategy: { name: 'bulyan', f: 2 }, quorum: 11 });
     checkPlan({ ...MINIMAL, cohort: three, quorum: 3, siteWeights: { a: 2, c: 0.5 } });
   });
 });

@@ -56,6 +56,14 @@ describe("a site's policy", () => {
     assert.equal(answer({ cohort: 'all', quorum: 2 }, { minimumCohort: 2 }).approved, true);
   });
 
+  it("counts what a combiner leaves of the updates: the model of krum is one site's", () => {
+    const cohort = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+    assert.match(reason({ cohort, strategy: 'krum' }, { minimumCohort: 2 }), /as few as 1 update, but a asks for 2/);
+    assert.match(reason({ cohort, strategy: 'multikrum' }, { minimumCohort: 4 }), /as few as 3 updates/);
+    assert.equal(answer({ cohort, strategy: 'multikrum' }, { minimumCohort: 3 }).approved, true);
+    assert.equal(answer({ cohort, strategy: 'krum' }).approved, true);
+  });
+
   it('refuses a cohort without this site', () => {
     assert.match(reason({ cohort: ['b', 'c'] }), /does not name a/);
   });

@@ -15,7 +15,11 @@ import { buildKernel } from '../../../scripts/build-kernels';
 
 const kernelsFor = (combination: Combination) => {
   const memory = new BlockMemory(combination.contributors.length, 1024);
-  const kernels = new BlockKernels(memory, { combination, optimiser: { kind: 'replace' } });
+  const kernels = new BlockKernels(memory, {
+    combination,
+    optimiser: { kind: 'replace' },
+    clipFactors: combination.contributors.map(() => 1),
+  });
   return {
     column: memory.column.bind(memory),
     combine: kernels.combine.bind(kernels),
@@ -27,6 +31,8 @@ const COMBINERS: readonly Combiner[] = [
   { kind: 'weighted-mean' },
   { kind: 'median' },
   { kind: 'trimmed-mean', beta: 1 },
+  { kind: 'krum', f: 1 },
+  { kind: 'bulyan', f: 1 },
 ];
 
 describe('aggregation kernels', () => {

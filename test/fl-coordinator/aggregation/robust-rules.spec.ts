@@ -7,7 +7,7 @@ import type { Combiner } from '../../../federation/strategy';
 import type { Dtype } from '../../../federation/tensors/dtype';
 import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
 import { aggregateFiles, fileOf, randomValues, roundedTo, strategyOf, valuesOf, vectorFile } from './models';
-import { clippedByHand, meanOf, trimmedMeanOf } from './rules-by-hand';
+import { bulyanByHand, clippedByHand, meanOf, multiKrumByHand, trimmedMeanOf } from './rules-by-hand';
 
 const FLOATS = ['F32', 'F64', 'F16', 'BF16'] as const;
 
@@ -26,7 +26,11 @@ describe('robust aggregation', () => {
   });
 
   const sitesOf = (updates: readonly (readonly number[])[], dtype: Dtype = 'F32', weights: readonly number[] = []) =>
-    updates.map((values, i) => ({ site: `site-${i}`, file: vectorFile(values, dtype), weight: weights[i] ?? 1 }));
+    updates.map((values, i) => ({
+      site: `site-${String(i).padStart(2, '0')}`,
+      file: vectorFile(values, dtype),
+      weight: weights[i] ?? 1,
+    }));
 
   /** The new model, from a model of one tensor and its updates. */
   const combined = async (
@@ -84,6 +88,96 @@ describe('robust aggregation', () => {
 
     it('of too few updates is refused', () =>
       refused({ kind: 'trimmed-mean', beta: 2 }, 4, /beta = 2 needs at least 5/));
+  });
+
+  describe('krum', () => {
+    for (const [sites, f] of [
+      [5, 1],
+      [7, 2],
+      [16, 3],
+      [33, 10],
+    ] as const) {
+      it(`of ${sites} sites, ${f} hostile, takes the update that its definition takes, and averages as many as it is told`, async () => {
+        for (const dtype of FLOATS) {
+          const updates = random(sites, 517, dtype, sites);
+          const model = randomValues(99, 517, dtype);
+          const best = multiKrumByHand(updates, f, 1)[0]!;
+          assert.deepEqual(await combined({ kind: 'krum', f }, updates, { dtype, model }), updates[best], dtype);
+          const m = sites - f;
+          const several = multiKrumByHand(updates, f, m).map((i) => updates[i]!);
+          assert.equal(several.length, m);
+          const ones = several.map(() => 1);
+          const expected = across(several, (column) => roundedTo(dtype, meanOf(column, ones)));
+          assert.deepEqual(await combined({ kind: 'multikrum', f, m }, updates, { dtype, model }), expected, dtype);
+        }
+      });
+    }
+
+    it('finds near neighbours far away from zero, over several blocks', async () => {
+      // Distances of 1e-3 between weights of 1000: the difference of the squares themselves would hold no digit of them.
+      const model = Array.from({ length: 300_000 }, (_, i) => 1000 + (i % 7));
+      const shifted = (by: number) => model.map((x, i) => Math.fround(x + (i === 299_999 ? by : 0)));
+      const updates = [0.01, 0.02, 0.021, 0.022, 0.05].map(shifted);
+      assert.deepEqual(await combined({ kind: 'krum', f: 1 }, updates, { model }), updates[2]);
+    });
+
+    it('takes the first in site order of equals, whatever the order in which they came', async () => {
+      const updates = [[1], [1], [1], [1], [9]];
+      assert.deepEqual(await combined({ kind: 'krum', f: 1 }, updates), [1]);
+      const sites = sitesOf([[4], [3], [2], [1], [0]]);
+      const strategy = strategyOf({ kind: 'krum', f: 1 });
+      const one = await aggregateFiles(store, vectorFile([2]), sites, { strategy });
+      assert.ok(one.equals(await aggregateFiles(store, vectorFile([2]), [...sites].reverse(), { strategy })));
+    });
+
+    it('compares what it combines: clipped updates', async () => {
+      const model = [0, 0];
+      // Clipped to length 1 the last two are the same as the first; as they are, the last one is closest to its neighbours.
+      const updates = [
+        [1, 0],
+        [0, 1],
+        [0, -1],
+        [50, 0],
+        [51, 0],
+      ];
+      assert.deepEqual(await combined({ kind: 'krum', f: 1 }, updates, { model, clip: 1 }), [1, 0]);
+    });
+
+    it('leaves out an update that is infinitely far away', async () => {
+      const updates = [...random(4, 5, 'F64'), [1.7e308, -1.7e308, 0, 0, 0]];
+      const model = [0, 0, 0, 0, 0];
+      const best = multiKrumByHand(updates, 1, 1)[0]!;
+      assert.notEqual(best, 4);
+      assert.deepEqual(await combined({ kind: 'krum', f: 1 }, updates, { dtype: 'F64', model }), updates[best]);
+    });
+
+    it('of too few updates is refused', async () => {
+      await refused({ kind: 'krum', f: 2 }, 6, /krum of f = 2 needs at least 7/);
+      await refused({ kind: 'multikrum', f: 1, m: 7 }, 7, /f = 1, m = 7 needs at least 8/);
+    });
+  });
+
+  describe('bulyan', () => {
+    for (const [sites, f] of [
+      [7, 1],
+      [9, 1],
+      [11, 2],
+      [23, 5],
+    ] as const) {
+      it(`of ${sites} sites, ${f} hostile, is its definition`, async () => {
+        for (const dtype of FLOATS) {
+          const updates = random(sites, 517, dtype, 3 * sites);
+          const model = randomValues(99, 517, dtype);
+          const found = await combined({ kind: 'bulyan', f }, updates, { dtype, model });
+          const expected = bulyanByHand(updates, f).map((value) => roundedTo(dtype, value));
+          // The reference adds the kept values in another order.
+          assertClose(found, expected, { F32: 2 ** -23, F64: 1e-15, F16: 2 ** -10, BF16: 2 ** -7 }[dtype]);
+        }
+      });
+    }
+
+    it('of too few updates is refused', () =>
+      refused({ kind: 'bulyan', f: 2 }, 10, /bulyan of f = 2 needs at least 11/));
   });
 
   describe('norm clipping', () => {

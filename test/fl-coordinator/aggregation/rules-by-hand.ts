@@ -80,3 +80,44 @@ export function clippedByHand(model: readonly number[], update: readonly number[
   const left = Math.min(1, bound / length);
   return left === 1 ? [...update] : update.map((value, i) => model[i]! + left * (value - model[i]!));
 }
+
+type Vectors = readonly (readonly number[])[];
+
+const squaredDistance = (a: readonly number[], b: readonly number[]): number =>
+  a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0);
+
+/** Blanchard 2017, section 4: for each of `among`, the squared distances to its `among - f - 2` nearest, at least one. */
+function krumScores(updates: Vectors, among: readonly number[], f: number): number[] {
+  return among.map((i) => {
+    const others = among.filter((j) => j !== i).map((j) => squaredDistance(updates[i]!, updates[j]!));
+    const nearest = others.sort((a, b) => a - b).slice(0, Math.max(1, among.length - f - 2));
+    return nearest.reduce((a, b) => a + b, 0);
+  });
+}
+
+/** The places of the `m` best by score, in order. */
+export function multiKrumByHand(updates: Vectors, f: number, m: number): number[] {
+  const scores = krumScores(updates, [...updates.keys()], f);
+  const best = [...scores].sort((a, b) => a - b).slice(0, m);
+  return [...updates.keys()].filter((i) => best.includes(scores[i]!));
+}
+
+/** El Mhamdi 2018, algorithm 1, coordinate by coordinate in its second half. */
+export function bulyanByHand(updates: Vectors, f: number): number[] {
+  let left = [...updates.keys()];
+  const selected: (readonly number[])[] = [];
+  while (selected.length < updates.length - 2 * f) {
+    const scores = krumScores(updates, left, f);
+    const best = left[scores.indexOf(Math.min(...scores))]!;
+    selected.push(updates[best]!);
+    left = left.filter((i) => i !== best);
+  }
+  return updates[0]!.map((_, i) => {
+    const column = selected.map((update) => update[i]!);
+    const middle = medianOf(column);
+    const closest = column
+      .sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle))
+      .slice(0, selected.length - 2 * f);
+    return closest.reduce((a, b) => a + b, 0) / closest.length;
+  });
+}
