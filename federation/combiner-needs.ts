@@ -3,7 +3,7 @@ import type { Combiner } from './strategy';
 
 /** What a combiner asks of the number of updates in a round, and what it thinks of weights. */
 
-/** With fewer updates the median of a coordinate is a mean, or one site's value. */
+/** With fewer updates a median is a mean, or one site's value. */
 const OUTVOTING = 3;
 
 /** From how many updates on the combiner is defined, by its paper. */
@@ -11,6 +11,7 @@ function definedFrom(combiner: Combiner): number {
   switch (combiner.kind) {
     case 'weighted-mean':
     case 'median':
+    case 'geometric-median':
       return 1;
     case 'trimmed-mean':
       return 2 * combiner.beta + 1;
@@ -29,7 +30,8 @@ export function fewestUpdates(combiner: Combiner): { readonly updates: number; r
     case 'weighted-mean':
       return { updates: 1, rule: 'a mean needs an update' };
     case 'median':
-      return { updates: OUTVOTING, rule: `the median needs at least ${OUTVOTING} updates to outvote one` };
+    case 'geometric-median':
+      return { updates: OUTVOTING, rule: `the ${combiner.kind} needs at least ${OUTVOTING} updates to outvote one` };
     default: {
       const updates = definedFrom(combiner);
       return { updates, rule: `${inWords(combiner)} needs at least ${updates} updates` };

@@ -17,6 +17,7 @@ const adam = { lr: rate(0.1), beta1: decay(0.9), beta2: decay(0.99), tau };
 /** How many updates may be hostile; also how many values are left out at each end of a coordinate. */
 const few = z.number().int().min(1).max(499);
 const trimmed = { beta: few.default(1) };
+const smoothed = { smoothing: z.number().positive().max(1e6).default(1e-6) };
 const hostile = { f: few.default(1) };
 const several = { ...hostile, m: z.number().int().min(1).max(1000).default(3) };
 
@@ -27,6 +28,7 @@ const combiner = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('weighted-mean') }),
   z.strictObject({ kind: z.literal('median') }),
   z.strictObject({ kind: z.literal('trimmed-mean'), ...trimmed }),
+  z.strictObject({ kind: z.literal('geometric-median'), ...smoothed }),
   z.strictObject({ kind: z.literal('krum'), ...hostile }),
   z.strictObject({ kind: z.literal('multikrum'), ...several }),
   z.strictObject({ kind: z.literal('bulyan'), ...hostile }),
@@ -77,6 +79,7 @@ const SHORTHANDS: Readonly<Record<string, (name: string) => z.ZodType<Strategy>>
   fedyogi: shorthand(adam, (settings) => ({ serverOptimiser: { kind: 'yogi', ...settings } })),
   median: shorthand({}, () => ({ combiner: { kind: 'median' } })),
   'trimmed-mean': shorthand(trimmed, (settings) => ({ combiner: { kind: 'trimmed-mean', ...settings } })),
+  'geometric-median': shorthand(smoothed, (settings) => ({ combiner: { kind: 'geometric-median', ...settings } })),
   krum: shorthand(hostile, (settings) => ({ combiner: { kind: 'krum', ...settings } })),
   multikrum: shorthand(several, (settings) => ({ combiner: { kind: 'multikrum', ...settings } })),
   bulyan: shorthand(hostile, (settings) => ({ combiner: { kind: 'bulyan', ...settings } })),

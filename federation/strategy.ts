@@ -10,6 +10,8 @@ export type ClientRule = { readonly kind: 'none' };
  * - weighted-mean: weights are samples x operator weight (McMahan 2017, algorithm 1).
  * - median, trimmed-mean: coordinate by coordinate; the latter is the mean without the `beta` smallest and as many largest
  *   values (Yin 2018, definitions 1 and 2).
+ * - geometric-median: the point with the least sum of distances to the updates; distances below `smoothing` count as that
+ *   (RFA, Pillutla 2019).
  * - krum: the one update that is closest to its neighbours, when `f` of them may be hostile; multikrum: the mean of the `m`
  *   best by the same score (Blanchard 2017).
  * - bulyan: all but 2 f, chosen by krum again and again, then coordinate by coordinate the mean of those all but 2 f of them
@@ -18,6 +20,7 @@ export type ClientRule = { readonly kind: 'none' };
 export type Combiner =
   | { readonly kind: 'weighted-mean' | 'median' }
   | { readonly kind: 'trimmed-mean'; readonly beta: number }
+  | { readonly kind: 'geometric-median'; readonly smoothing: number }
   | { readonly kind: 'krum' | 'bulyan'; readonly f: number }
   | { readonly kind: 'multikrum'; readonly f: number; readonly m: number };
 

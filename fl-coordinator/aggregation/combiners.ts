@@ -1,9 +1,10 @@
 import type { Combiner } from '../../federation/strategy';
 import { type Combination, median, plainMean, trimmedMean, weightedMean } from './combination';
-import { distancesScratchBytes, squaredDistances } from './distances';
+import { distancesOf, type PairMatrix, productsOf, productsScratchBytes } from './distances';
 import { bulyanSelection, krum, multiKrum } from './krum';
 import type { Scan } from './scan';
 import { sortingNetwork } from './sorting-network';
+import { geometricMedianWeights } from './weiszfeld';
 
 /**
  * What a combiner of the plan comes down to for the contributors of a round, in site order. Combiners that compare whole
@@ -16,6 +17,7 @@ export async function combinationOf(
   clipFactors: readonly number[],
 ): Promise<Combination> {
   const { length } = contributions;
+  const distances = async (): Promise<PairMatrix> => distancesOf(await productsOf(scan, clipFactors));
   switch (combiner.kind) {
     case 'weighted-mean':
       return weightedMean(contributions.map(({ weight }) => weight));
@@ -24,11 +26,13 @@ export async function combinationOf(
     case 'trimmed-mean':
       return trimmedMean(length, combiner.beta);
     case 'krum':
-      return plainMean([krum(await squaredDistances(scan, clipFactors), combiner.f)]);
+      return plainMean([krum(await distances(), combiner.f)]);
     case 'multikrum':
-      return plainMean(multiKrum(await squaredDistances(scan, clipFactors), combiner.f, combiner.m));
+      return plainMean(multiKrum(await distances(), combiner.f, combiner.m));
+    case 'geometric-median':
+      return weightedMean(geometricMedianWeights(await productsOf(scan, clipFactors), combiner.smoothing));
     case 'bulyan': {
-      const contributors = bulyanSelection(await squaredDistances(scan, clipFactors), combiner.f);
+      const contributors = bulyanSelection(await distances(), combiner.f);
       return { kind: 'closest', contributors, keep: contributors.length - 2 * combiner.f };
     }
   }
@@ -44,10 +48,11 @@ export function scratchBytes(combiner: Combiner, contributors: number): number {
       return networkBytes(contributors);
     case 'krum':
     case 'multikrum':
-      return distancesScratchBytes(contributors);
+    case 'geometric-median':
+      return productsScratchBytes(contributors);
     case 'bulyan':
       // Not at once: the distances are known when sorting begins.
-      return Math.max(distancesScratchBytes(contributors), networkBytes(contributors));
+      return Math.max(productsScratchBytes(contributors), networkBytes(contributors));
   }
 }
 

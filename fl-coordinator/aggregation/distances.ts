@@ -6,19 +6,24 @@ const ROWS_BYTES = 256 << 10;
 const MAX_TILE_ELEMENTS = 2048;
 const MIN_TILE_ELEMENTS = 16;
 
-/** Squared Euclidean distances between all updates of a round, over all combined tensors; infinite when no number is. */
-export interface Distances {
-  readonly contributors: number;
-  /** By row and column, each a contributor. */
-  readonly squares: Float64Array;
+/** A number for each pair of contributors. */
+export class PairMatrix {
+  constructor(
+    readonly contributors: number,
+    private readonly values: Float64Array,
+  ) {}
+
+  at(i: number, j: number): number {
+    return this.values[i * this.contributors + j]!;
+  }
 }
 
 /**
- * |a - b|^2 = |a|^2 + |b|^2 - 2 a.b, for a and b relative to the global model: updates lie near it, so little is lost to
- * cancellation. One pass, contributors squared numbers; products are summed in float64 in model order, and the sum of a pair
- * depends on these two updates alone.
+ * Inner products of all updates relative to the global model, over all combined tensors: contributors squared numbers, in one
+ * pass and without two models in memory. Products are summed in float64 in model order, and the sum of a pair depends on these
+ * two updates alone.
  */
-export async function squaredDistances(scan: Scan, factors: readonly number[]): Promise<Distances> {
+export async function productsOf(scan: Scan, factors: readonly number[]): Promise<PairMatrix> {
   const { memory } = scan;
   const { kernels } = memory;
   const contributors = factors.length;
@@ -37,20 +42,32 @@ export async function squaredDistances(scan: Scan, factors: readonly number[]): 
       kernels.gram(rowsAt, rows, sumsAt, count);
     }
   });
-  const squares = new Float64Array(contributors * contributors);
-  for (let i = 0; i < contributors; i++) {
-    for (let j = i + 1; j < contributors; j++) {
-      const square = sums[i * rows + i]! + sums[j * rows + j]! - 2 * sums[i * rows + j]!;
-      // The squares of float64 tensors may overflow: such an update is infinitely far from all others.
-      const distance = Number.isFinite(square) ? Math.max(0, square) : Number.POSITIVE_INFINITY;
-      squares[i * contributors + j] = distance;
-      squares[j * contributors + i] = distance;
-    }
-  }
-  return { contributors, squares };
+  const upper = (i: number, j: number): number => sums[Math.min(i, j) * rows + Math.max(i, j)]!;
+  return pairMatrix(contributors, upper);
 }
 
-export function distancesScratchBytes(contributors: number): number {
+/**
+ * Squared Euclidean distances: |a - b|^2 = |a|^2 + |b|^2 - 2 a.b. Updates lie near the model that they are relative to, so
+ * little is lost to cancellation. Infinite when no number is: squares of float64 tensors may overflow.
+ */
+export function distancesOf(products: PairMatrix): PairMatrix {
+  return pairMatrix(products.contributors, (i, j) => {
+    if (i === j) return 0;
+    const square = products.at(i, i) + products.at(j, j) - 2 * products.at(i, j);
+    return Number.isFinite(square) ? Math.max(0, square) : Number.POSITIVE_INFINITY;
+  });
+}
+
+export function pairMatrix(contributors: number, of: (i: number, j: number) => number): PairMatrix {
+  const values = new Float64Array(contributors * contributors);
+  for (let i = 0; i < contributors; i++) {
+    for (let j = 0; j < contributors; j++) values[i * contributors + j] = of(i, j);
+  }
+  return new PairMatrix(contributors, values);
+}
+
+/** Memory beside the blocks for {@link productsOf}. Bytes. */
+export function productsScratchBytes(contributors: number): number {
   const { end } = placesIn(0, contributors);
   return end;
 }

@@ -1,17 +1,18 @@
-import type { Distances } from './distances';
+import type { PairMatrix } from './distances';
 
 /**
  * Choosing updates by how close their neighbours are. Of n updates, at most f of them hostile, an update's score is the sum of
- * its squared distances to the n - f - 2 nearest others (Blanchard 2017, section 4). Equal scores go in site order.
+ * its squared distances to the n - f - 2 nearest others (Blanchard 2017, section 4). Equal scores go in site order. All
+ * distances are squared.
  */
 
 /** The update with the best score. */
-export function krum(distances: Distances, f: number): number {
+export function krum(distances: PairMatrix, f: number): number {
   return multiKrum(distances, f, 1)[0]!;
 }
 
 /** The `m` updates with the best scores (Blanchard 2017, section 5.3), in site order. */
-export function multiKrum(distances: Distances, f: number, m: number): number[] {
+export function multiKrum(distances: PairMatrix, f: number, m: number): number[] {
   const candidates = new Candidates(distances);
   const scores = candidates.scores(f);
   const ranked = [...scores.keys()].sort((a, b) => compare(scores[a]!, scores[b]!) || a - b);
@@ -22,7 +23,7 @@ export function multiKrum(distances: Distances, f: number, m: number): number[] 
  * The n - 2 f updates that Bulyan goes on with, in site order: again and again the best by Krum among those that are left (El
  * Mhamdi 2018, section 4). At the end so few are left that Krum would count no neighbour; it counts the nearest then.
  */
-export function bulyanSelection(distances: Distances, f: number): number[] {
+export function bulyanSelection(distances: PairMatrix, f: number): number[] {
   const candidates = new Candidates(distances);
   const selected: number[] = [];
   while (selected.length < distances.contributors - 2 * f) {
@@ -40,11 +41,11 @@ class Candidates {
   /** Of each update, the others from near to far. */
   readonly #neighbours: readonly (readonly number[])[];
 
-  constructor(private readonly distances: Distances) {
+  constructor(private readonly distances: PairMatrix) {
     const all = [...Array(distances.contributors).keys()];
     this.left = new Set(all);
     this.#neighbours = all.map((i) =>
-      all.filter((j) => j !== i).sort((a, b) => compare(this.#square(i, a), this.#square(i, b)) || a - b),
+      all.filter((j) => j !== i).sort((a, b) => compare(distances.at(i, a), distances.at(i, b)) || a - b),
     );
   }
 
@@ -57,16 +58,12 @@ class Candidates {
       let found = 0;
       for (const j of this.#neighbours[i]!) {
         if (!this.left.has(j)) continue;
-        score += this.#square(i, j);
+        score += this.distances.at(i, j);
         if (++found === counted) break;
       }
       scores[i] = score;
     }
     return scores;
-  }
-
-  #square(i: number, j: number): number {
-    return this.distances.squares[i * this.distances.contributors + j]!;
   }
 }
 

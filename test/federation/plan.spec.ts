@@ -94,6 +94,7 @@ describe('a plan', () => {
     ['fedyogi', { kind: 'weighted-mean' }, { kind: 'yogi', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 }],
     ['median', { kind: 'median' }, { kind: 'replace' }],
     ['trimmed-mean', { kind: 'trimmed-mean', beta: 1 }, { kind: 'replace' }],
+    ['geometric-median', { kind: 'geometric-median', smoothing: 1e-6 }, { kind: 'replace' }],
     ['krum', { kind: 'krum', f: 1 }, { kind: 'replace' }],
     ['multikrum', { kind: 'multikrum', f: 1, m: 3 }, { kind: 'replace' }],
     ['bulyan', { kind: 'bulyan', f: 1 }, { kind: 'replace' }],
@@ -209,6 +210,7 @@ describe('a plan that can never work is refused', () => {
       ['cohort'],
     ],
     ['a trimmed mean that a quorum may empty', { strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 4 }, ['quorum']],
+    ['a geometric median of two sites', { strategy: 'geometric-median', cohort: ['a', 'b'] }, ['cohort']],
     ['a krum that a quorum of 2 f + 2 may close', { strategy: { name: 'krum', f: 2 }, quorum: 6 }, ['quorum']],
     [
       'a multikrum that averages hostile updates',

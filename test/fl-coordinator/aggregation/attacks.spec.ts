@@ -15,6 +15,7 @@ const SITES = 11;
 const ROBUST: readonly Combiner[] = [
   { kind: 'median' },
   { kind: 'trimmed-mean', beta: HOSTILE },
+  { kind: 'geometric-median', smoothing: 1e-6 },
   { kind: 'krum', f: HOSTILE },
   { kind: 'multikrum', f: HOSTILE, m: SITES - HOSTILE },
   { kind: 'bulyan', f: HOSTILE },

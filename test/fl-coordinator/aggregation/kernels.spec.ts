@@ -31,6 +31,7 @@ const COMBINERS: readonly Combiner[] = [
   { kind: 'weighted-mean' },
   { kind: 'median' },
   { kind: 'trimmed-mean', beta: 1 },
+  { kind: 'geometric-median', smoothing: 1e-6 },
   { kind: 'krum', f: 1 },
   { kind: 'bulyan', f: 1 },
 ];

@@ -2,12 +2,21 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import fc from 'fast-check';
 import { ClaraError } from '../../../base/errors';
 import type { Combiner } from '../../../federation/strategy';
 import type { Dtype } from '../../../federation/tensors/dtype';
 import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
 import { aggregateFiles, fileOf, randomValues, roundedTo, strategyOf, valuesOf, vectorFile } from './models';
-import { bulyanByHand, clippedByHand, meanOf, multiKrumByHand, trimmedMeanOf } from './rules-by-hand';
+import {
+  bulyanByHand,
+  clippedByHand,
+  geometricMedianByHand,
+  meanOf,
+  multiKrumByHand,
+  sumOfDistances,
+  trimmedMeanOf,
+} from './rules-by-hand';
 
 const FLOATS = ['F32', 'F64', 'F16', 'BF16'] as const;
 
@@ -178,6 +187,124 @@ describe('robust aggregation', () => {
 
     it('of too few updates is refused', () =>
       refused({ kind: 'bulyan', f: 2 }, 10, /bulyan of f = 2 needs at least 11/));
+  });
+
+  describe('geometric median', () => {
+    const rule = (smoothing = 1e-6): Combiner => ({ kind: 'geometric-median', smoothing });
+
+    for (const sites of [3, 4, 16, 33]) {
+      it(`of ${sites} sites is where Weiszfeld's algorithm on whole updates ends`, async () => {
+        for (const dtype of FLOATS) {
+          const updates = random(sites, 517, dtype, 5 * sites);
+          const model = randomValues(99, 517, dtype);
+          const expected = geometricMedianByHand(updates, 1e-6).map((value) => roundedTo(dtype, value));
+          const found = await combined(rule(), updates, { dtype, model });
+          assertClose(found, expected, { F32: 1e-6, F64: 1e-6, F16: 2 ** -10, BF16: 2 ** -7 }[dtype]);
+        }
+      });
+    }
+
+    it('is nearer to all updates together than any point beside it', async () => {
+      const updates = random(9, 40, 'F64').map((update, i) => (i < 3 ? update.map((value) => 10 + value) : update));
+      const found = await combined(rule(), updates, { dtype: 'F64' });
+      const least = sumOfDistances(found, updates);
+      for (let i = 0; i < found.length; i++) {
+        for (const by of [-0.01, 0.01]) {
+          assert.ok(sumOfDistances(found.with(i, found[i]! + by), updates) > least);
+        }
+      }
+    });
+
+    it('where updates lie on a line is their median, to within the smoothing', async () => {
+      const found = await combined(rule(), [[1], [2], [4], [100], [1000]], { dtype: 'F64', model: [0] });
+      assert.ok(Math.abs(found[0]! - 4) < 1e-4, String(found[0]));
+    });
+
+    it('with much smoothing is the mean', async () => {
+      const updates = random(5, 100, 'F64');
+      const ones = updates.map(() => 1);
+      assertClose(
+        await combined(rule(1e6), updates, { dtype: 'F64' }),
+        across(updates, (column) => meanOf(column, ones)),
+        1e-12,
+      );
+    });
+
+    it('stays near with updates that are unimaginably far away, or infinitely', async () => {
+      for (const [dtype, far] of [
+        ['F32', 1e30],
+        ['F64', 1e100],
+        ['F64', 1.7e308],
+      ] as const) {
+        const honest = random(6, 50, dtype);
+        const hostile = [1, -1, 1].map((sign) => honest[0]!.map(() => sign * far));
+        const model = honest[0]!.map(() => 0);
+        const found = await combined(rule(), [...honest, ...hostile], { dtype, model });
+        const ones = honest.map(() => 1);
+        const center = across(honest, (column) => meanOf(column, ones));
+        const spread = Math.max(...honest.map((update) => distance(update, center)));
+        assert.ok(distance(found, center) <= spread, `${dtype} ${far}: ${distance(found, center)}`);
+      }
+    });
+
+    it('counts heads, and of equal updates is that update', async () => {
+      const updates = random(5, 100);
+      assert.deepEqual(
+        await combined(rule(), updates, { weights: [1, 1e6, 1, 1, 1] }),
+        await combined(rule(), updates),
+      );
+      const same = [updates[0]!, updates[0]!, updates[0]!];
+      assert.deepEqual(await combined(rule(), same, { model: updates[1]! }), updates[0]);
+    });
+  });
+
+  describe('whatever the combiner', () => {
+    const combiners: readonly Combiner[] = [
+      { kind: 'trimmed-mean', beta: 2 },
+      { kind: 'geometric-median', smoothing: 1e-6 },
+      { kind: 'krum', f: 2 },
+      { kind: 'multikrum', f: 2, m: 5 },
+      { kind: 'bulyan', f: 2 },
+    ];
+
+    it('the order in which updates came never changes a byte, clipped or not', async () => {
+      const orders = fc.shuffledSubarray([...Array(11).keys()], { minLength: 11 });
+      await fc.assert(
+        fc.asyncProperty(
+          orders,
+          fc.constantFrom(...combiners),
+          fc.constantFrom(undefined, 3),
+          async (order, combiner, clip) => {
+            const sites = sitesOf(random(11, 300));
+            const strategy = strategyOf(combiner, undefined, clip);
+            const model = vectorFile(randomValues(0, 300));
+            const one = await aggregateFiles(store, model, sites, { strategy });
+            const other = await aggregateFiles(
+              store,
+              model,
+              order.map((i) => sites[i]!),
+              { strategy },
+            );
+            assert.ok(one.equals(other));
+          },
+        ),
+        { numRuns: 15 },
+      );
+    });
+
+    it('excluded tensors and integers have no say in distances, and stay what they are', async () => {
+      const file = (w: number, seed: number) =>
+        fileOf([
+          { name: 'w', dtype: 'F32', shape: [2], values: [w, w / 2] },
+          { name: 'steps', dtype: 'I64', shape: [], values: [seed] },
+          { name: 'kept', dtype: 'F32', shape: [1], values: [1e9 * seed] },
+        ]);
+      // Without `kept` the five lie as 0 1 2 3 90, and of the two in the middle krum takes the first.
+      const sites = [0, 1, 2, 3, 90].map((w, i) => ({ site: `site-${i}`, file: file(w, (i * 7) % 5) }));
+      const strategy = strategyOf({ kind: 'krum', f: 1 });
+      const made = valuesOf(await aggregateFiles(store, file(0, 0), sites, { strategy, excluded: [/^kept$/u] }));
+      assert.deepEqual(made, { w: [1, 0.5], steps: [0], kept: [0] });
+    });
   });
 
   describe('norm clipping', () => {

@@ -121,3 +121,29 @@ export function bulyanByHand(updates: Vectors, f: number): number[] {
     return closest.reduce((a, b) => a + b, 0) / closest.length;
   });
 }
+
+/** What the geometric median makes least (Pillutla 2019, equation 1, with equal weights). */
+export function sumOfDistances(point: readonly number[], updates: Vectors): number {
+  return updates.reduce((sum, update) => sum + Math.sqrt(squaredDistance(point, update)), 0);
+}
+
+/** Weiszfeld's algorithm on whole vectors, from the mean, until nothing moves. */
+export function geometricMedianByHand(updates: Vectors, smoothing: number): number[] {
+  const ones = updates.map(() => 1);
+  let point = updates[0]!.map((_, i) =>
+    meanOf(
+      updates.map((update) => update[i]!),
+      ones,
+    ),
+  );
+  for (let iteration = 0; iteration < 500; iteration++) {
+    const pulls = updates.map((update) => 1 / Math.max(smoothing, Math.sqrt(squaredDistance(point, update))));
+    point = point.map((_, i) =>
+      meanOf(
+        updates.map((update) => update[i]!),
+        pulls,
+      ),
+    );
+  }
+  return point;
+}
