@@ -1,7 +1,8 @@
 import { ClaraError } from '../base/errors';
-import type { Combiner } from './strategy';
+import type { Combiner, Strategy } from './strategy';
+import type { TrainerFeature } from './trainer-contract';
 
-/** What a combiner asks of the number of updates in a round, and what it thinks of weights. */
+/** What a strategy asks of a round: how many updates, which weights, what of the trainers. */
 
 /** With fewer updates a median is a mean, or one site's value. */
 const OUTVOTING = 3;
@@ -10,6 +11,7 @@ const OUTVOTING = 3;
 function definedFrom(combiner: Combiner): number {
   switch (combiner.kind) {
     case 'weighted-mean':
+    case 'normalised-mean':
     case 'median':
     case 'geometric-median':
       return 1;
@@ -28,6 +30,7 @@ function definedFrom(combiner: Combiner): number {
 export function fewestUpdates(combiner: Combiner): { readonly updates: number; readonly rule: string } {
   switch (combiner.kind) {
     case 'weighted-mean':
+    case 'normalised-mean':
       return { updates: 1, rule: 'a mean needs an update' };
     case 'median':
     case 'geometric-median':
@@ -41,13 +44,21 @@ export function fewestUpdates(combiner: Combiner): { readonly updates: number; r
 
 /** Robust combiners count heads: samples are what a site says of itself, and must not buy it influence. */
 export function countsHeads(combiner: Combiner): boolean {
-  return combiner.kind !== 'weighted-mean';
+  return combiner.kind !== 'weighted-mean' && combiner.kind !== 'normalised-mean';
 }
 
 /** How many sites' updates are in the new model at least, when the round had so many: an average of few tells much about each. */
 export function updatesAveraged(combiner: Combiner, updates: number): number {
   if (combiner.kind === 'krum') return Math.min(1, updates);
   return combiner.kind === 'multikrum' ? Math.min(combiner.m, updates) : updates;
+}
+
+/** What every site's trainer must support beyond plain training. */
+export function featuresNeeded({ clientRule, combiner }: Pick<Strategy, 'clientRule' | 'combiner'>): TrainerFeature[] {
+  return [
+    ...(clientRule.kind === 'none' ? [] : [clientRule.kind]),
+    ...(combiner.kind === 'normalised-mean' ? (['fednova'] as const) : []),
+  ];
 }
 
 /** `trimmed-mean of beta = 1`. */

@@ -23,9 +23,15 @@ const several = { ...hostile, m: z.number().int().min(1).max(1000).default(3) };
 
 const clip = z.number().positive().max(1e12).optional();
 
-const clientRule = z.discriminatedUnion('kind', [z.strictObject({ kind: z.literal('none') })]);
+const proximal = { mu: z.number().positive().max(1e3).default(0.01) };
+
+const clientRule = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('none') }),
+  z.strictObject({ kind: z.literal('fedprox'), ...proximal }),
+]);
 const combiner = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('weighted-mean') }),
+  z.strictObject({ kind: z.literal('normalised-mean') }),
   z.strictObject({ kind: z.literal('median') }),
   z.strictObject({ kind: z.literal('trimmed-mean'), ...trimmed }),
   z.strictObject({ kind: z.literal('geometric-median'), ...smoothed }),
@@ -77,6 +83,8 @@ const SHORTHANDS: Readonly<Record<string, (name: string) => z.ZodType<Strategy>>
   fedadagrad: shorthand(adagrad, (settings) => ({ serverOptimiser: { kind: 'adagrad', ...settings } })),
   fedadam: shorthand(adam, (settings) => ({ serverOptimiser: { kind: 'adam', ...settings } })),
   fedyogi: shorthand(adam, (settings) => ({ serverOptimiser: { kind: 'yogi', ...settings } })),
+  fedprox: shorthand(proximal, (settings) => ({ clientRule: { kind: 'fedprox', ...settings } })),
+  fednova: shorthand({}, () => ({ combiner: { kind: 'normalised-mean' } })),
   median: shorthand({}, () => ({ combiner: { kind: 'median' } })),
   'trimmed-mean': shorthand(trimmed, (settings) => ({ combiner: { kind: 'trimmed-mean', ...settings } })),
   'geometric-median': shorthand(smoothed, (settings) => ({ combiner: { kind: 'geometric-median', ...settings } })),

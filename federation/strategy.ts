@@ -3,11 +3,19 @@
  * parameters (`{name: fedadam, lr: 0.1}`) or the three parts; parsing always gives the three parts.
  */
 
-export type ClientRule = { readonly kind: 'none' };
+/**
+ * What a site's trainer does differently in federated rounds; x is the global model that the round starts from.
+ * - none: it trains as it does.
+ * - fedprox: its loss has mu / 2 |w - x|^2 beside it, so every gradient has mu (w - x) added (Li 2020, algorithm 2).
+ */
+export type ClientRule = { readonly kind: 'none' } | { readonly kind: 'fedprox'; readonly mu: number };
 
 /**
  * How the updates of a round become one.
  * - weighted-mean: weights are samples x operator weight (McMahan 2017, algorithm 1).
+ * - normalised-mean: each update relative to the model is divided by the local steps behind it, and their mean is multiplied
+ *   by the mean number of steps: x + (sum p_i tau_i) sum p_i (u_i - x) / tau_i, p_i as the weights above (FedNova, Wang 2020,
+ *   equation 11, for local SGD; so many steps do not make a site's data count more).
  * - median, trimmed-mean: coordinate by coordinate; the latter is the mean without the `beta` smallest and as many largest
  *   values (Yin 2018, definitions 1 and 2).
  * - geometric-median: the point with the least sum of distances to the updates; distances below `smoothing` count as that
@@ -18,7 +26,7 @@ export type ClientRule = { readonly kind: 'none' };
  *   that are closest to the median (El Mhamdi 2018).
  */
 export type Combiner =
-  | { readonly kind: 'weighted-mean' | 'median' }
+  | { readonly kind: 'weighted-mean' | 'normalised-mean' | 'median' }
   | { readonly kind: 'trimmed-mean'; readonly beta: number }
   | { readonly kind: 'geometric-median'; readonly smoothing: number }
   | { readonly kind: 'krum' | 'bulyan'; readonly f: number }

@@ -1,7 +1,8 @@
 import { ClaraError } from '../base/errors';
-import { updatesAveraged } from '../federation/combiner-needs';
+import { featuresNeeded, updatesAveraged } from '../federation/combiner-needs';
 import { checkPlan, type Plan } from '../federation/plan';
 import { fewestContributors } from '../federation/plan-rules';
+import { TRAINER_FEATURES } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
 
 /**
@@ -31,6 +32,13 @@ function brokenRules(plan: Plan, { id, trainer, limits, policy }: PolicySettings
   if (policy.approve === 'never') broken.push(`${id} approves no runs (policy.approve is never)`);
   if (plan.trainer.name !== trainer.name) {
     broken.push(`the plan asks for trainer ${plan.trainer.name}, but ${id} runs ${trainer.name} (trainer.name)`);
+  }
+  const supported: readonly string[] = trainer.adapter === 'reference' ? TRAINER_FEATURES : trainer.supports;
+  for (const feature of featuresNeeded(plan.strategy)) {
+    if (supported.includes(feature)) continue;
+    broken.push(
+      `the strategy ${plan.strategy.name} needs a trainer that supports ${feature}, which ${id} does not say of ${trainer.name} (trainer.supports)`,
+    );
   }
   if (plan.rounds > limits.maxRounds) {
     broken.push(`the plan has ${plan.rounds} rounds, but ${id} allows ${limits.maxRounds} (limits.maxRounds)`);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../base/errors';
 import type { Task } from '../federation/gen/federation/v1/federation_pb';
 import type { Plan } from '../federation/plan';
+import type { ClientRule } from '../federation/strategy';
 import type { TaskKind } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
 
@@ -10,11 +11,14 @@ export interface CheckedTask {
   readonly kind: TaskKind;
   readonly parameters: Readonly<Record<string, z.infer<ReturnType<typeof z.json>>>>;
   readonly excluded: readonly RegExp[];
+  /** What the approved strategy asks of federated training; training alone has nobody to differ from. */
+  readonly rule: ClientRule;
 }
 
 const KINDS: readonly string[] = ['initialise', 'train', 'evaluate'] satisfies readonly TaskKind[];
 const parametersSchema = z.record(z.string(), z.json());
 const SHA256_BYTES = 32;
+const FEDERATED_TRACK = 'federated';
 const MAX_MODELS = 1000;
 
 /**
@@ -52,7 +56,9 @@ export function checkTask(
   const parameters = parametersOf(task, fault);
   const excluded = task.excludedTensors.flatMap((text) => patternOf(text, fault));
   if (faults.length > 0) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
-  return { kind: task.kind as TaskKind, parameters, excluded };
+  const federated = task.kind === 'train' && task.track === FEDERATED_TRACK;
+  const rule = federated ? approved.strategy.clientRule : { kind: 'none' as const };
+  return { kind: task.kind as TaskKind, parameters, excluded, rule };
 }
 
 type AddFault = (path: string, value: unknown, rule: string) => void;

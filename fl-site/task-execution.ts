@@ -4,12 +4,14 @@ import { create } from '@bufbuild/protobuf';
 import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
+import type { ClientRule } from '../federation/strategy';
 import {
   REPORT_FILE,
   TASK_FILE,
   TRAINER_PROTOCOL,
   type TrainerReport,
   type TrainerTask,
+  type TrainTask,
   trainerReportSchema,
 } from '../federation/trainer-contract';
 import type { Approvals } from './approvals';
@@ -157,7 +159,7 @@ async function isComplete(folder: string, { kind }: CheckedTask): Promise<boolea
 
 async function writeTaskFile(
   { task, deadline, fingerprint }: TaskRecord,
-  { kind, parameters }: CheckedTask,
+  { kind, parameters, rule }: CheckedTask,
   folder: string,
   site: SiteConfiguration,
 ): Promise<void> {
@@ -178,9 +180,14 @@ async function writeTaskFile(
     kind === 'initialise'
       ? { ...common, kind, model: { output: OUTPUT_FILE } }
       : kind === 'train'
-        ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE } }
+        ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE }, ...ruleOf(rule) }
         : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
   await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
+}
+
+/** As the task says it: a trainer without a rule is told of none. */
+function ruleOf(rule: ClientRule): Pick<TrainTask, 'rule'> {
+  return rule.kind === 'none' ? {} : { rule };
 }
 
 function checkReport(document: unknown, { task }: TaskRecord, { kind }: CheckedTask): TrainerReport {

@@ -10,19 +10,12 @@ import { BlockKernels } from './block-kernels';
 import { BlockMemory, type InputSet, type Reading } from './block-memory';
 import { clipFactors } from './clipping';
 import { combinationOf, scratchBytes } from './combiners';
+import { type Contribution, inSiteOrder } from './contribution';
 import { MomentFiles } from './moment-files';
 import type { Scan } from './scan';
 import { type Block, blocksOf, combinedElements, spansOf } from './spans';
 import { readStoredLayout } from './stored-layout';
 import { StoredTensors } from './stored-tensors';
-
-/** What one site adds to a round. */
-export interface Contribution {
-  readonly site: string;
-  readonly key: string;
-  /** Samples x operator weight. Only the ratio between contributors matters. */
-  readonly weight: number;
-}
 
 export interface AggregateRequest {
   readonly store: ObjectStore;
@@ -125,19 +118,6 @@ const setOf = (index: number): InputSet => (index % 2) as InputSet;
 /** Waits for all, also when one fails: those that still run use memory that is about to be used again. */
 async function settled(work: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason;
-}
-
-function inSiteOrder(contributions: readonly Contribution[]): Contribution[] {
-  const ordered = [...contributions].sort((a, b) => (a.site < b.site ? -1 : a.site > b.site ? 1 : 0));
-  const faults = ordered.flatMap(({ site, weight }, i) => [
-    ...(i > 0 && ordered[i - 1]!.site === site ? [{ path: site, rule: 'contributes twice; name each site once' }] : []),
-    ...(weight >= 0 && weight < Number.POSITIVE_INFINITY
-      ? []
-      : [{ path: site, value: `weight ${weight}`, rule: 'must be a number that is not negative' }]),
-  ]);
-  if (faults.length > 0) throw ClaraError.ofFaults('the contributions of the round', faults);
-  if (ordered.some(({ weight }) => weight > 0)) return ordered;
-  throw new ClaraError('invalid-input', 'the weights of all contributions are 0; at least one must count');
 }
 
 function notFinite(layout: TensorLayout, block: Block, target: string): ClaraError {

@@ -1,3 +1,5 @@
+import { ClaraError } from '../../base/errors';
+import type { Contribution } from './contribution';
 import { type Comparator, partialNetwork, sortingNetwork } from './sorting-network';
 
 /** How the columns of a block become one: what all combiners come down to when their passes over the data are done. */
@@ -28,6 +30,22 @@ export type Combination =
 export function weightedMean(weights: readonly number[]): Combination {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return { kind: 'mean', contributors: [...weights.keys()], weights, modelWeight: 0, total };
+}
+
+/**
+ * FedNova (Wang 2020): x + tau sum p_i (u_i - x) / tau_i with tau = sum p_i tau_i. Written as a mean, in which the model x has
+ * what the updates leave of the weights. @throws ClaraError `invalid-input` naming every site whose steps are not known
+ */
+export function normalisedMean(contributions: readonly Pick<Contribution, 'site' | 'weight' | 'steps'>[]): Combination {
+  const faults = contributions
+    .filter(({ steps = 0 }) => !(steps >= 1))
+    .map(({ site, steps = 0 }) => ({ path: site, value: `${steps} steps`, rule: 'must have taken at least one step' }));
+  if (faults.length > 0) throw ClaraError.ofFaults('the contributions of the round', faults);
+  const total = contributions.reduce((sum, { weight }) => sum + weight, 0);
+  const meanSteps = contributions.reduce((sum, { weight, steps }) => sum + weight * steps!, 0) / total;
+  const weights = contributions.map(({ weight, steps }) => weight * (meanSteps / steps!));
+  const modelWeight = total - weights.reduce((sum, weight) => sum + weight, 0);
+  return { kind: 'mean', contributors: [...weights.keys()], weights, modelWeight, total };
 }
 
 /** The mean of some updates, each counting once. */

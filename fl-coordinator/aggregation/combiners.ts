@@ -1,5 +1,6 @@
 import type { Combiner } from '../../federation/strategy';
-import { type Combination, median, plainMean, trimmedMean, weightedMean } from './combination';
+import { type Combination, median, normalisedMean, plainMean, trimmedMean, weightedMean } from './combination';
+import type { Contribution } from './contribution';
 import { distancesOf, type PairMatrix, productsOf, productsScratchBytes } from './distances';
 import { bulyanSelection, krum, multiKrum } from './krum';
 import type { Scan } from './scan';
@@ -12,7 +13,7 @@ import { geometricMedianWeights } from './weiszfeld';
  */
 export async function combinationOf(
   combiner: Combiner,
-  contributions: readonly { readonly weight: number }[],
+  contributions: readonly Contribution[],
   scan: Scan,
   clipFactors: readonly number[],
 ): Promise<Combination> {
@@ -21,6 +22,8 @@ export async function combinationOf(
   switch (combiner.kind) {
     case 'weighted-mean':
       return weightedMean(contributions.map(({ weight }) => weight));
+    case 'normalised-mean':
+      return normalisedMean(contributions);
     case 'median':
       return median(length);
     case 'trimmed-mean':
@@ -42,6 +45,7 @@ export async function combinationOf(
 export function scratchBytes(combiner: Combiner, contributors: number): number {
   switch (combiner.kind) {
     case 'weighted-mean':
+    case 'normalised-mean':
       return 0;
     case 'median':
     case 'trimmed-mean':

@@ -27,6 +27,8 @@ const bodies = {
     digest,
     bytes,
     samples: z.number().int().min(0),
+    /** 0: the trainer does not count them. */
+    steps: z.number().int().min(0).default(0),
     metrics: metricsSchema,
     warnings: z.array(z.string().max(1000)).max(100),
     seconds: z.number().min(0),

@@ -1,3 +1,4 @@
+import type { Contribution } from '../aggregation/contribution';
 import { modelKey, momentsPrefix, updateKey } from './object-names';
 import type { RunState } from './run-state';
 
@@ -15,7 +16,7 @@ export type PendingModel =
       readonly round: number;
       readonly base: string;
       /** In site order, which is the order of aggregation. */
-      readonly updates: readonly { readonly site: string; readonly key: string; readonly weight: number }[];
+      readonly updates: readonly Contribution[];
       readonly momentsBefore?: string;
       readonly momentsAfter?: string;
       readonly target: string;
@@ -38,8 +39,8 @@ export function pendingModel(state: RunState): PendingModel | undefined {
   const { round } = last.stage;
   const updates = last.contributors.map((site) => {
     const result = last.results.get(site);
-    const samples = result?.kind === 'update' ? result.samples : 0;
-    return { site, key: updateKey(run, last.stage, site), weight: samples * (plan.siteWeights[site] ?? 1) };
+    const { samples, steps } = result?.kind === 'update' ? result : { samples: 0, steps: 0 };
+    return { site, key: updateKey(run, last.stage, site), weight: samples * (plan.siteWeights[site] ?? 1), steps };
   });
   const keepsState = plan.strategy.serverOptimiser.kind !== 'replace';
   return {

@@ -46,6 +46,7 @@ export type SiteResult =
       readonly digest: string;
       readonly bytes: number;
       readonly samples: number;
+      readonly steps: number;
       readonly metrics: Metrics;
       readonly peakRssBytes: number;
     }
@@ -114,8 +115,8 @@ function apply(state: RunState, event: RunEvent): RunState {
       return { ...state, open: { stage, cohort, deadline, openedAt: at, results: new Map() } };
     }
     case 'update-accepted': {
-      const { digest, bytes, samples, metrics, peakRssBytes } = event;
-      return settled(state, event, { kind: 'update', digest, bytes, samples, metrics, peakRssBytes });
+      const { digest, bytes, samples, steps, metrics, peakRssBytes } = event;
+      return settled(state, event, { kind: 'update', digest, bytes, samples, steps, metrics, peakRssBytes });
     }
     case 'evaluation-reported': {
       const { samples, evaluations, peakRssBytes } = event;

@@ -43,6 +43,8 @@ export interface TaskOrder {
   readonly models?: readonly string[];
   /** A state folder of an earlier round. */
   readonly state?: string;
+  /** Training only: the task's `rule`, whatever it is. */
+  readonly rule?: unknown;
 }
 
 export interface Start {
@@ -69,7 +71,7 @@ export class CheckBench {
   constructor(readonly options: BenchOptions) {}
 
   /** A folder with everything that the contract promises for such a task. */
-  async prepare({ kind, round = 1, seed = 7, models = [], state }: TaskOrder): Promise<string> {
+  async prepare({ kind, round = 1, seed = 7, models = [], state, rule }: TaskOrder): Promise<string> {
     const name = `task-${++this.#tasks}`;
     const folder = path.join(this.options.scratch, name);
     this.#folders.push(name);
@@ -96,7 +98,7 @@ export class CheckBench {
       dataset: this.options.dataset,
       parameters: this.options.parameters,
       ...(kind === 'initialise' && { model: { output: OUTPUT_FILE } }),
-      ...(kind === 'train' && { model: { input: files[0], output: OUTPUT_FILE } }),
+      ...(kind === 'train' && { model: { input: files[0], output: OUTPUT_FILE }, ...(rule !== undefined && { rule }) }),
       ...(kind === 'evaluate' && { models: files.map((file, index) => ({ name: `model-${index}`, file })) }),
     };
     await writeFile(path.join(folder, TASK_FILE), JSON.stringify(task, undefined, 2));

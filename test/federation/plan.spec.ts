@@ -106,6 +106,17 @@ describe('a plan', () => {
     });
   }
 
+  it("expands the shorthands whose rule is the site's or that normalise", () => {
+    const of = (strategy: unknown) => checkPlan({ ...MINIMAL, strategy }).strategy;
+    assert.deepEqual(of('fedprox').clientRule, { kind: 'fedprox', mu: 0.01 });
+    assert.deepEqual(of({ name: 'fedprox', mu: 1 }).clientRule, { kind: 'fedprox', mu: 1 });
+    assert.deepEqual(of('fedprox').combiner, { kind: 'weighted-mean' });
+    assert.deepEqual(
+      [of('fednova').clientRule, of('fednova').combiner],
+      [{ kind: 'none' }, { kind: 'normalised-mean' }],
+    );
+  });
+
   it('takes parameters of a shorthand, and refuses those of another', () => {
     const { strategy } = checkPlan({ ...MINIMAL, strategy: { name: 'fedadam', lr: 0.5, tau: 0.01 } });
     assert.deepEqual(strategy.serverOptimiser, { kind: 'adam', lr: 0.5, beta1: 0.9, beta2: 0.99, tau: 0.01 });

@@ -55,6 +55,19 @@ describe('trainer check', () => {
     });
   }
 
+  it('proves what a trainer is said to support, and finds out what it does not', async () => {
+    const supports = ['fedprox', 'fednova'] as const;
+    const names = ['supports fedprox', 'supports fednova', 'refuses a rule that it does not know with exit code 64'];
+    const good = await check('good', { supports });
+    assert.equal(good.passed, true, JSON.stringify(good.steps));
+    assert.deepEqual(
+      good.steps.slice(-4, -1).map(({ name }) => name),
+      names,
+    );
+    assert.deepEqual(named((await check('ignores-rules', { supports })).steps, 'failed'), [names[0], names[2]]);
+    assert.deepEqual(named((await check('counts-no-steps', { supports })).steps, 'failed'), [names[1]]);
+  });
+
   it('lets a trainer decline a kind of task, and checks the rest from weights that are given', async () => {
     const without = await check('no-initialise');
     assert.equal(without.passed, true);

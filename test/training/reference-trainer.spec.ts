@@ -80,6 +80,58 @@ describe('the reference trainer', function () {
       assert.ok(!(await story.update('forgetful')).equals(withMoments), 'the moments of round 1 made no difference');
     });
 
+    describe('with the rule of a strategy', () => {
+      const sgd = { ...TINY_PARAMETERS, optimiser: 'sgd', stepsPerRound: 2, warmUpSteps: 1, learningRate: 0.2 };
+
+      /** All weights in the order of the file. */
+      const weightsOf = async (file: string): Promise<number[]> =>
+        [...(await readTensors(file)).tensors.values()].flatMap(({ data }) => [...(data as Float32Array)]);
+      const trained = async (name: string, parameters: object, task: Readonly<Record<string, unknown>>) => {
+        const run = await story.run(await story.giveTraining(name, model, { parameters, ...task }));
+        assert.equal(run.code, 0, run.stderr);
+        return weightsOf(story.file(name, 'update.safetensors'));
+      };
+
+      it('fedprox pulls back to the global model, as far as its definition says', async () => {
+        const mu = 0.5;
+        const before = await weightsOf(model);
+        // The same schedule in four rounds of one step: where the two steps are after the first.
+        const first = await trained('sgd-first', { ...sgd, stepsPerRound: 1 }, { rounds: 4 });
+        const plain = await trained('sgd', sgd, {});
+        const pulled = await trained('sgd-fedprox', sgd, { rule: { kind: 'fedprox', mu } });
+        const rate = 0.2 * (0.05 + (0.95 * (1 + Math.cos(Math.PI / 4))) / 2);
+        let moved = 0;
+        for (const [i, weight] of pulled.entries()) {
+          const expected = plain[i]! - rate * mu * (first[i]! - before[i]!);
+          assert.ok(Math.abs(weight - expected) <= 1e-6 * Math.max(1, Math.abs(expected)), `weight ${i}`);
+          moved = Math.max(moved, Math.abs(weight - plain[i]!));
+        }
+        assert.ok(moved > 1e-4, `the rule moved weights by ${moved} at most`);
+      });
+
+      it('fedprox with Adam stays nearer to the global model the greater mu is, and reaches the same bytes again', async () => {
+        const before = await weightsOf(model);
+        const lengths: number[] = [];
+        for (const mu of [0.1, 10]) {
+          const after = await trained(`adam-fedprox-${mu}`, TINY_PARAMETERS, { rule: { kind: 'fedprox', mu } });
+          lengths.push(Math.hypot(...after.map((weight, i) => weight - before[i]!)));
+        }
+        const plain = await weightsOf(story.file('plain', 'update.safetensors'));
+        lengths.unshift(Math.hypot(...plain.map((weight, i) => weight - before[i]!)));
+        assert.ok(lengths[0]! > lengths[1]! && lengths[1]! > lengths[2]!, lengths.join(' '));
+        await trained('adam-fedprox-again', TINY_PARAMETERS, { rule: { kind: 'fedprox', mu: 10 } });
+        assert.ok((await story.update('adam-fedprox-again')).equals(await story.update('adam-fedprox-10')));
+      });
+
+      it('refuses a rule that it does not know, and a mu that is none', async () => {
+        for (const rule of [{ kind: 'fedmagic' }, { kind: 'fedprox', mu: -1 }, { kind: 'fedprox' }]) {
+          const run = await story.run(await story.giveTraining('no-rule', model, { rule }));
+          assert.equal(run.code, 64);
+          assert.match(run.stderr, /rule/);
+        }
+      });
+    });
+
     describe('when it is interrupted', () => {
       const parameters = { ...TINY_PARAMETERS, stepsPerRound: 400, checkpointSteps: 3 };
       let uninterrupted: Buffer;

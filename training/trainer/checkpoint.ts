@@ -13,7 +13,8 @@ import { tensorsOf, type Weights, weightsOf } from '../engine/weights';
  */
 export interface Checkpoint {
   readonly weights: Weights;
-  readonly moments: AdamMoments;
+  /** Absent with an optimiser that remembers nothing. */
+  readonly moments?: AdamMoments | undefined;
   /** Steps of the task that are done. */
   readonly step: number;
   /** Of the losses of these steps. */
@@ -29,7 +30,7 @@ const metadataSchema = z.object({
   key: z.string(),
   run: z.string(),
   step: z.coerce.number().int().min(0),
-  optimiserSteps: z.coerce.number().int().min(0),
+  optimiserSteps: z.coerce.number().int().min(0).optional(),
   lossSum: z.coerce.number(),
 });
 
@@ -48,15 +49,15 @@ export async function saveCheckpoint(
 ): Promise<void> {
   const tensors = [
     ...tensorsOf(spec, weights, PREFIX.weights),
-    ...tensorsOf(spec, moments.first, PREFIX.first),
-    ...tensorsOf(spec, moments.second, PREFIX.second),
+    ...(moments ? tensorsOf(spec, moments.first, PREFIX.first) : []),
+    ...(moments ? tensorsOf(spec, moments.second, PREFIX.second) : []),
   ];
   // The text of a JavaScript number names exactly that number, so the sum of losses survives to the last bit.
   await writeTensors(file, tensors, {
     key: owner.key,
     run: owner.run,
     step: String(step),
-    optimiserSteps: String(moments.steps),
+    ...(moments && { optimiserSteps: String(moments.steps) }),
     lossSum: String(lossSum),
   });
 }
@@ -81,7 +82,9 @@ export async function findCheckpoint(file: string, spec: NetworkSpec): Promise<F
       step,
       lossSum,
       weights: read(PREFIX.weights),
-      moments: { first: read(PREFIX.first), second: read(PREFIX.second), steps: optimiserSteps },
+      ...(optimiserSteps !== undefined && {
+        moments: { first: read(PREFIX.first), second: read(PREFIX.second), steps: optimiserSteps },
+      }),
     };
   } catch (error) {
     if (hasCode(error, 'not-found', 'corrupt', 'invalid-input')) return undefined;

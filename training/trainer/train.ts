@@ -5,13 +5,15 @@ import { digestOfFile } from '../../federation/tensors/file';
 import { TRAINER_PROTOCOL, type TrainerReport, type TrainTask } from '../../federation/trainer-contract';
 import { diceAndCrossEntropy } from '../engine/loss';
 import { type Model, readModel, writeModel } from '../engine/model-file';
-import { Adam, learningRate } from '../engine/optimiser';
+import { Adam, learningRate, type Optimiser, Sgd } from '../engine/optimiser';
 import { UNet } from '../engine/unet';
+import type { Weights } from '../engine/weights';
 import { CaseStore } from './case-store';
 import { CHECKPOINT_FILE, findCheckpoint, saveCheckpoint, taskKey } from './checkpoint';
 import type { Job } from './job';
 import { assertParametersFit, labelValueOf } from './parameters';
 import { cutTrainingPatch, drawCorner } from './patch-sampler';
+import { addProximalGradients } from './proximal-term';
 import { openDataset } from './task-folder';
 
 /** Folder of prepared cases inside the state. */
@@ -38,7 +40,7 @@ export async function train(job: Job<TrainTask>): Promise<TrainerReport> {
     cacheFolder: folder.state(CASES_FOLDER),
     signal,
   });
-  const round = await RoundOfTraining.start(job, model, store, taskKey(task, await digestOfFile(input)));
+  const round = await RoundOfTraining.begin(job, model, store, taskKey(task, await digestOfFile(input)));
   await round.run();
 
   await writeModel(folder.file(task.model.output), { card: model.card, weights: round.net.weights });
@@ -54,7 +56,7 @@ export async function train(job: Job<TrainTask>): Promise<TrainerReport> {
 
 class RoundOfTraining {
   readonly net: UNet;
-  readonly #adam: Adam;
+  readonly #optimiser: Optimiser;
   readonly #targets: Float32Array;
   #step = 0;
   #lossSum = 0;
@@ -64,15 +66,17 @@ class RoundOfTraining {
     private readonly store: CaseStore,
     private readonly key: string,
     net: UNet,
-    adam: Adam,
+    optimiser: Optimiser,
+    /** The global model's. */
+    private readonly start: Weights,
   ) {
     this.net = net;
-    this.#adam = adam;
+    this.#optimiser = optimiser;
     this.#targets = new Float32Array(net.voxels);
   }
 
   /** Goes on where this task was interrupted, or begins with the moments that the last round left. */
-  static async start(
+  static async begin(
     job: Job<TrainTask>,
     { card, weights }: Model,
     store: CaseStore,
@@ -80,8 +84,9 @@ class RoundOfTraining {
   ): Promise<RoundOfTraining> {
     const net = new UNet(card, 'learning');
     const found = await findCheckpoint(job.folder.state(CHECKPOINT_FILE), net.spec);
-    const adam = new Adam(net, found?.run === job.task.run ? found.moments : undefined);
-    const round = new RoundOfTraining(job, store, key, net, adam);
+    const moments = found?.run === job.task.run ? found.moments : undefined;
+    const optimiser = job.parameters.optimiser === 'sgd' ? new Sgd(net) : new Adam(net, moments);
+    const round = new RoundOfTraining(job, store, key, net, optimiser, weights);
     const interrupted = found?.key === key ? found : undefined;
     net.weights.set(interrupted?.weights ?? weights);
     round.#step = interrupted?.step ?? 0;
@@ -131,7 +136,8 @@ class RoundOfTraining {
         `learningRate ${parameters.learningRate} made the loss overflow in step ${this.#step + 1} of round ${task.round}; use a lower one`,
       );
     }
-    this.#adam.step(this.#rate());
+    if (task.rule) addProximalGradients(net.weightGradients, net.weights, this.start, task.rule.mu);
+    this.#optimiser.step(this.#rate());
     this.#step++;
     this.#lossSum += loss;
     return loss;
@@ -148,7 +154,7 @@ class RoundOfTraining {
     const { task, folder } = this.job;
     const checkpoint = {
       weights: this.net.weights,
-      moments: this.#adam.moments(),
+      moments: this.#optimiser.moments(),
       step: this.#step,
       lossSum: this.#lossSum,
     };

@@ -60,7 +60,12 @@ export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha
 export async function aggregateFiles(
   store: ObjectStore,
   base: Buffer,
-  updates: readonly { readonly site: string; readonly file: Buffer; readonly weight?: number }[],
+  updates: readonly {
+    readonly site: string;
+    readonly file: Buffer;
+    readonly weight?: number;
+    readonly steps?: number;
+  }[],
   request: Partial<AggregateRequest> & Pick<AggregateRequest, 'strategy'>,
 ): Promise<Buffer> {
   await store.put('base', base);
@@ -69,7 +74,7 @@ export async function aggregateFiles(
   const { digest, bytes } = await aggregate({
     store,
     base: 'base',
-    contributions: updates.map(({ site, weight = 1 }) => ({ site, key: `updates/${site}`, weight })),
+    contributions: updates.map(({ site, weight = 1, steps = 0 }) => ({ site, key: `updates/${site}`, weight, steps })),
     excluded: [],
     target,
     signal: new AbortController().signal,

@@ -63,6 +63,22 @@ export function meanOf(values: readonly number[], weights: readonly number[]): n
   return values.reduce((sum, value, i) => sum + value * weights[i]!, 0) / total;
 }
 
+/** Wang 2020, equation 11 for local SGD: the mean direction of a step, taken as often as the sites do on average. */
+export function fedNovaByHand(
+  model: readonly number[],
+  updates: Vectors,
+  weights: readonly number[],
+  steps: readonly number[],
+) {
+  return model.map((x, i) => {
+    const direction = meanOf(
+      updates.map((update, site) => (update[i]! - x) / steps[site]!),
+      weights,
+    );
+    return x + meanOf(steps, weights) * direction;
+  });
+}
+
 export function medianOf(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const half = sorted.length / 2;

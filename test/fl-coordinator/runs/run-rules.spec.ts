@@ -103,8 +103,12 @@ describe('the rules of a run', () => {
       const work = pendingModel(before);
       assert.ok(work?.kind === 'aggregate');
       assert.deepEqual(
-        work.updates.map(({ weight }) => weight),
-        [3, 3, 6],
+        work.updates.map(({ weight, steps }) => [weight, steps]),
+        [
+          [3, 10],
+          [3, 10],
+          [6, 10],
+        ],
       );
     }
   });
@@ -173,6 +177,19 @@ describe('the rules of a run', () => {
     story.answerAll();
     story.deliver('northern', 0);
     assert.equal(story.state.open?.results.get('northern')?.kind, 'rejected');
+  });
+
+  it('refuses an update whose steps are not counted when the strategy divides by them', () => {
+    for (const [strategy, kind] of [
+      ['fednova', 'rejected'],
+      ['fedavg', 'update'],
+    ] as const) {
+      const story = new Story({ strategy, quorum: 1 }, SITES);
+      story.approveAll();
+      story.answerAll();
+      story.deliver('northern', 4, 0);
+      assert.equal(story.state.open?.results.get('northern')?.kind, kind);
+    }
   });
 
   it('lets an evaluation have gaps', () => {

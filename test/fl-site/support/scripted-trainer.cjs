@@ -97,6 +97,11 @@ function train(task) {
   if (mode === 'stubborn') process.on('SIGTERM', () => {});
   if (mode === 'changes-inputs') fs.writeFileSync(at('task.json'), JSON.stringify({ ...task, round: 9 }));
   const steps = task.parameters.steps ?? 4;
+  const rule = task.rule ?? { kind: 'none' };
+  if (mode !== 'ignores-rules' && !['none', 'fedprox'].includes(rule.kind))
+    fail(64, `the rule ${rule.kind} is not known`);
+  const pull = mode !== 'ignores-rules' && rule.kind === 'fedprox' ? rule.mu : 0;
+  const start = readModel(task.model.input);
   const checkpoint = at('state', 'checkpoint.json');
   let tensors = readModel(task.model.input);
   let first = 0;
@@ -106,12 +111,12 @@ function train(task) {
     if (mode === 'resumes-wrong' && first > 0) first += 1;
   }
   for (let step = first; step < steps; step++) {
-    for (const { dtype, values } of Object.values(tensors)) {
+    for (const [name, { dtype, values }] of Object.entries(tensors)) {
       for (let i = 0; i < values.length; i++) {
         if (dtype === 'I64') values[i] += 1;
         else {
           const noise = mode === 'unsteady' ? Math.random() : numberFrom(task.seed + step, i);
-          values[i] = Math.fround(values[i] + 0.1 * noise);
+          values[i] = Math.fround(values[i] + 0.1 * (noise - pull * (values[i] - start[name].values[i])));
         }
       }
     }
@@ -155,7 +160,7 @@ function work() {
       else writeWhole(at(task.model.output), broken);
     }
     report.metrics = { loss: 0.25 };
-    report.steps = task.parameters.steps ?? 4;
+    report.steps = mode === 'counts-no-steps' ? 0 : (task.parameters.steps ?? 4);
   }
   if (mode === 'garbage-report') writeWhole(at('report.json'), '{"samples": "many"');
   else if (mode === 'wrong-report') writeWhole(at('report.json'), '{"protocol": 1, "samples": -3}');
