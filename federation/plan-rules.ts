@@ -48,13 +48,19 @@ function cohortRules(plan: RuledPlan, cohort: readonly string[]): BrokenRule[] {
 
 function combinerRules(plan: RuledPlan): BrokenRule[] {
   const broken: BrokenRule[] = [];
-  const { combiner } = plan.strategy;
+  const { clientRule, clip, combiner } = plan.strategy;
   const { updates, rule } = fewestUpdates(combiner);
   const fewest = fewestContributors(plan);
   if (fewest !== undefined && fewest < updates) {
     broken.push({
       path: plan.quorum === 'all' ? ['cohort'] : ['quorum'],
       rule: `${rule}; raise it or choose another combiner`,
+    });
+  }
+  if (clientRule.kind === 'scaffold' && (combiner.kind !== 'weighted-mean' || clip !== undefined)) {
+    broken.push({
+      path: ['strategy', combiner.kind === 'weighted-mean' ? 'clip' : 'combiner'],
+      rule: 'cannot be used with scaffold: control variates would be averaged all the same; choose a plain weighted mean',
     });
   }
   if (countsHeads(combiner) && Object.keys(plan.siteWeights).length > 0) {

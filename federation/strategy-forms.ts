@@ -28,6 +28,7 @@ const proximal = { mu: z.number().positive().max(1e3).default(0.01) };
 const clientRule = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('none') }),
   z.strictObject({ kind: z.literal('fedprox'), ...proximal }),
+  z.strictObject({ kind: z.literal('scaffold') }),
 ]);
 const combiner = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('weighted-mean') }),
@@ -84,6 +85,7 @@ const SHORTHANDS: Readonly<Record<string, (name: string) => z.ZodType<Strategy>>
   fedadam: shorthand(adam, (settings) => ({ serverOptimiser: { kind: 'adam', ...settings } })),
   fedyogi: shorthand(adam, (settings) => ({ serverOptimiser: { kind: 'yogi', ...settings } })),
   fedprox: shorthand(proximal, (settings) => ({ clientRule: { kind: 'fedprox', ...settings } })),
+  scaffold: shorthand({}, () => ({ clientRule: { kind: 'scaffold' } })),
   fednova: shorthand({}, () => ({ combiner: { kind: 'normalised-mean' } })),
   median: shorthand({}, () => ({ combiner: { kind: 'median' } })),
   'trimmed-mean': shorthand(trimmed, (settings) => ({ combiner: { kind: 'trimmed-mean', ...settings } })),

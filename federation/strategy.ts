@@ -7,8 +7,10 @@
  * What a site's trainer does differently in federated rounds; x is the global model that the round starts from.
  * - none: it trains as it does.
  * - fedprox: its loss has mu / 2 |w - x|^2 beside it, so every gradient has mu (w - x) added (Li 2020, algorithm 2).
+ * - scaffold: every gradient has c - c_i added, the control variates of all sites and of this one: the mean gradient that each saw
+ *   when it last trained (Karimireddy 2020, algorithm 1, option II).
  */
-export type ClientRule = { readonly kind: 'none' } | { readonly kind: 'fedprox'; readonly mu: number };
+export type ClientRule = { readonly kind: 'none' | 'scaffold' } | { readonly kind: 'fedprox'; readonly mu: number };
 
 /**
  * How the updates of a round become one.

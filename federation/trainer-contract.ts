@@ -54,9 +54,16 @@ export const initialiseTaskSchema = z.object({
 /**
  * What the plan's strategy asks of the training itself. A trainer that does not know the kind refuses the task with exit code 64.
  * - fedprox: mu / 2 |w - input|^2 beside the loss: add mu (w - input) to every gradient.
+ * - scaffold: add c - c_i to every gradient; c_i, this site's control, is kept in the state and starts at zero. The new c_i is the
+ *   mean of the gradients of this task before anything was added.
  */
 const trainingRuleSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('fedprox'), mu: z.number().positive() }),
+  z.object({
+    kind: z.literal('scaffold'),
+    /** Input: the control variate of all sites; absent in round 1, where it is zero. Output: this site's new one. */
+    controls: z.object({ input: innerPath.optional(), output: innerPath }),
+  }),
 ]);
 export type TrainingRule = z.infer<typeof trainingRuleSchema>;
 
@@ -112,10 +119,10 @@ export type ProgressLine = z.infer<typeof progressLineSchema>;
 /**
  * What strategies need of a trainer beyond plain training. A trainer of an older day ignores what it does not know, so the
  * site's configuration says what its trainer supports, and `clara-fed trainer check` proves it.
- * - fedprox: it applies the rule of that name.
+ * - fedprox, scaffold: it applies the rule of that name.
  * - fednova: its report counts its steps.
  */
-export const TRAINER_FEATURES = ['fedprox', 'fednova'] as const;
+export const TRAINER_FEATURES = ['fedprox', 'scaffold', 'fednova'] as const;
 export type TrainerFeature = (typeof TRAINER_FEATURES)[number];
 
 /** How a trainer ends: done; bad input (never retried); try again; everything else failed and is retried once. */

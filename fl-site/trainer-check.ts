@@ -130,7 +130,8 @@ class TrainerCheck {
           bench: this.bench,
           model: this.#requireModel(),
           trained: this.#requireTrained(),
-          requireOutput: (folder, start) => this.#requireOutput(folder, start, this.#requireModel()),
+          requireOutput: (folder, start, controls) =>
+            this.#requireOutput(folder, start, this.#requireModel(), controls),
         }),
       );
     }
@@ -289,12 +290,13 @@ class TrainerCheck {
     return this.#trained;
   }
 
-  async #requireOutput(folder: string, start: Start, global?: string): Promise<void> {
+  async #requireOutput(folder: string, start: Start, global?: string, controls?: string): Promise<void> {
     requireDone(start);
     await this.#requireReport(folder);
     await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(global && { global }),
+      ...(controls && { controls }),
       outbound: path.join(folder, 'outbound.safetensors'),
       excluded: [],
       maxBytes: Number.MAX_SAFE_INTEGER,

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { ClaraError } from '../../base/errors';
 import { requireUpdates } from '../../federation/combiner-needs';
+import { isControl } from '../../federation/controls';
 import type { Strategy } from '../../federation/strategy';
 import type { TensorLayout } from '../../federation/tensors/layout';
 import { faultPoint } from '../fault-points';
@@ -9,6 +10,7 @@ import type { ObjectStore, ObjectWriter } from '../storage/object-store';
 import { BlockKernels } from './block-kernels';
 import { BlockMemory, type InputSet, type Reading } from './block-memory';
 import { clipFactors } from './clipping';
+import type { Combination } from './combination';
 import { combinationOf, scratchBytes } from './combiners';
 import { type Contribution, inSiteOrder } from './contribution';
 import { MomentFiles } from './moment-files';
@@ -49,25 +51,46 @@ export interface AggregatedModel {
  *   `corrupt` for what the store holds, `out-of-space`, `cancelled`
  */
 export async function aggregate(request: AggregateRequest): Promise<AggregatedModel> {
-  const { store, strategy, target, signal } = request;
-  throwIfAborted(signal, `aggregating ${target}`);
   const contributions = inSiteOrder(request.contributions);
-  const isExcluded = (name: string): boolean => request.excluded.some((pattern) => pattern.test(name));
-  const layout = await readStoredLayout(store, request.base);
-  const spans = spansOf(layout, isExcluded);
+  const layout = await readStoredLayout(request.store, request.base);
+  const isKept = (name: string): boolean => isControl(name) || request.excluded.some((pattern) => pattern.test(name));
+  return combineStored({ ...request, contributions, layout, header: layout.headerBytes, isKept });
+}
+
+/** What is combined, in the terms of the files. */
+export interface StoredCombination extends Omit<AggregateRequest, 'base' | 'excluded'> {
+  /** The model that updates are relative to; may be absent when nothing asks for it. */
+  readonly base: string | undefined;
+  /** In site order. */
+  readonly contributions: readonly Contribution[];
+  /** The tensors of the new object, by the names that they have in the contributions. */
+  readonly layout: TensorLayout;
+  /** How the new object begins. */
+  readonly header: Uint8Array;
+  /** Tells tensors that keep the base's value, and those of contributions that are not looked at. */
+  readonly isKept: (name: string) => boolean;
+  /** @default what the strategy's combiner comes down to */
+  readonly combination?: Combination;
+}
+
+/** As {@link aggregate}, of any objects with the same tensors. */
+export async function combineStored(request: StoredCombination): Promise<AggregatedModel> {
+  const { store, contributions, layout, isKept, strategy, target, signal } = request;
+  throwIfAborted(signal, `aggregating ${target}`);
+  const spans = spansOf(layout, isKept);
   const { clip, combiner, serverOptimiser: optimiser } = strategy;
   requireUpdates(combiner, contributions.length);
   const memory = new BlockMemory(contributions.length, scratchBytes(combiner, contributions.length));
   const blocks = [...blocksOf(spans, (dtype) => memory.maxElements(dtype))];
 
-  await using inputs = await Inputs.open({ ...request, contributions }, layout, isExcluded);
+  await using inputs = await Inputs.open(request);
   await using moments = await MomentFiles.open({
     ...request,
     optimiser,
     elements: combinedElements(spans),
   });
   await using output = new Output(await store.create(target));
-  await output.write(layout.headerBytes);
+  await output.write(request.header);
 
   const scan: Scan = {
     memory,
@@ -77,7 +100,7 @@ export async function aggregate(request: AggregateRequest): Promise<AggregatedMo
     signal,
   };
   const factors = clip === undefined ? contributions.map(() => 1) : await clipFactors(scan, contributions.length, clip);
-  const combination = await combinationOf(combiner, contributions, scan, factors);
+  const combination = request.combination ?? (await combinationOf(combiner, contributions, scan, factors));
   faultPoint('aggregate.after-scan');
   const kernels = new BlockKernels(memory, { combination, optimiser, clipFactors: factors });
   const load = async (index: number): Promise<void> => {
@@ -130,26 +153,25 @@ function notFinite(layout: TensorLayout, block: Block, target: string): ClaraErr
   );
 }
 
-/** The open files of a round: every contribution and the base model. */
+/** The open files of a round: every contribution and the base model, if there is one. */
 class Inputs implements AsyncDisposable {
   readonly #copies: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
 
   private constructor(
     private readonly updates: readonly StoredTensors[],
-    private readonly base: StoredTensors,
+    private readonly base: StoredTensors | undefined,
   ) {}
 
-  static async open(
-    { store, contributions, base }: AggregateRequest,
-    layout: TensorLayout,
-    isExcluded: (name: string) => boolean,
-  ): Promise<Inputs> {
+  static async open({ store, contributions, base, layout, isKept }: StoredCombination): Promise<Inputs> {
     const opened: StoredTensors[] = [];
     try {
       for (const { key } of contributions) {
-        opened.push(await StoredTensors.open(store, key, layout, (name) => !isExcluded(name)));
+        opened.push(await StoredTensors.open(store, key, layout, (name) => !isKept(name)));
       }
-      return new Inputs(opened, await StoredTensors.open(store, base, layout, () => true));
+      return new Inputs(
+        opened,
+        base === undefined ? undefined : await StoredTensors.open(store, base, layout, () => true),
+      );
     } catch (error) {
       await Promise.all(opened.map((tensors) => tensors[Symbol.asyncDispose]()));
       throw error;
@@ -159,7 +181,7 @@ class Inputs implements AsyncDisposable {
   async load(memory: BlockMemory, set: InputSet, block: Block, reading: Reading): Promise<void> {
     if (block.treatment !== 'combine') {
       const copy = Buffer.allocUnsafe(block.end - block.begin);
-      await (block.treatment === 'keep' ? this.base : this.updates[0]!).read(block.begin, copy);
+      await (block.treatment === 'keep' ? this.base! : this.updates[0]!).read(block.begin, copy);
       this.#copies[set] = copy;
       return;
     }
@@ -167,7 +189,7 @@ class Inputs implements AsyncDisposable {
     const reads = reading.contributors.map((contributor, column) =>
       this.updates[contributor]!.read(begin, memory.column(set, column, dtype, elements)),
     );
-    if (reading.model) reads.push(this.base.read(begin, memory.model(set, dtype, elements)));
+    if (reading.model) reads.push(this.base!.read(begin, memory.model(set, dtype, elements)));
     await settled(reads);
   }
 
@@ -177,7 +199,7 @@ class Inputs implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.updates, this.base].map((tensors) => tensors[Symbol.asyncDispose]()));
+    await Promise.all([...this.updates, this.base].map((tensors) => tensors?.[Symbol.asyncDispose]()));
   }
 }
 

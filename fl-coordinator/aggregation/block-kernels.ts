@@ -1,8 +1,8 @@
 import type { ServerOptimiser } from '../../federation/strategy';
+import type { FloatDtype } from '../../federation/tensors/dtype';
 import type { BlockMemory, InputSet, Reading } from './block-memory';
 import { type Combination, networkOf } from './combination';
 import { padded } from './kernels';
-import type { FloatDtype } from './spans';
 
 /** Elements whose float64 sums stay in the second-level cache while all contributors are added. */
 const TILE_ELEMENTS = 1 << 14;

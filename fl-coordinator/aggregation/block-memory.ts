@@ -1,5 +1,5 @@
+import type { FloatDtype } from '../../federation/tensors/dtype';
 import { type Kernels, kernelsOn, padded } from './kernels';
-import type { FloatDtype } from './spans';
 
 /** Memory for one tensor's block: as read, and as worked on. */
 const SLOT_BYTES = 1 << 20;

@@ -1,7 +1,8 @@
+import type { FloatDtype } from '../../federation/tensors/dtype';
 import { throwIfAborted } from '../storage/file-errors';
 import type { BlockMemory, InputSet, Reading } from './block-memory';
 import { padded } from './kernels';
-import type { Block, FloatDtype } from './spans';
+import type { Block } from './spans';
 
 /** The combined blocks of a round, to be read once more from the start. */
 export interface Scan {

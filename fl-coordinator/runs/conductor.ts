@@ -4,6 +4,7 @@ import type { ObjectStore } from '../storage/object-store';
 import { advance, approvalDeadline, type Command, decide } from './decide';
 import type { NewEvent } from './events';
 import { appendEvent } from './journal';
+import type { MadeModel } from './make-model';
 import { type PendingModel, pendingModel } from './pending-model';
 import type { RunState } from './run-state';
 import type { Traffic } from './traffic';
@@ -13,11 +14,7 @@ export interface ConductorOptions {
   readonly traffic: Traffic;
   readonly now?: () => Date;
   /** Makes a model durable under its target key. Doing it twice must give the same bytes. */
-  readonly makeModel: (
-    state: RunState,
-    work: PendingModel,
-    signal: AbortSignal,
-  ) => Promise<{ digest: string; bytes: number }>;
+  readonly makeModel: (state: RunState, work: PendingModel, signal: AbortSignal) => Promise<MadeModel>;
   /** After every event, with the state that it led to. */
   readonly onChange: (state: RunState) => void;
   /** This coordinator may not go on with the run: another one writes its journal, or the journal cannot be written. */

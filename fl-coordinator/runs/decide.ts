@@ -28,7 +28,13 @@ export type Command =
     }
   | { readonly kind: 'reject-update'; readonly stage: Stage; readonly site: string; readonly reason: string }
   | { readonly kind: 'lose-site'; readonly stage: Stage; readonly site: string; readonly reason: string }
-  | { readonly kind: 'publish-model'; readonly round: number; readonly digest: string; readonly bytes: number }
+  | {
+      readonly kind: 'publish-model';
+      readonly round: number;
+      readonly digest: string;
+      readonly bytes: number;
+      readonly controls?: { readonly digest: string; readonly bytes: number };
+    }
   | { readonly kind: 'abort'; readonly operator: string; readonly reason: string }
   | { readonly kind: 'fail'; readonly reason: string };
 
@@ -48,8 +54,9 @@ function eventOf(state: RunState, command: Command): NewEvent | undefined {
         : { type: 'site-refused', site, reason: command.reason };
     }
     case 'publish-model': {
-      const { round, digest, bytes } = command;
-      return round === state.models.length ? { type: 'model-published', round, digest, bytes } : undefined;
+      const { round, digest, bytes, controls } = command;
+      if (round !== state.models.length) return undefined;
+      return { type: 'model-published', round, digest, bytes, ...(controls && { controls }) };
     }
     case 'abort':
       return { type: 'run-aborted', operator: command.operator, reason: command.reason };

@@ -47,7 +47,13 @@ const bodies = {
   'site-lost': { stage: stageSchema, site, reason },
   /** Contributors in site order: the order in which they are aggregated. */
   'stage-closed': { stage: stageSchema, contributors: z.array(site), bytesToSites: bytes, bytesFromSites: bytes },
-  'model-published': { round: z.number().int().min(0), digest, bytes },
+  'model-published': {
+    round: z.number().int().min(0),
+    digest,
+    bytes,
+    /** The server's control variate, made with the model. */
+    controls: z.object({ digest, bytes }).optional(),
+  },
   'run-completed': { digest },
   'run-aborted': { operator: z.string(), reason },
   'run-failed': { reason },

@@ -9,6 +9,9 @@ export const journalPrefix = (run: string): string => `runs/${run}/journal/`;
 export const journalKey = (run: string, seq: number): string =>
   `${journalPrefix(run)}${String(seq).padStart(12, '0')}.json`;
 export const modelKey = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/model.safetensors`;
+/** The server's control variate after that round. */
+export const controlsKey = (run: string, round: number): string =>
+  `runs/${run}/rounds/${round4(round)}/controls.safetensors`;
 /** Below it lie the server optimiser's moments after that round. */
 export const momentsPrefix = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/moments`;
 

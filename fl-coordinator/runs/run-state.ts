@@ -62,6 +62,7 @@ export interface PublishedModel {
   readonly round: number;
   readonly digest: string;
   readonly bytes: number;
+  readonly controls?: { readonly digest: string; readonly bytes: number };
   readonly at: string;
 }
 
@@ -135,8 +136,9 @@ function apply(state: RunState, event: RunEvent): RunState {
     case 'model-published': {
       if (event.round !== state.models.length)
         throw misplaced(state.run, event, `expected round ${state.models.length}`);
-      const { round, digest, bytes, at } = event;
-      return { ...state, models: [...state.models, { round, digest, bytes, at }] };
+      const { round, digest, bytes, controls, at } = event;
+      const model = { round, digest, bytes, at, ...(controls && { controls }) };
+      return { ...state, models: [...state.models, model] };
     }
     case 'run-completed':
       return { ...state, outcome: { kind: 'completed', digest: event.digest } };

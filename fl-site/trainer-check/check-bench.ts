@@ -10,7 +10,7 @@ import {
   type TrainerReport,
   trainerReportSchema,
 } from '../../federation/trainer-contract';
-import { OUTPUT_FILE, readReport } from '../task-files';
+import { CONTROLS_FILE, OUTPUT_FILE, readReport } from '../task-files';
 import { signalGroup } from '../trainers/process-identity';
 import { TEMPORARY_FOLDER } from '../trainers/process-trainer';
 import { type ProcessEnd, superviseProcess } from '../trainers/supervised-process';
@@ -45,6 +45,8 @@ export interface TaskOrder {
   readonly state?: string;
   /** Training only: the task's `rule`, whatever it is. */
   readonly rule?: unknown;
+  /** A control variate to be copied into the folder. */
+  readonly controls?: string;
 }
 
 export interface Start {
@@ -71,13 +73,14 @@ export class CheckBench {
   constructor(readonly options: BenchOptions) {}
 
   /** A folder with everything that the contract promises for such a task. */
-  async prepare({ kind, round = 1, seed = 7, models = [], state, rule }: TaskOrder): Promise<string> {
+  async prepare({ kind, round = 1, seed = 7, models = [], state, rule, controls }: TaskOrder): Promise<string> {
     const name = `task-${++this.#tasks}`;
     const folder = path.join(this.options.scratch, name);
     this.#folders.push(name);
     await mkdir(folder, { recursive: true });
     if (state) await cp(state, path.join(folder, STATE_FOLDER), { recursive: true });
     else await mkdir(path.join(folder, STATE_FOLDER));
+    if (controls) await cp(controls, path.join(folder, CONTROLS_FILE));
     const files = models.map((_, index) =>
       kind === 'evaluate' ? `models/${index}.safetensors` : 'global.safetensors',
     );

@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { TrainerFeature } from '../../federation/trainer-contract';
-import { OUTPUT_FILE } from '../task-files';
-import type { CheckBench, Start } from './check-bench';
+import { readLayout } from '../../federation/tensors/file';
+import { STATE_FOLDER, type TrainerFeature } from '../../federation/trainer-contract';
+import { CONTROLS_FILE, CONTROLS_OUTPUT_FILE, OUTPUT_FILE } from '../task-files';
+import type { CheckBench, Start, TaskOrder } from './check-bench';
 import { Failed, MEND, requireRefused } from './check-verdicts';
 
 /** What the checks of features start from. */
@@ -13,7 +14,7 @@ export interface FeatureBench {
   /** The folder of a training without a rule. */
   readonly trained: string;
   /** @throws Failed when the trainer did not leave a complete output in the folder */
-  readonly requireOutput: (folder: string, start: Start) => Promise<void>;
+  readonly requireOutput: (folder: string, start: Start, controls?: string) => Promise<void>;
 }
 
 export interface FeatureCheck {
@@ -24,6 +25,7 @@ export interface FeatureCheck {
 
 const CHECKS: Readonly<Record<TrainerFeature, FeatureCheck>> = {
   fedprox: { name: 'supports fedprox', mend: MEND.fedprox, run: fedprox },
+  scaffold: { name: 'supports scaffold', mend: MEND.scaffold, run: scaffold },
   fednova: { name: 'supports fednova', mend: MEND.fednova, run: fednova },
 };
 
@@ -41,6 +43,31 @@ async function fedprox({ bench, model, trained, requireOutput }: FeatureBench): 
   await requireOutput(folder, await bench.start(folder));
   if ((await updateOf(folder)).equals(await updateOf(trained))) {
     throw new Failed('its update with mu = 1 is the same as without the rule; it must take more than one step');
+  }
+}
+
+/** A round from zero, then another with the state of the first, once with c = c_i and once with c = 0: what c is must matter. */
+async function scaffold({ bench, model, requireOutput }: FeatureBench): Promise<void> {
+  const train = async (order: Pick<TaskOrder, 'round' | 'seed' | 'state' | 'controls'>): Promise<string> => {
+    const input = order.controls ? { input: CONTROLS_FILE } : {};
+    const rule = { kind: 'scaffold', controls: { ...input, output: CONTROLS_OUTPUT_FILE } };
+    const folder = await bench.prepare({ kind: 'train', models: [model], rule, ...order });
+    await requireOutput(folder, await bench.start(folder), path.join(folder, CONTROLS_OUTPUT_FILE));
+    return folder;
+  };
+  const first = await train({});
+  const own = path.join(first, CONTROLS_OUTPUT_FILE);
+  const layout = await readLayout(own);
+  const zeros = path.join(first, 'zeros.safetensors');
+  await writeFile(zeros, Buffer.concat([layout.headerBytes, Buffer.alloc(layout.dataBytes)]));
+  if ((await readFile(own)).subarray(layout.headerBytes.length).every((byte) => byte === 0)) {
+    throw new Failed('its control variate is zero after a round of training');
+  }
+  const second = { round: 2, seed: 8, state: path.join(first, STATE_FOLDER) };
+  const same = await train({ ...second, controls: own });
+  const other = await train({ ...second, controls: zeros });
+  if ((await updateOf(same)).equals(await updateOf(other))) {
+    throw new Failed('its update is the same whatever the control variate of all sites is');
   }
 }
 

@@ -110,6 +110,7 @@ describe('a plan', () => {
     const of = (strategy: unknown) => checkPlan({ ...MINIMAL, strategy }).strategy;
     assert.deepEqual(of('fedprox').clientRule, { kind: 'fedprox', mu: 0.01 });
     assert.deepEqual(of({ name: 'fedprox', mu: 1 }).clientRule, { kind: 'fedprox', mu: 1 });
+    assert.deepEqual(of('scaffold').clientRule, { kind: 'scaffold' });
     assert.deepEqual(of('fedprox').combiner, { kind: 'weighted-mean' });
     assert.deepEqual(
       [of('fednova').clientRule, of('fednova').combiner],
@@ -143,7 +144,8 @@ describe('a plan', () => {
 
   it('has the same text again once it is parsed from its text, whatever its strategy', () => {
     for (const name of STRATEGY_NAMES) {
-      const text = JSON.stringify(checkPlan({ ...MINIMAL, strategy: { name, clip: 3 } }));
+      const strategy = name === 'scaffold' ? { name } : { name, clip: 3 };
+      const text = JSON.stringify(checkPlan({ ...MINIMAL, strategy }));
       assert.equal(JSON.stringify(parsePlan(text)), text, 'a submission that is repeated would be taken for another');
     }
   });
@@ -221,6 +223,12 @@ describe('a plan that can never work is refused', () => {
       ['cohort'],
     ],
     ['a trimmed mean that a quorum may empty', { strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 4 }, ['quorum']],
+    [
+      'scaffold with a robust combiner',
+      { strategy: { clientRule: { kind: 'scaffold' }, combiner: { kind: 'median' } }, cohort: three },
+      ['strategy.combiner'],
+    ],
+    ['scaffold that clips', { strategy: { name: 'scaffold', clip: 1 } }, ['strategy.clip']],
     ['a geometric median of two sites', { strategy: 'geometric-median', cohort: ['a', 'b'] }, ['cohort']],
     ['a krum that a quorum of 2 f + 2 may close', { strategy: { name: 'krum', f: 2 }, quorum: 6 }, ['quorum']],
     [
