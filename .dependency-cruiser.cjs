@@ -7,7 +7,7 @@ const rooms = {
   stacks: ['components'],
   training: ['base', 'imaging', 'federation/tensors', 'federation/trainer-contract'],
   'fl-coordinator': ['base', 'federation'],
-  'fl-site': ['base', 'federation'],
+  'fl-site': ['base', 'federation', 'imaging'],
   aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors'],
   cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging'],
 };

@@ -1,26 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { stringify } from 'yaml';
-import { writeFileDurably } from '../base/durable-file';
-import { ClaraError } from '../base/errors';
-import { ownProgram } from '../base/own-program';
-import { ChildProgram } from '../cli/child-program';
-import { asOperator, type OperatorOptions } from '../cli/operator';
-import { enrol } from '../federation/enrol';
-import type { RunView } from '../federation/gen/federation/v1/federation_pb';
-import { parseInvitation } from '../federation/invitation';
-import type { PlanInput } from '../federation/plan';
-import { received } from '../federation/stream-flow';
-import type { SiteConfigurationInput } from '../fl-site/configuration';
+import { BenchFederation, type BenchFederationOptions } from './bench-federation';
 import { diskFsyncRate } from './disk-rate';
+import { quantile, rounded } from './figures';
 import { loadAverage, usageOf } from './process-usage';
-import { tlsPairRate } from './tls-pair';
+import { medianPair, type TlsPair, tlsPair } from './tls-pair';
 
-export interface FederationCase {
-  readonly sites: number;
+export interface FederationCase extends BenchFederationOptions {
   readonly mib: number;
   readonly rounds: number;
-  readonly workspace: string;
 }
 
 export interface FederationResult extends FederationCase {
@@ -33,44 +19,26 @@ export interface FederationResult extends FederationCase {
   readonly diskFsyncMiBPerSecond: number;
   readonly coordinatorPeakRssMiB: number;
   readonly coordinatorCpuSecondsPerGiB: number;
+  /** Both ends of the TLS pair together, for comparison. */
+  readonly tlsPairCpuSecondsPerGiB: number;
   readonly loadBefore: number;
 }
 
 /** Rounds of a federation of real processes on this machine, clients included, beside what machine and disk give at best. */
 export async function benchFederation(wanted: FederationCase): Promise<FederationResult> {
   const loadBefore = loadAverage();
-  const folder = await mkdtemp(path.join(path.resolve(wanted.workspace), 'clara-bench-'));
-  const running: ChildProgram[] = [];
+  const federation = await BenchFederation.start(wanted);
   try {
-    const start = async (name: string, args: readonly string[]) => {
-      const { program, ready } = await ChildProgram.start({
-        name,
-        args,
-        signal: AbortSignal.timeout(120_000),
-        onUnexpectedEnd: (error) => process.stderr.write(`bench: ${error.message}\n`),
-      });
-      running.push(program);
-      return { program, ready };
-    };
-    const anyPort = ['--listen', '127.0.0.1:0', '--enrolment', '127.0.0.1:0', '--host-name', 'localhost', '127.0.0.1'];
-    const coordinator = await start('coordinator', [
-      'coordinator',
-      'start',
-      '--workspace',
-      path.join(folder, 'c'),
-      ...anyPort,
-    ]);
-    const operator = { operator: String(coordinator.ready.operator), coordinator: String(coordinator.ready.address) };
-    for (let i = 0; i < wanted.sites; i++)
-      await startSite(folder, `site-${String(i).padStart(3, '0')}`, operator, start);
+    const pairs: TlsPair[] = [];
+    for (let i = 0; i < 3; i++) pairs.push(await tlsPair());
+    const diskFsyncMiBPerSecond = await diskFsyncRate(federation.folder);
+    const before = usageOf(federation.coordinatorPid);
+    const view = await federation.watch(await federation.submit(wanted));
+    const after = usageOf(federation.coordinatorPid);
+    for (let i = 0; i < 3; i++) pairs.push(await tlsPair());
+    const pair = medianPair(pairs);
 
-    const tlsPairMiBPerSecond = await tlsPairRate();
-    const diskFsyncMiBPerSecond = await diskFsyncRate(folder);
-    const before = usageOf(coordinator.program.pid!);
-    const view = await runPlan(operator, wanted);
-    const after = usageOf(coordinator.program.pid!);
-
-    const seconds = view.rounds.map((round) => round.seconds).sort((a, b) => a - b);
+    const seconds = view.rounds.map((round) => round.seconds);
     const median = quantile(seconds, 0.5);
     const mibARound = 2 * wanted.sites * wanted.mib;
     const mibPerSecond = mibARound / median;
@@ -80,63 +48,15 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
       ...wanted,
       secondsPerRound: { median, p95: quantile(seconds, 0.95) },
       mibPerSecond: rounded(mibPerSecond),
-      tlsPairMiBPerSecond: rounded(tlsPairMiBPerSecond),
-      ofTlsPair: rounded(mibPerSecond / tlsPairMiBPerSecond, 3),
+      tlsPairMiBPerSecond: rounded(pair.mibPerSecond),
+      ofTlsPair: rounded(mibPerSecond / pair.mibPerSecond, 3),
       diskFsyncMiBPerSecond: rounded(diskFsyncMiBPerSecond),
       coordinatorPeakRssMiB: rounded(after.peakRssMiB),
       coordinatorCpuSecondsPerGiB: rounded((after.cpuSeconds - before.cpuSeconds) / gibMoved, 2),
+      tlsPairCpuSecondsPerGiB: rounded(pair.cpuSecondsPerGiB, 2),
       loadBefore,
     };
   } finally {
-    for (const program of running.reverse()) await program.stop();
-    await rm(folder, { recursive: true, force: true });
+    await federation.stop();
   }
-}
-
-async function startSite(
-  folder: string,
-  site: string,
-  operator: Required<OperatorOptions>,
-  start: (name: string, args: readonly string[]) => Promise<unknown>,
-): Promise<void> {
-  const { invitation } = await asOperator(operator, (client) => client.inviteSite({ site, validMinutes: 60 }));
-  const place = path.join(folder, site);
-  await enrol(parseInvitation(invitation), { folder: path.join(place, 'credentials') });
-  const trainer = ownProgram(path.join(__dirname, 'perturbing-trainer'));
-  const configuration: SiteConfigurationInput = {
-    id: site,
-    coordinator: operator.coordinator!,
-    credentials: './credentials',
-    workspace: './workspace',
-    dataset: { kind: 'none' },
-    trainer: { name: 'perturbing', adapter: 'process', command: [trainer.command, ...trainer.args] },
-    limits: { updateBytes: '16GiB', modelBytes: '16GiB' },
-  };
-  await writeFileDurably(path.join(place, 'site.yaml'), stringify(configuration));
-  await start(site, ['site', 'start', '--config', path.join(place, 'site.yaml')]);
-}
-
-async function runPlan(operator: OperatorOptions, { mib, rounds }: FederationCase): Promise<RunView> {
-  const plan: PlanInput = {
-    name: 'bench',
-    trainer: { name: 'perturbing', parameters: { mib } },
-    rounds,
-    deadline: '1h',
-    evaluation: { everyRound: false },
-  };
-  return asOperator(operator, async (client) => {
-    const { run } = await client.submitRun({ plan: JSON.stringify(plan), submitToken: 'benchmark' });
-    let last: RunView | undefined;
-    for await (const view of received(client.watchRun({ run }))) last = view;
-    if (last?.summary?.state === 'completed') return last;
-    throw new ClaraError('internal', `the run is ${last?.summary?.state}: ${last?.summary?.reason}`);
-  });
-}
-
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(Math.floor(sorted.length * share), sorted.length - 1)] ?? Number.NaN;
-}
-
-function rounded(value: number, digits = 1): number {
-  return Number(value.toFixed(digits));
 }

@@ -91,6 +91,7 @@ function handlers(bytes: number): ServiceHandlers<typeof Federation, undefined> 
   return {
     connect: unused,
     renew: unused,
+    probe: unused,
     uploadStatus: async () => ({}),
     async *download() {
       yield* chunks(bytes);

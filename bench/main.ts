@@ -1,35 +1,67 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ClaraError } from '../base/errors';
 import { exitCodeOf } from '../base/exit-codes';
 import { wholeNumber } from '../cli/whole-number';
-import { benchFederation } from './federation-bench';
+import type { BenchTrainer } from './bench-federation';
+import { benchFederation, type FederationCase } from './federation-bench';
 import { benchLink } from './link-bench';
+import { benchRecovery } from './recovery-bench';
+import { benchSoak } from './soak-bench';
 
 /** `npm run bench -- CASE`: prints one JSON object a case. Figures are for people to compare; no test depends on them. */
 const program = new Command('bench').description('Benchmarks; each prints one JSON object.');
 
-program
-  .command('federation')
-  .description('Whole rounds: real agent processes with a trainer that changes every weight.')
-  .option('--sites <n>', 'sites', '8')
-  .option('--mib <n>', 'size of the model in MiB', '256')
-  .option('--rounds <n>', 'rounds', '3')
-  .option(
-    '--workspace <dir>',
-    'where coordinator and sites keep their files; on /dev/shm the disk does not count',
-    '/dev/shm',
-  )
-  .option('--json', 'JSON is all that is ever printed')
-  .action(async ({ sites, mib, rounds, workspace }) => {
-    print(
-      await benchFederation({
-        sites: wholeNumber('--sites', sites, 1, 500),
-        mib: wholeNumber('--mib', mib, 1, 16_384),
-        rounds: wholeNumber('--rounds', rounds, 1, 1000),
-        workspace,
-      }),
-    );
-  });
+/** The options of every case that runs rounds. */
+function roundsCommand(name: string, description: string, standard: { sites: string; mib: string; rounds: string }) {
+  return program
+    .command(name)
+    .description(description)
+    .option('--sites <n>', 'sites', standard.sites)
+    .option('--mib <n>', 'size of the model in MiB', standard.mib)
+    .option('--rounds <n>', 'rounds', standard.rounds)
+    .option(
+      '--workspace <dir>',
+      'where coordinator and sites keep their files; on /dev/shm the disk does not count',
+      '/dev/shm',
+    )
+    .addOption(
+      new Option(
+        '--trainer <kind>',
+        'perturbing changes every weight; noop leaves nothing but the federation to measure',
+      )
+        .choices(['perturbing', 'noop'])
+        .default('perturbing'),
+    )
+    .option('--json', 'JSON is all that is ever printed');
+}
+
+type RoundsOptions = { sites: string; mib: string; rounds: string; workspace: string; trainer: BenchTrainer };
+
+const caseOf = ({ sites, mib, rounds, workspace, trainer }: RoundsOptions): FederationCase => ({
+  sites: wholeNumber('--sites', sites, 1, 500),
+  mib: wholeNumber('--mib', mib, 1, 16_384),
+  rounds: wholeNumber('--rounds', rounds, 1, 10_000),
+  workspace,
+  trainer,
+});
+
+roundsCommand('federation', 'Whole rounds with real agent processes.', {
+  sites: '8',
+  mib: '256',
+  rounds: '3',
+}).action(async (options) => print(await benchFederation(caseOf(options))));
+
+roundsCommand('soak', "Many rounds: does the coordinator's memory grow?", {
+  sites: '8',
+  mib: '4',
+  rounds: '500',
+}).action(async (options) => print(await benchSoak(caseOf(options))));
+
+roundsCommand('recovery', 'kill -9 of the coordinator in the middle of round 1.', {
+  sites: '8',
+  mib: '256',
+  rounds: '1',
+}).action(async (options) => print(await benchRecovery(caseOf(options))));
 
 program
   .command('link')

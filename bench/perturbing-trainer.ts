@@ -12,7 +12,7 @@ const PIECE = Buffer.alloc(2 ** 20);
 
 async function main(folder: string): Promise<void> {
   const task = JSON.parse(readFileSync(path.join(folder, 'task.json'), 'utf8')) as TrainerTask;
-  if (task.kind !== 'evaluate') {
+  if (task.kind === 'initialise' || task.kind === 'train') {
     const target = path.join(folder, task.model.output);
     const partial = `${target}.partial`;
     if (task.kind === 'train') perturb(path.join(folder, task.model.input), partial, task.seed);

@@ -5,6 +5,7 @@ const TICKS = 100;
 
 export interface Usage {
   readonly cpuSeconds: number;
+  readonly rssMiB: number;
   readonly peakRssMiB: number;
 }
 
@@ -12,8 +13,13 @@ export interface Usage {
 export function usageOf(pid: number): Usage {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS, peakRssMiB: Number(peak?.[1] ?? 0) / 1024 };
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const mib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
+  return {
+    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS,
+    rssMiB: mib('VmRSS'),
+    peakRssMiB: mib('VmHWM'),
+  };
 }
 
 /** Load of the machine beside the benchmark, as the kernel averages it over a minute. */

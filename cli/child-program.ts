@@ -101,6 +101,15 @@ export class ChildProgram {
     clearTimeout(killer);
   }
 
+  /** Ends the program at once, as a power cut would. */
+  async kill(): Promise<void> {
+    this.#expectedToEnd = true;
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await ended;
+  }
+
   #endError(code: number | null, endedBy: NodeJS.Signals | null): ClaraError {
     const said = lastSentence(this.#stderr);
     const how = endedBy ? `was ended by ${endedBy}` : `ended with exit code ${code}`;

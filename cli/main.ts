@@ -16,7 +16,7 @@ async function main(): Promise<number> {
   ignoreLostReaders();
   const json = process.argv.includes('--json');
   try {
-    await program().parseAsync(process.argv);
+    await program(process.argv[2]).parseAsync(process.argv);
     return Number(process.exitCode ?? EXIT.ok);
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.badInput;

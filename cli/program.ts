@@ -1,13 +1,4 @@
 import { Command } from 'commander';
-import { aiaaCommand } from './commands/aiaa';
-import { coordinatorCommand } from './commands/coordinator';
-import { datasetCommand } from './commands/dataset';
-import { demoCommand } from './commands/demo';
-import { modelCommand } from './commands/model';
-import { runCommand } from './commands/run';
-import { siteCommand } from './commands/site';
-import { sitesCommand } from './commands/sites';
-import { trainerCommand } from './commands/trainer';
 import { VERSION } from './version';
 
 const EXIT_CODE_HELP = `
@@ -15,25 +6,36 @@ Exit codes (after sysexits.h):
   0 done   64 bad input or usage   65 corrupt data   66 not found   69 service unavailable   70 internal error
   73 cannot create (disk full)   75 try again   77 not permitted   130 interrupted`;
 
-/** Every verb of `clara-fed`. A wrong use throws commander's error instead of ending the process. */
-export function program(): Command {
+/**
+ * The commands in the order of the help. Each is loaded when it is needed: a service should neither wait for the code of the
+ * others nor keep it in memory.
+ */
+const COMMANDS: Readonly<Record<string, () => Command>> = {
+  demo: () => (require('./commands/demo') as typeof import('./commands/demo')).demoCommand(),
+  coordinator: () =>
+    (require('./commands/coordinator') as typeof import('./commands/coordinator')).coordinatorCommand(),
+  sites: () => (require('./commands/sites') as typeof import('./commands/sites')).sitesCommand(),
+  site: () => (require('./commands/site') as typeof import('./commands/site')).siteCommand(),
+  run: () => (require('./commands/run') as typeof import('./commands/run')).runCommand(),
+  model: () => (require('./commands/model') as typeof import('./commands/model')).modelCommand(),
+  statistics: () => (require('./commands/statistics') as typeof import('./commands/statistics')).statisticsCommand(),
+  aiaa: () => (require('./commands/aiaa') as typeof import('./commands/aiaa')).aiaaCommand(),
+  trainer: () => (require('./commands/trainer') as typeof import('./commands/trainer')).trainerCommand(),
+  dataset: () => (require('./commands/dataset') as typeof import('./commands/dataset')).datasetCommand(),
+};
+
+/**
+ * The verbs of `clara-fed`. A wrong use throws commander's error instead of ending the process.
+ * @param first first argument of the user; when it names a command, the others are left out
+ */
+export function program(first?: string): Command {
   const root = new Command('clara-fed')
     .description('Trains one model across hospitals while no image leaves a hospital.')
     .version(VERSION)
     .addHelpText('afterAll', EXIT_CODE_HELP)
     .configureHelp({ showGlobalOptions: true });
-  const commands = [
-    demoCommand(),
-    coordinatorCommand(),
-    sitesCommand(),
-    siteCommand(),
-    runCommand(),
-    modelCommand(),
-    aiaaCommand(),
-    trainerCommand(),
-    datasetCommand(),
-  ];
-  for (const command of commands) root.addCommand(command);
+  const wanted = first !== undefined && Object.hasOwn(COMMANDS, first) ? [COMMANDS[first]!] : Object.values(COMMANDS);
+  for (const load of wanted) root.addCommand(load());
   everyCommand(root, (command) =>
     command.exitOverride().configureOutput({ outputError: (text, write) => write(plainUsage(text)) }),
   );

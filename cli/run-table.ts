@@ -28,6 +28,7 @@ export function stageWords(stage: string): string {
     evaluate: 'evaluating the global model',
     'train-alone': 'each site trains alone, for comparison',
     'cross-evaluate': 'every model on every site',
+    statistics: 'each site counts its images',
   };
   return words[stage] ?? stage;
 }

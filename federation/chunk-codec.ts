@@ -69,6 +69,22 @@ export function allocateChunkData(length: number): Buffer {
   return whole.subarray(ENVELOPE_ROOM);
 }
 
+/** gRPC's length-prefixed message: a byte of flags (0: not compressed) and four of length, big-endian. */
+const PREFIX_BYTES = 5;
+
+/**
+ * An encoded chunk with gRPC's prefix before it, in the room that {@link allocateChunkData} left; undefined for a message that
+ * lies elsewhere.
+ */
+export function prefixInPlace(message: Buffer): Buffer | undefined {
+  const begin = message.byteOffset - PREFIX_BYTES;
+  if (begin < 0 || !roomy.has(message.buffer)) return undefined;
+  const framed = Buffer.from(message.buffer, begin, PREFIX_BYTES + message.length);
+  framed[0] = 0;
+  framed.writeUInt32BE(message.length, 1);
+  return framed;
+}
+
 /**
  * Like generated proto3 code, leaves out fields that are zero or empty.
  *

@@ -1,6 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { ClaraError } from '../base/errors';
+import { splitAddress } from './address';
 import {
   certificatesIn,
   fingerprintOf,
@@ -115,11 +116,6 @@ function presentedChain(address: string, timeoutMillis: number, signal?: AbortSi
     });
     if (signal?.aborted) abort();
   });
-}
-
-function splitAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':');
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) };
 }
 
 /** The coordinator answered for this key and this site, under the root that the invitation pinned. */

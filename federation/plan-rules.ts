@@ -31,6 +31,29 @@ export function fewestContributors({ quorum, cohort }: Pick<RuledPlan, 'quorum' 
   return cohort === 'all' ? undefined : cohort.length;
 }
 
+/** A run of statistics trains nothing, so nothing about models may be asked of it. */
+export function statisticsRules(plan: {
+  readonly statistics?: unknown;
+  readonly rounds: number;
+  readonly initialModel: { readonly from: string };
+  readonly evaluation: { readonly siteModels: boolean; readonly crossSite: boolean };
+}): BrokenRule[] {
+  if (plan.statistics === undefined) return [];
+  const broken: BrokenRule[] = [];
+  if (plan.rounds !== 1) broken.push({ path: ['rounds'], rule: 'must be 1 with statistics, which are asked for once' });
+  if (plan.initialModel.from !== 'trainer') {
+    broken.push({
+      path: ['initialModel', 'from'],
+      rule: 'does not go with statistics, which use no model; leave it out',
+    });
+  }
+  for (const matrix of ['siteModels', 'crossSite'] as const) {
+    if (!plan.evaluation[matrix]) continue;
+    broken.push({ path: ['evaluation', matrix], rule: 'does not go with statistics; leave it out' });
+  }
+  return broken;
+}
+
 function cohortRules(plan: RuledPlan, cohort: readonly string[]): BrokenRule[] {
   const broken: BrokenRule[] = [];
   cohort.forEach((site, index) => {

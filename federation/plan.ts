@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultAt, faultsOf } from '../base/faults';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
-import { impossibleCombinations } from './plan-rules';
+import { impossibleCombinations, statisticsRules } from './plan-rules';
 import { strategySchema } from './strategy-forms';
 
 /**
@@ -84,8 +84,28 @@ export const planSchema = z.strictObject({
        * and the global one: what federation bought. @default false
        */
       siteModels: z.boolean().default(false),
+      /**
+       * At the end, every site judges the global model and each site's update of the last round. Costs no training; each site's
+       * update is seen by the other sites. @default false
+       */
+      crossSite: z.boolean().default(false),
     })
-    .default({ everyRound: true, siteModels: false }),
+    .default({ everyRound: true, siteModels: false, crossSite: false }),
+  /**
+   * Makes the run one of statistics: nothing is trained; each site counts its own images, and tells what its own policy lets go.
+   * @default none: a run that trains
+   */
+  statistics: z
+    .strictObject({
+      /** Of every histogram. @default 64 */
+      bins: z.number().int().min(2).max(256).default(64),
+      /** Hounsfield units at which histograms of intensities begin. @default -1024 */
+      low: z.number().min(-1e6).max(1e6).default(-1024),
+      /** Where they end; this value itself lies outside. @default 3072 */
+      high: z.number().min(-1e6).max(1e6).default(3072),
+    })
+    .refine(({ low, high }) => high > low, 'high must lie above low')
+    .optional(),
   /** Unsigned 32-bit. The same plan, seed and data give a model of the same bytes. @default 1 */
   seed: z.number().int().min(0).max(0xffffffff).default(1),
 });
@@ -93,6 +113,11 @@ export const planSchema = z.strictObject({
 /** The fields that {@link impossibleCombinations} reads, whatever else stands beside them. */
 const ruledFieldsSchema = z.object(
   planSchema.pick({ cohort: true, quorum: true, strategy: true, siteWeights: true }).shape,
+);
+
+/** As above, for {@link statisticsRules}. */
+const statisticsFieldsSchema = z.object(
+  planSchema.pick({ rounds: true, initialModel: true, evaluation: true, statistics: true }).shape,
 );
 
 export type Plan = z.output<typeof planSchema>;
@@ -128,6 +153,10 @@ export function checkPlan(document: unknown): Plan {
   const ruled = result.success ? result : ruledFieldsSchema.safeParse(document);
   if (ruled.success) {
     for (const { path, rule } of impossibleCombinations(ruled.data)) faults.push(faultAt(path, document, rule));
+  }
+  const counted = result.success ? result : statisticsFieldsSchema.safeParse(document);
+  if (counted.success) {
+    for (const { path, rule } of statisticsRules(counted.data)) faults.push(faultAt(path, document, rule));
   }
   if (faults.length > 0 || !result.success) throw ClaraError.ofFaults('the plan', faults);
   return result.data;

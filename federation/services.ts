@@ -20,6 +20,7 @@ import {
 import { decodeChunk, encodeChunk, type WireChunk } from './chunk-codec';
 import { ChunkSchema } from './gen/federation/v1/federation_pb';
 import { fromServiceError } from './grpc-errors';
+import './grpc-memory';
 import { rememberFailure } from './stream-flow';
 
 /**

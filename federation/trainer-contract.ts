@@ -83,17 +83,86 @@ export const evaluateTaskSchema = z.object({
     .min(1)
     .max(1000),
 });
+export const MAX_BINS = 256;
+export const MAX_VARIABLES = 64;
+
+const range = z.tuple([z.number(), z.number()]).refine(([low, high]) => high > low, 'must end above its beginning');
+
+export const statisticsTaskSchema = z.object({
+  ...common,
+  kind: z.literal('statistics'),
+  /** Histograms have this many bins of equal width over these ranges: Hounsfield units, mm, voxels, ml. */
+  statistics: z.object({
+    bins: z.number().int().min(2).max(MAX_BINS),
+    ranges: z.object({ intensity: range, spacing: range, size: range, volume: range }),
+  }),
+});
 export const trainerTaskSchema = z.discriminatedUnion('kind', [
   initialiseTaskSchema,
   trainTaskSchema,
   evaluateTaskSchema,
+  statisticsTaskSchema,
 ]);
 
 export type InitialiseTask = z.infer<typeof initialiseTaskSchema>;
 export type TrainTask = z.infer<typeof trainTaskSchema>;
 export type EvaluateTask = z.infer<typeof evaluateTaskSchema>;
+export type StatisticsTask = z.infer<typeof statisticsTaskSchema>;
 export type TrainerTask = z.infer<typeof trainerTaskSchema>;
 export type TaskKind = TrainerTask['kind'];
+
+/** What every form of a variable says about itself. Names are the trainer's; those of the reference trainer are documented. */
+export const variableFields = {
+  name: z.string().regex(/^[a-z][a-z0-9-]{0,40}$/, 'must be 1 to 41 of a-z, 0-9, -, and begin with a letter'),
+  unit: z.string().max(20),
+  low: z.number(),
+  high: z.number(),
+};
+
+const column = z
+  .array(z.number().min(0))
+  .min(4)
+  .max(MAX_BINS + 2);
+const wholes = z
+  .array(z.number().int().min(0))
+  .min(4)
+  .max(MAX_BINS + 2);
+
+/** Sums of one variable in bins + 2 places: below the range, its bins, at or above its end. */
+const rawVariableSchema = z
+  .object({
+    ...variableFields,
+    /** Values. */
+    counts: wholes,
+    /** Cases with at least one value there. */
+    cases: wholes,
+    means: z
+      .array(z.number())
+      .min(4)
+      .max(MAX_BINS + 2),
+    /** Sums of squared differences from the mean. */
+    m2s: column,
+    /** Each case spreads 10 000 units over the places, by its values and rounded down. */
+    shares: wholes,
+    minimum: z.number(),
+    maximum: z.number(),
+  })
+  .refine(
+    ({ counts, cases, means, m2s, shares }) =>
+      [cases, means, m2s, shares].every(({ length }) => length === counts.length),
+    'all columns must have the same length',
+  );
+export type RawVariable = z.infer<typeof rawVariableSchema>;
+
+/** A trainer's answer to a task of kind `statistics`. It stays at the site: the agent decides what of it may leave. */
+export const rawStatisticsSchema = z.object({
+  cases: z.number().int().min(0),
+  variables: z
+    .array(rawVariableSchema)
+    .max(MAX_VARIABLES)
+    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'must name each variable once'),
+});
+export type RawStatistics = z.infer<typeof rawStatisticsSchema>;
 
 export const trainerReportSchema = z.object({
   protocol: z.literal(TRAINER_PROTOCOL),
@@ -105,6 +174,8 @@ export const trainerReportSchema = z.object({
   /** Evaluation only: one entry a model of the task. */
   evaluations: z.array(z.object({ model: z.string().min(1), metrics: metricsSchema })).default([]),
   warnings: z.array(z.string().max(1000)).max(100).default([]),
+  /** Of a task of kind `statistics` only. */
+  statistics: rawStatisticsSchema.optional(),
 });
 export type TrainerReport = z.infer<typeof trainerReportSchema>;
 

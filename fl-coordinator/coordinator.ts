@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError, hasCode } from '../base/errors';
+import { type MetricsListener, startMetricsListener } from '../base/metrics-listener';
 import { certificatesIn, endOf } from '../federation/certificates';
 import { withControls } from '../federation/controls';
 import { type Credentials, loadCredentials, saveCredentials } from '../federation/credentials';
@@ -15,6 +16,9 @@ import { operationsService, type SiteAdministration } from './api/operations-ser
 import { RunWatchers } from './api/run-watchers';
 import { SiteHub } from './api/site-hub';
 import { Uploads } from './api/uploads';
+import { certificateEnds } from './observe/certificate-ends';
+import { CoordinatorMetrics } from './observe/coordinator-metrics';
+import { watchedStore } from './observe/watched-store';
 import { LiveBoard } from './runs/live-board';
 import { makeModel } from './runs/make-model';
 import { RunRegister } from './runs/run-register';
@@ -29,6 +33,7 @@ import { Health } from './transport/health';
 import { type SecureServer, startSecureServer } from './transport/mtls-server';
 import { admitPeer } from './transport/peer-identity';
 import type { Verb } from './trust/authorisation';
+import type { ServerCertificate } from './trust/certificate-authority';
 import { bootstrapOperator, inviteSite, renewSite } from './trust/enrolment';
 import { startEnrolmentServer } from './trust/enrolment-service';
 import { openTrust, type Trust } from './trust/trust';
@@ -49,6 +54,8 @@ export interface CoordinatorOptions {
   readonly livenessMillis?: number;
   /** Larger updates are refused. @default 16 GiB */
   readonly maxUpdateBytes?: number;
+  /** Where Prometheus reads figures, over plain HTTP. @default nowhere */
+  readonly metrics?: Address | undefined;
   readonly onEvent?: (event: CoordinatorEvent) => void;
 }
 
@@ -66,6 +73,8 @@ export interface RunningCoordinator {
   /** `host:port` for sites and operators. */
   readonly address: string;
   readonly enrolmentAddress: string;
+  /** `host:port` of the figures, when there are any. */
+  readonly metricsAddress?: string | undefined;
   /** Folder with the credentials of the first operator. */
   readonly operatorFolder: string;
   /** Rejects when the coordinator cannot go on; otherwise resolves after {@link close}. */
@@ -84,7 +93,17 @@ export const FIRST_OPERATOR = 'admin';
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
   const { workspace, hostNames, livenessMillis = LIVENESS_MILLIS, onEvent = () => {} } = options;
   await mkdir(workspace, { recursive: true });
-  const store = await openDirectoryStore(path.join(workspace, 'store'));
+  let certificate: ServerCertificate | undefined;
+  const metrics =
+    options.metrics &&
+    new CoordinatorMetrics({
+      runs: () => runs.all().map(({ state }) => state),
+      connectedSites: () => [...hub.all()].length,
+      certificates: () => (certificate ? certificateEnds(certificate) : {}),
+      siteCertificates: () => trust.register.sites().filter(({ state }) => state === 'enrolled'),
+    });
+  const opened = await openDirectoryStore(path.join(workspace, 'store'));
+  const store = metrics ? watchedStore(opened, (operation, code) => metrics.storeFailed(operation, code)) : opened;
   const trust = await openTrust({ federation: options.federation, workspace, store });
   let failed: (error: ClaraError) => void = () => {};
   const failure = new Promise<never>((_, reject) => {
@@ -93,7 +112,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   failure.catch(() => undefined);
 
   const board = new LiveBoard();
-  const traffic = new Traffic();
+  const traffic = new Traffic(undefined, (...moved) => metrics?.moved(...moved));
   const watchers = new RunWatchers();
   const hub = new SiteHub({ livenessMillis }, () => {
     for (const { state } of runs.all()) if (!state.outcome) watchers.changed(state.run);
@@ -110,6 +129,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     traffic,
     makeModel: (state, work, signal) =>
       makeModel({ store, state, work, signal, stateOf: (run) => runs.get(run).state }),
+    onAppended: (event, seconds) => metrics?.appended(event, seconds),
     onChange: (state) => {
       dispatcher.runChanged(state);
       watchers.changed(state.run);
@@ -127,12 +147,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
   const servers: SecureServer[] = [];
   const timers: (() => void)[] = [];
+  let figures: MetricsListener | undefined;
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= (async () => {
       health.setServing(false);
       for (const stop of timers) stop();
       hub.close();
+      await figures?.close();
       await runs.close();
       await Promise.all(servers.map((server) => server.stop(STOP_GRACE_MILLIS)));
       await uploads.close();
@@ -149,7 +171,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       onFailure: (thrown) => onEvent(refusal('enrol', thrown)),
     });
     servers.push(enrolment);
-    const certificate = await trust.authority.issueForServer(hostNames);
+    certificate = await trust.authority.issueForServer(hostNames);
     const enrolmentAddress = `${hostNames[0]}:${enrolment.port}`;
     let address = '';
     const server = await startSecureServer({
@@ -203,12 +225,16 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       keepRotating({
         first: certificate,
         issue: () => trust.authority.issueForServer(hostNames),
-        apply: (next) => server.rotate(next),
+        apply: (next) => {
+          server.rotate(next);
+          certificate = next;
+        },
         onFailure: (thrown) => onEvent(refusal('rotate', thrown)),
       }),
     );
     const operatorFolder = path.join(workspace, 'operator');
     timers.push(await provideOperator(trust, operatorFolder, address));
+    if (metrics) figures = await startMetricsListener(options.metrics!, metrics);
     health.setServing(true);
 
     let markClosed: () => void = () => {};
@@ -218,6 +244,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     return {
       address,
       enrolmentAddress,
+      metricsAddress: figures?.address,
       operatorFolder,
       closed: Promise.race([ended, failure]),
       close: async () => {

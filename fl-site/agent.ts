@@ -25,6 +25,7 @@ import type { SiteEvent } from './site-events';
 import { TaskJournal } from './task-journal';
 import { TaskRunner } from './task-runner';
 import { ProcessTrainer } from './trainers/process-trainer';
+import { trainerProgram } from './trainers/trainer-program';
 import { Workspace } from './workspace';
 import { lockWorkspace } from './workspace-lock';
 
@@ -58,7 +59,7 @@ export interface SiteAgent {
  *   writable, `adapter: reference` without a reference trainer
  */
 export async function startSiteAgent(site: SiteConfiguration, options: SiteAgentOptions = {}): Promise<SiteAgent> {
-  const program = programOf(site, options);
+  const program = trainerProgram(site, options.referenceTrainer);
   const credentials = await loadCredentials(site.credentials);
   checkIdentity(site, credentials);
   const unlock = await lockWorkspace(site.workspace);
@@ -237,16 +238,6 @@ class Agent {
   #onProblem({ message }: ClaraError): void {
     this.#tell({ kind: 'problem', message });
   }
-}
-
-function programOf(site: SiteConfiguration, { referenceTrainer }: SiteAgentOptions): ProgramStart {
-  const { trainer } = site;
-  if (trainer.adapter === 'process') return { command: trainer.command[0], args: trainer.command.slice(1) };
-  if (referenceTrainer) return referenceTrainer;
-  throw new ClaraError(
-    'unsupported',
-    `${site.id} is configured for the reference trainer, which this program does not bring; use adapter: process`,
-  );
 }
 
 function checkIdentity(site: SiteConfiguration, { identity }: Credentials): void {

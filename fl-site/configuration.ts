@@ -85,6 +85,17 @@ const policySchema = z.strictObject({
   approve: z.enum(['automatic', 'never'], { error: 'must be automatic or never' }).default('automatic'),
 });
 
+const statisticsSchema = z.strictObject({
+  /** Whether runs of statistics are approved at all. @default false */
+  allow: z.boolean().default(false),
+  /** The fewest cases that a told bin, and the site as a whole, must have. @default 5 */
+  minimumCount: z.number().int().min(1).max(1_000_000).default(5),
+  /** Privacy loss of one answer for one case; noise is added for it. @default none: exact sums are told */
+  noiseEpsilon: z.number().min(0.001).max(100).optional(),
+  /** The most bins of a histogram. @default 64 */
+  maximumBins: z.number().int().min(2).max(256).default(64),
+});
+
 const configurationSchema = z.strictObject({
   id: siteIdSchema,
   coordinator: addressSchema,
@@ -103,6 +114,7 @@ const configurationSchema = z.strictObject({
   trainer: trainerSchema,
   limits: limitsSchema.prefault({}),
   policy: policySchema.prefault({}),
+  statistics: statisticsSchema.prefault({}),
 });
 
 /** What a site's configuration says after parsing: every default filled in, every path absolute. */

@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
 import { checkCrc, type WireChunk } from '../federation/chunk-codec';
+import { releaseMessage } from '../federation/grpc-memory';
 import type { BlobDescription, CoordinatorClient } from './coordinator-client';
 import { type AttemptOptions, untilTransferred } from './transfer-attempts';
 
@@ -53,6 +54,7 @@ async function receive(download: ModelDownload, received: ReceivedBytes, moved: 
       if (first) checkHeader(object, blob, chunk);
       first = false;
       await received.append(object, chunk);
+      releaseMessage(chunk.data);
       moved();
       download.onBytes(received.length);
     }

@@ -13,7 +13,7 @@ export type PolicyAnswer =
   | { readonly approved: true; readonly plan: Plan }
   | { readonly approved: false; readonly reason: string };
 
-type PolicySettings = Pick<SiteConfiguration, 'id' | 'trainer' | 'limits' | 'policy'>;
+type PolicySettings = Pick<SiteConfiguration, 'id' | 'trainer' | 'limits' | 'policy' | 'statistics'>;
 
 /** Answers a proposal. Never throws: a plan that cannot be read is refused with the fault. */
 export function answerProposal(planJson: string, site: PolicySettings): PolicyAnswer {
@@ -27,8 +27,9 @@ export function answerProposal(planJson: string, site: PolicySettings): PolicyAn
   return broken.length === 0 ? { approved: true, plan } : { approved: false, reason: broken.join('; ') };
 }
 
-function brokenRules(plan: Plan, { id, trainer, limits, policy }: PolicySettings): string[] {
-  const broken: string[] = [];
+function brokenRules(plan: Plan, site: PolicySettings): string[] {
+  const { id, trainer, limits, policy } = site;
+  const broken: string[] = statisticsFaults(plan, site);
   if (policy.approve === 'never') broken.push(`${id} approves no runs (policy.approve is never)`);
   if (plan.trainer.name !== trainer.name) {
     broken.push(`the plan asks for trainer ${plan.trainer.name}, but ${id} runs ${trainer.name} (trainer.name)`);
@@ -52,8 +53,29 @@ function brokenRules(plan: Plan, { id, trainer, limits, policy }: PolicySettings
         : `the plan averages as few as ${fewest} ${fewest === 1 ? 'update' : 'updates'}`;
     broken.push(`${found}, but ${id} asks for ${limits.minimumCohort} (limits.minimumCohort)`);
   }
+  if (limits.minimumCohort > 1 && plan.evaluation.crossSite) {
+    broken.push(
+      `the plan shows each site's last update to the others, not averaged (evaluation.crossSite), but ${id} asks for ${limits.minimumCohort} in an average (limits.minimumCohort)`,
+    );
+  }
   if (plan.cohort !== 'all' && !plan.cohort.includes(id)) {
     broken.push(`the plan's cohort does not name ${id}`);
+  }
+  return broken;
+}
+
+/** What this site's policy on statistics says of a plan. Asked again before each task: the policy may have changed since. */
+export function statisticsFaults(
+  plan: Plan,
+  { id, statistics }: Pick<SiteConfiguration, 'id' | 'statistics'>,
+): string[] {
+  if (!plan.statistics) return [];
+  const broken: string[] = [];
+  if (!statistics.allow) broken.push(`${id} tells no statistics (statistics.allow is false)`);
+  if (plan.statistics.bins > statistics.maximumBins) {
+    broken.push(
+      `the plan asks for ${plan.statistics.bins} bins, but ${id} tells ${statistics.maximumBins} at most (statistics.maximumBins)`,
+    );
   }
   return broken;
 }

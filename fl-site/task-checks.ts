@@ -6,6 +6,7 @@ import { CONTROLS } from '../federation/protocol';
 import type { ClientRule } from '../federation/strategy';
 import type { TaskKind } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
+import { statisticsFaults } from './policy';
 
 /** A task that this site may and can do. */
 export interface CheckedTask {
@@ -14,9 +15,11 @@ export interface CheckedTask {
   readonly excluded: readonly RegExp[];
   /** What the approved strategy asks of federated training; training alone has nobody to differ from. */
   readonly rule: ClientRule;
+  /** Of the plan that was approved. */
+  readonly statistics?: Plan['statistics'];
 }
 
-const KINDS: readonly string[] = ['initialise', 'train', 'evaluate'] satisfies readonly TaskKind[];
+const KINDS: readonly string[] = ['initialise', 'train', 'evaluate', 'statistics'] satisfies readonly TaskKind[];
 const parametersSchema = z.record(z.string(), z.json());
 const SHA256_BYTES = 32;
 const FEDERATED_TRACK = 'federated';
@@ -30,7 +33,7 @@ const MAX_MODELS = 1000;
 export function checkTask(
   task: Task,
   approved: Plan | undefined,
-  site: Pick<SiteConfiguration, 'id' | 'trainer' | 'limits'>,
+  site: Pick<SiteConfiguration, 'id' | 'trainer' | 'limits' | 'statistics'>,
 ): CheckedTask {
   if (!approved) {
     throw new ClaraError(
@@ -38,9 +41,17 @@ export function checkTask(
       `${site.id} has not approved run ${showValue(task.run)}, so it does nothing for it; propose the run first`,
     );
   }
+  const withheld = statisticsFaults(approved, site);
+  if (withheld.length > 0) throw new ClaraError('permission-denied', withheld.join('; '));
   const faults: Fault[] = [];
   const fault = (path: string, value: unknown, rule: string) => faults.push({ path, value: showValue(value), rule });
   if (!KINDS.includes(task.kind)) fault('kind', task.kind, `must be one of ${KINDS.join(', ')}`);
+  if ((task.kind === 'statistics') !== (approved.statistics !== undefined)) {
+    const rule = approved.statistics
+      ? 'must be statistics, as approved'
+      : 'must not be statistics, which were not approved';
+    fault('kind', task.kind, rule);
+  }
   if (task.trainer !== site.trainer.name) fault('trainer', task.trainer, `must be ${site.trainer.name}, as approved`);
   if (task.rounds > approved.rounds || task.round > task.rounds) {
     fault(
@@ -59,7 +70,7 @@ export function checkTask(
   const parameters = parametersOf(task, fault);
   const excluded = task.excludedTensors.flatMap((text) => patternOf(text, fault));
   if (faults.length > 0) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
-  return { kind: task.kind as TaskKind, parameters, excluded, rule };
+  return { kind: task.kind as TaskKind, parameters, excluded, rule, statistics: approved.statistics };
 }
 
 type AddFault = (path: string, value: unknown, rule: string) => void;
@@ -67,7 +78,8 @@ type AddFault = (path: string, value: unknown, rule: string) => void;
 function checkModels({ kind, models }: Task, rule: ClientRule, limit: number, fault: AddFault): void {
   // The control variate of all sites comes after the model; in the first round there is none.
   const training = rule.kind === 'scaffold' ? [1, 2] : [1, 1];
-  const wanted = kind === 'initialise' ? [0, 0] : kind === 'train' ? training : [1, MAX_MODELS];
+  const wanted =
+    kind === 'initialise' || kind === 'statistics' ? [0, 0] : kind === 'train' ? training : [1, MAX_MODELS];
   if (models.length < wanted[0] || models.length > wanted[1]) {
     fault('models', models.length, `a task of kind ${kind} has ${wanted[0]} to ${wanted[1]} models`);
   }

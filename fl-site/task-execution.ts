@@ -3,7 +3,9 @@ import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
+import { ownPeakRssBytes } from '../base/own-memory';
 import { type Task, type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
+import { type SiteStatistics, statisticsRequest } from '../federation/statistics';
 import type { ClientRule } from '../federation/strategy';
 import {
   REPORT_FILE,
@@ -21,6 +23,7 @@ import type { SiteConfiguration } from './configuration';
 import type { CoordinatorClient } from './coordinator-client';
 import type { ModelCache } from './model-cache';
 import { prepareOutbound } from './outbound-update';
+import { release } from './statistics/release';
 import { type CheckedTask, checkTask } from './task-checks';
 import {
   CONTROLS_FILE,
@@ -54,7 +57,12 @@ export interface Surroundings {
 }
 
 const INPUTS = [INPUT_FILE, CONTROLS_FILE, MODELS_FOLDER];
-const ACTIVITY = { initialise: 'initialising', train: 'training', evaluate: 'evaluating' } as const;
+const ACTIVITY = {
+  initialise: 'initialising',
+  train: 'training',
+  evaluate: 'evaluating',
+  statistics: 'measuring',
+} as const;
 
 /**
  * Does one task, from wherever its record says that it stands, to the point where the coordinator holds all that it asked
@@ -138,7 +146,10 @@ async function produce(
       signal,
       diskBytes: site.limits.diskBytes,
       uncounted: INPUTS,
-      onProgress: ({ progress, step, metrics }) => onProgress({ activity, fraction: progress, step, metrics }),
+      onProgress: ({ progress, step, metrics }) => {
+        // Even a fraction tells how many cases there are: what is told of images goes by the statistics policy only.
+        if (checked.kind !== 'statistics') onProgress({ activity, fraction: progress, step, metrics });
+      },
       onLog: around.onLog,
       onStarted: (trainer) => journal.save(Object.assign(record, { trainer })),
       onPeakRss: (bytes) => {
@@ -148,7 +159,13 @@ async function produce(
   }
   onProgress({ activity, fraction: 1 });
   record.report = checkReport(await readReport(folder), record, checked);
-  if (checked.kind !== 'evaluate') {
+  if (checked.kind === 'statistics') {
+    record.released = releaseReport(record.report, checked, site);
+    // Nothing of the trainer's own goes beside it.
+    const { protocol, evaluations } = record.report;
+    record.report = { protocol, samples: record.released.cases ?? 0, steps: 0, metrics: {}, evaluations, warnings: [] };
+  }
+  if (checked.kind === 'initialise' || checked.kind === 'train') {
     const { file, size, sha256 } = await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(checked.kind === 'train' && { global: path.join(folder, INPUT_FILE) }),
@@ -167,7 +184,7 @@ async function produce(
 
 /** A trainer renames its report into place last, so a report (and an update, if asked for) means that it had finished. */
 async function isComplete(folder: string, { kind, rule }: CheckedTask): Promise<boolean> {
-  const wanted = kind === 'evaluate' ? [REPORT_FILE] : [REPORT_FILE, OUTPUT_FILE];
+  const wanted = kind === 'evaluate' || kind === 'statistics' ? [REPORT_FILE] : [REPORT_FILE, OUTPUT_FILE];
   if (rule.kind === 'scaffold') wanted.push(CONTROLS_OUTPUT_FILE);
   for (const name of wanted) {
     const found = await lstat(path.join(folder, name)).catch(() => undefined);
@@ -178,7 +195,7 @@ async function isComplete(folder: string, { kind, rule }: CheckedTask): Promise<
 
 async function writeTaskFile(
   { task, deadline, fingerprint }: TaskRecord,
-  { kind, parameters, rule }: CheckedTask,
+  { kind, parameters, rule, statistics }: CheckedTask,
   folder: string,
   site: SiteConfiguration,
 ): Promise<void> {
@@ -196,11 +213,13 @@ async function writeTaskFile(
     parameters,
   } as const;
   const contents: TrainerTask =
-    kind === 'initialise'
-      ? { ...common, kind, model: { output: OUTPUT_FILE } }
-      : kind === 'train'
-        ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE }, ...ruleOf(rule, task) }
-        : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
+    kind === 'statistics'
+      ? { ...common, kind, statistics: statisticsRequest(statistics!) }
+      : kind === 'initialise'
+        ? { ...common, kind, model: { output: OUTPUT_FILE } }
+        : kind === 'train'
+          ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE }, ...ruleOf(rule, task) }
+          : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
   await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
 }
 
@@ -230,6 +249,15 @@ function checkReport(document: unknown, { task }: TaskRecord, { kind }: CheckedT
     );
   }
   return parsed.data;
+}
+
+function releaseReport({ statistics }: TrainerReport, checked: CheckedTask, site: SiteConfiguration): SiteStatistics {
+  const places = checked.statistics!.bins + 2;
+  if (!statistics || statistics.variables.some(({ counts }) => counts.length !== places)) {
+    const message = `the trainer's ${REPORT_FILE} must have statistics in ${places - 2} bins; one that cannot count declines with exit code 64`;
+    throw new ClaraError('trainer-failed', message);
+  }
+  return release(statistics, site.statistics);
 }
 
 /** Has the coordinator hold the update of a trained task; costs one question when it has it already. */
@@ -262,13 +290,9 @@ function doneOf(record: TaskRecord): TaskDone {
     metrics: report.metrics,
     evaluations: report.evaluations,
     warnings: report.warnings,
+    statisticsJson: record.released ? JSON.stringify(record.released) : '',
     updateSha256: outbound ? Buffer.from(outbound.sha256, 'hex') : new Uint8Array(0),
     seconds: (Date.now() - Date.parse(record.receivedAt)) / 1000,
-    peakRssBytes: BigInt(Math.round(record.peakRssBytes + ownPeakRss())),
+    peakRssBytes: BigInt(Math.round(record.peakRssBytes + ownPeakRssBytes())),
   });
-}
-
-/** Largest resident memory of the agent itself so far. */
-function ownPeakRss(): number {
-  return process.resourceUsage().maxRSS * 1024;
 }

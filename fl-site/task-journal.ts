@@ -11,6 +11,7 @@ import {
   TaskResultSchema,
   TaskSchema,
 } from '../federation/gen/federation/v1/federation_pb';
+import { siteStatisticsSchema } from '../federation/statistics';
 import { trainerReportSchema } from '../federation/trainer-contract';
 import { folderName, type Workspace } from './workspace';
 
@@ -38,6 +39,8 @@ const recordSchema = z.object({
   peakRssBytes: z.number().min(0).default(0),
   /** From `trained` on. */
   report: trainerReportSchema.optional(),
+  /** Statistics: what the site's policy lets go. Drawn once; telling it again must not draw other noise. */
+  released: siteStatisticsSchema.optional(),
   outbound: z.object({ file: z.string(), size: z.number().int(), sha256: z.string() }).optional(),
   /** When `finished`: {@link TaskResultSchema} in protobuf's JSON form. */
   result: z.json().optional(),

@@ -4,7 +4,7 @@ import type { Metrics } from '../federation/trainer-contract';
 
 /** What a task is at now, in the words of the protocol. */
 export interface TaskActivity {
-  readonly activity: 'waiting' | 'downloading' | 'initialising' | 'training' | 'evaluating' | 'uploading';
+  readonly activity: 'waiting' | 'downloading' | 'initialising' | 'training' | 'evaluating' | 'measuring' | 'uploading';
   /** 0 to 1 of the activity. */
   readonly fraction: number;
   readonly step?: number | undefined;

@@ -41,6 +41,8 @@ export interface TrainerCheckOptions {
   /** As `trainer.environment` of the site configuration. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** Only what needs no training and no data: it starts, makes first weights, refuses bad input. @default false */
+  readonly quick?: boolean;
   /** Told of each step when it is over. */
   readonly onStep?: (step: CheckStep) => void;
 }
@@ -103,6 +105,7 @@ class TrainerCheck {
   }
 
   async all(): Promise<void> {
+    if (this.options.quick) return this.#quick();
     const { dataset } = this.bench.options;
     const dataBefore = dataset.kind === 'none' ? '' : await fingerprintOfFolder(dataset.path);
     await this.#step('makes first weights', MEND.output, () => this.#initialise());
@@ -117,12 +120,7 @@ class TrainerCheck {
     );
     await this.#step('goes on after SIGKILL', MEND.sigkill, () => this.#interrupted('SIGKILL'));
     await this.#step('judges models', MEND.evaluate, () => this.#evaluate());
-    await this.#step('refuses another protocol with exit code 64', MEND.refuse, () =>
-      this.#badTask('{"protocol": 99}'),
-    );
-    await this.#step('refuses a broken task.json with exit code 64', MEND.refuse, () =>
-      this.#badTask('{"protocol": 1,'),
-    );
+    await this.#refusals();
     await this.#step('refuses a truncated model with exit code 64', MEND.refuse, () => this.#badModel());
     for (const { name, mend, run } of featureChecks(this.options.supports ?? [])) {
       await this.#step(name, mend, () =>
@@ -136,6 +134,20 @@ class TrainerCheck {
       );
     }
     await this.#step('writes nothing outside its folder', MEND.outside, () => this.#outside(dataBefore));
+  }
+
+  async #quick(): Promise<void> {
+    await this.#step('makes first weights', MEND.output, () => this.#initialise());
+    await this.#refusals();
+  }
+
+  async #refusals(): Promise<void> {
+    await this.#step('refuses another protocol with exit code 64', MEND.refuse, () =>
+      this.#badTask('{"protocol": 99}'),
+    );
+    await this.#step('refuses a broken task.json with exit code 64', MEND.refuse, () =>
+      this.#badTask('{"protocol": 1,'),
+    );
   }
 
   async #step(name: string, mend: string, check: () => Promise<void>): Promise<void> {

@@ -3,7 +3,11 @@ import path from 'node:path';
 import { PACKAGE_ROOT } from '../base/own-program';
 
 /** WebAssembly modules that are kept in the tree, each beside the AssemblyScript source that it is built from. */
-export const KERNELS = ['fl-coordinator/aggregation/kernels', 'training/engine/kernels'] as const;
+export const KERNELS = [
+  'federation/tensors/finite-scan',
+  'fl-coordinator/aggregation/kernels',
+  'training/engine/kernels',
+] as const;
 
 /**
  * Builds one module. Equal sources give equal bytes.

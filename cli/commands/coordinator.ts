@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { startCoordinator } from '../../fl-coordinator/coordinator';
 import { parseAddress } from '../address';
+import { metricsAddress, metricsOption } from '../metrics-option';
 import { aborted, stopSignal } from '../stopping';
 import { openTerminal } from '../terminal';
 import { VERSION } from '../version';
@@ -11,6 +12,7 @@ interface StartOptions {
   readonly listen: string;
   readonly enrolment: string;
   readonly hostName: readonly string[];
+  readonly metrics?: string | true;
   readonly json?: boolean;
   readonly parentPipe?: boolean;
 }
@@ -28,6 +30,7 @@ export function coordinatorCommand(): Command {
       'localhost',
       '127.0.0.1',
     ])
+    .addOption(metricsOption())
     .option('--json', 'one JSON object a line')
     .addOption(new Option('--parent-pipe').hideHelp())
     .addHelpText(
@@ -48,17 +51,19 @@ async function start(options: StartOptions): Promise<void> {
     enrolmentListen: parseAddress(options.enrolment),
     hostNames: options.hostName,
     software: `clara-fed ${VERSION}`,
+    metrics: metricsAddress(options.metrics),
     onEvent: ({ event, ...facts }) => {
       terminal.record({ event, ...facts });
       terminal.line(`${event}  ${Object.values(facts).join('  ')}`);
     },
   });
-  const { address, enrolmentAddress, operatorFolder } = coordinator;
-  terminal.record({ event: 'ready', address, enrolment: enrolmentAddress, operator: operatorFolder });
+  const { address, enrolmentAddress, operatorFolder, metricsAddress: metrics } = coordinator;
+  terminal.record({ event: 'ready', address, enrolment: enrolmentAddress, operator: operatorFolder, metrics });
   terminal.line(
     `coordinator of federation ${options.federation} serves on ${address}; sites enrol on ${enrolmentAddress}`,
   );
   terminal.line(`operator's credentials: ${operatorFolder}`);
+  if (metrics) terminal.line(`figures for Prometheus: http://${metrics}/metrics`);
   try {
     await Promise.race([coordinator.closed, aborted(signal)]);
   } finally {

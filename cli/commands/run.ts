@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { toJson } from '@bufbuild/protobuf';
 import { Command } from 'commander';
+import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
-import { type RunView, RunViewSchema } from '../../federation/gen/federation/v1/federation_pb';
+import type { LedgerEntry } from '../../federation/gen/federation/v1/federation_pb';
 import { received } from '../../federation/stream-flow';
-import { LiveArea } from '../live-area';
-import { asOperator, type OperationsClient, type OperatorOptions, withOperator } from '../operator';
+import { ledgerCsv, ledgerTable } from '../ledger-table';
+import { matrixLines } from '../matrix-table';
+import { asOperator, type OperatorOptions, withOperator } from '../operator';
 import { changeLines, runTable } from '../run-table';
-import { aborted, stopSignal } from '../stopping';
-import { openTerminal, type Terminal, table } from '../terminal';
+import { openTerminal, table } from '../terminal';
+import { viewRecord, watchUntilEnd } from '../watch-run';
 
 interface Common extends OperatorOptions {
   readonly json?: boolean;
@@ -39,6 +40,15 @@ export function runCommand(): Command {
     .option('--json', 'one JSON object a change')
     .addHelpText('after', '\nExample:\n  clara-fed run watch spleen-1a2b3c4d --operator ./coordinator/operator')
     .action(watch);
+  withOperator(command.command('ledger <run>'))
+    .description('What each round took: seconds, bytes and memory, from the journal.')
+    .option('-o, --out <file>', 'write it as CSV')
+    .option('--json', 'one JSON object a round')
+    .addHelpText(
+      'after',
+      '\nExample:\n  clara-fed run ledger spleen-1a2b3c4d -o ledger.csv --operator ./coordinator/operator',
+    )
+    .action(ledger);
   withOperator(command.command('abort <run>'))
     .description('Ends a run for good; models that it has published stay.')
     .option('--reason <text>', 'why, for the record', 'aborted by an operator')
@@ -85,7 +95,20 @@ async function show(run: string, options: Common): Promise<void> {
   const terminal = openTerminal(options);
   const view = await asOperator(options, (client) => client.showRun({ run }));
   terminal.record(viewRecord(view));
-  terminal.line([runTable(view), ...changeLines(undefined, view)].join('\n'));
+  terminal.line([runTable(view), ...changeLines(undefined, view), ...matrixLines(view)].join('\n'));
+}
+
+async function ledger(run: string, options: Common & { readonly out?: string }): Promise<void> {
+  const terminal = openTerminal(options);
+  const entries: LedgerEntry[] = [];
+  await asOperator(options, async (client) => {
+    for await (const entry of received(client.showLedger({ run }))) entries.push(entry);
+  });
+  for (const { $typeName: _, sites, ...entry } of entries) {
+    terminal.record({ event: 'ledger', ...entry, sites: sites.map(({ $typeName: _, ...site }) => site) });
+  }
+  if (options.out) await writeFileDurably(options.out, ledgerCsv(entries));
+  terminal.line(ledgerTable(entries));
 }
 
 async function watch(run: string, options: Common): Promise<void> {
@@ -98,33 +121,4 @@ async function abort(run: string, options: Common & { readonly reason: string })
   const view = await asOperator(options, (client) => client.abortRun({ run, reason: options.reason }));
   terminal.record(viewRecord(view));
   terminal.line(`run ${run} is ${view.summary?.state}`);
-}
-
-/** @throws ClaraError when the run ends otherwise than completed, or the person stops watching */
-async function watchUntilEnd(client: OperationsClient, run: string, terminal: Terminal): Promise<RunView> {
-  const signal = stopSignal();
-  const area = terminal.live ? new LiveArea(process.stdout) : undefined;
-  let last: RunView | undefined;
-  const stopped = aborted(signal).then(() => {
-    throw new ClaraError('cancelled', `stopped watching; run ${run} goes on`);
-  });
-  const watching = (async () => {
-    for await (const view of received(client.watchRun({ run }, { signal }))) {
-      const lines = changeLines(last, view);
-      terminal.record(viewRecord(view));
-      for (const line of lines) area ? area.print(line) : terminal.line(line);
-      area?.draw(runTable(view));
-      last = view;
-    }
-  })();
-  await Promise.race([watching, stopped]);
-  if (last?.summary?.state !== 'completed') {
-    const { state = 'lost', reason = 'the coordinator ended the stream' } = last?.summary ?? {};
-    throw new ClaraError('precondition-failed', `run ${run} is ${state}: ${reason}`);
-  }
-  return last;
-}
-
-function viewRecord(view: RunView): Record<string, unknown> {
-  return { event: 'run', ...(toJson(RunViewSchema, view, { alwaysEmitImplicit: true }) as Record<string, unknown>) };
 }

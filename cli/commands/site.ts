@@ -2,19 +2,31 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { ClaraError } from '../../base/errors';
+import { EXIT } from '../../base/exit-codes';
+import { type MetricsAddress, type MetricsListener, startMetricsListener } from '../../base/metrics-listener';
+import { certificatesIn, endOf } from '../../federation/certificates';
+import { loadCredentials } from '../../federation/credentials';
 import { enrol } from '../../federation/enrol';
 import { formatIdentity } from '../../federation/identity';
 import { parseInvitation } from '../../federation/invitation';
 import { startSiteAgent } from '../../fl-site/agent';
-import { loadSiteConfiguration } from '../../fl-site/configuration';
+import { loadSiteConfiguration, type SiteConfiguration } from '../../fl-site/configuration';
+import { SiteMetrics } from '../../fl-site/observe/site-metrics';
+import { type PreflightCheck, type PreflightLimits, preflight } from '../../fl-site/preflight/preflight';
 import type { SiteEvent } from '../../fl-site/site-events';
+import { trainerProgram } from '../../fl-site/trainers/trainer-program';
+import { Workspace } from '../../fl-site/workspace';
+import { metricsAddress, metricsOption } from '../metrics-option';
+import { preflightTable } from '../preflight-table';
 import { referenceTrainer } from '../reference-trainer';
 import { stopSignal } from '../stopping';
-import { openTerminal, type Terminal } from '../terminal';
+import { counted, openTerminal, type Terminal } from '../terminal';
 import { VERSION } from '../version';
+import { wholeNumber } from '../whole-number';
 
 interface StartOptions {
   readonly config: string;
+  readonly metrics?: string | true;
   readonly json?: boolean;
   readonly parentPipe?: boolean;
 }
@@ -46,10 +58,19 @@ export function siteCommand(): Command {
     .command('start')
     .description('Starts the agent and keeps it running.')
     .requiredOption('--config <file>', 'site configuration (YAML); see docs/site-configuration.md')
+    .addOption(metricsOption())
     .option('--json', 'one JSON object a line')
     .addOption(new Option('--parent-pipe').hideHelp())
     .addHelpText('after', '\nExample:\n  clara-fed site start --config site.yaml')
     .action(start);
+  command
+    .command('preflight')
+    .description('Looks at all that a site needs before its first run, and says what to do about what is not right.')
+    .requiredOption('--config <file>', 'site configuration (YAML); see docs/site-configuration.md')
+    .option('--timeout <seconds>', 'the longest that one check may take (default: 15; dataset 60, trainer 120)')
+    .option('--json', 'one JSON object a check')
+    .addHelpText('after', '\nExample:\n  clara-fed site preflight --config site.yaml')
+    .action(lookAhead);
   return command;
 }
 
@@ -77,6 +98,10 @@ async function readInvitation(file: string): Promise<string> {
 async function start(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
   const configuration = await loadSiteConfiguration(path.resolve(options.config));
+  const address = metricsAddress(options.metrics);
+  const metrics = address && (await serveMetrics(configuration, address));
+  if (metrics) terminal.record({ event: 'metrics', address: metrics.listener.address });
+  if (metrics) terminal.line(`figures for Prometheus: http://${metrics.listener.address}/metrics`);
   let connectedOnce = false;
   const agent = await startSiteAgent(configuration, {
     referenceTrainer: referenceTrainer(),
@@ -87,10 +112,55 @@ async function start(options: StartOptions): Promise<void> {
         connectedOnce = true;
         terminal.record({ event: 'ready', site: configuration.id, coordinator: configuration.coordinator });
       }
+      metrics?.figures.onEvent(event);
       tell(terminal, event);
     },
+  }).catch(async (error: unknown) => {
+    await metrics?.listener.close();
+    throw error;
   });
-  await agent.closed;
+  try {
+    await agent.closed;
+  } finally {
+    await metrics?.listener.close();
+  }
+}
+
+async function serveMetrics(
+  { credentials, workspace }: SiteConfiguration,
+  address: MetricsAddress,
+): Promise<{ readonly figures: SiteMetrics; readonly listener: MetricsListener }> {
+  const { chainPem } = await loadCredentials(credentials);
+  const figures = new SiteMetrics({
+    freeBytes: () => new Workspace(workspace).freeBytes(),
+    certificateEnds: endOf(certificatesIn(chainPem, credentials)[0]!),
+  });
+  return { figures, listener: await startMetricsListener(address, figures) };
+}
+
+async function lookAhead(
+  options: Pick<StartOptions, 'config' | 'json'> & { readonly timeout?: string },
+): Promise<void> {
+  const terminal = openTerminal(options);
+  const configuration = await loadSiteConfiguration(path.resolve(options.config));
+  const checks = await preflight(configuration, {
+    program: trainerProgram(configuration, referenceTrainer()),
+    ...(options.timeout === undefined ? {} : { limits: allLimits(options.timeout) }),
+    onCheck: (check) => terminal.record({ event: 'check', ...check }),
+  });
+  const count = (outcome: PreflightCheck['outcome']) => checks.filter((check) => check.outcome === outcome).length;
+  const [failures, warnings] = [count('failed'), count('warning')];
+  terminal.record({ event: 'preflight', site: configuration.id, passed: failures === 0, failed: failures, warnings });
+  for (const line of preflightTable(checks)) terminal.line(line);
+  terminal.line(
+    `${configuration.id}: ${failures === 0 ? 'ready' : `not ready, ${counted(failures, 'check')} failed`}${warnings > 0 ? `, ${counted(warnings, 'warning')}` : ''}`,
+  );
+  if (failures > 0) process.exitCode = EXIT.badData;
+}
+
+function allLimits(seconds: string): PreflightLimits {
+  const millis = wholeNumber('--timeout', seconds, 1, 3600) * 1000;
+  return { checkMillis: millis, datasetMillis: millis, trainerMillis: millis };
 }
 
 function tell(terminal: Terminal, { kind, ...facts }: SiteEvent): void {

@@ -113,7 +113,8 @@ function showDice(value: number | undefined): string {
   return value?.toFixed(3) ?? '-';
 }
 
-const STYLE = `
+/** Shared by all pages. */
+export const STYLE = `
 :root{color-scheme:light dark;--ink:#16202b;--soft:#536170;--line:#d5dce3;--ground:#fff;--card:#f4f7fa;--accent:#0072b2}
 @media (prefers-color-scheme:dark){:root{--ink:#e8edf2;--soft:#a3b1bf;--line:#36424e;--ground:#12181e;--card:#1b242d;--accent:#6db8e8}}
 *{box-sizing:border-box}

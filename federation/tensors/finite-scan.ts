@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { ClaraError, type Fault } from '../../base/errors';
 import { type Dtype, ELEMENT_BYTES, float32OfBfloat16, float32OfHalf } from './dtype';
 import type { TensorInfo, TensorLayout } from './layout';
@@ -105,7 +107,7 @@ export class FiniteScanner {
   #look(tensor: TensorInfo, pattern: ExponentPattern, element: number, bytes: Uint8Array): boolean {
     for (let begin = 0; begin < bytes.length; begin += BLOCK_BYTES) {
       const block = bytes.subarray(begin, begin + BLOCK_BYTES);
-      if (!mayHoldNonFinite(wordsOf(block), pattern)) continue;
+      if (!mayHoldNonFinite(block, pattern)) continue;
       const at = indexOfNonFinite(block, tensor.dtype);
       const value = String(numberAt(block, tensor.dtype, at)) as NonFinite['value'];
       this.#found.push({ tensor: tensor.name, element: element + begin / ELEMENT_BYTES[tensor.dtype] + at, value });
@@ -157,41 +159,41 @@ const EXPONENT_PATTERNS: Partial<Readonly<Record<Dtype, ExponentPattern>>> = {
   BF16: sameInEachWord(0x7f807f80, 0x00800080, 0x80008000),
 };
 
-/** A block stays in the first-level cache when it has to be copied to be aligned. A multiple of every element size. */
+/** Stays in the caches between being copied and being looked at. A multiple of every element size. */
 const BLOCK_BYTES = 32 * 1024;
-const alignedWords = new Int32Array(BLOCK_BYTES / 4);
-const alignedBytes = new Uint8Array(alignedWords.buffer);
+/** The first page is left to the compiler's constants. */
+const BLOCK_AT = 65536;
 
-/** The bytes as 32-bit words from a word boundary, padded with zeros; valid until the next call. */
-function wordsOf(block: Uint8Array): Int32Array {
-  if (block.byteOffset % 4 === 0 && block.length % 4 === 0) {
-    return new Int32Array(block.buffer, block.byteOffset, block.length / 4);
-  }
-  const words = Math.ceil(block.length / 4);
-  alignedWords[words - 1] = 0;
-  alignedBytes.set(block);
-  return alignedWords.subarray(0, words);
+/** The export of finite-scan.as.ts. */
+interface ScanKernel {
+  mayHoldNonFinite(
+    at: number,
+    bytes: number,
+    evenMask: number,
+    evenOne: number,
+    oddMask: number,
+    oddOne: number,
+    carry: number,
+  ): number;
 }
 
-function mayHoldNonFinite(words: Int32Array, pattern: ExponentPattern): boolean {
+const memory = new WebAssembly.Memory({ initial: Math.ceil((BLOCK_AT + BLOCK_BYTES) / 65536) });
+const scanned = new Uint8Array(memory.buffer, BLOCK_AT, BLOCK_BYTES);
+let kernel: ScanKernel | undefined;
+
+function loadKernel(): ScanKernel {
+  const module = new WebAssembly.Module(readFileSync(path.join(__dirname, 'finite-scan.wasm')));
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as ScanKernel;
+}
+
+function mayHoldNonFinite(block: Uint8Array, pattern: ExponentPattern): boolean {
+  kernel ??= loadKernel();
+  scanned.set(block);
+  // The kernel looks at 16 bytes at once; zeros are finite in every type.
+  const bytes = Math.ceil(block.length / 16) * 16;
+  scanned.fill(0, block.length, bytes);
   const { evenMask, evenOne, oddMask, oddOne, carry } = pattern;
-  let seen = 0;
-  let i = 0;
-  for (const end = words.length - 7; i < end; i += 8) {
-    seen |=
-      ((words[i] & evenMask) + evenOne) |
-      ((words[i + 1] & oddMask) + oddOne) |
-      ((words[i + 2] & evenMask) + evenOne) |
-      ((words[i + 3] & oddMask) + oddOne) |
-      ((words[i + 4] & evenMask) + evenOne) |
-      ((words[i + 5] & oddMask) + oddOne) |
-      ((words[i + 6] & evenMask) + evenOne) |
-      ((words[i + 7] & oddMask) + oddOne);
-  }
-  for (; i < words.length; i++) {
-    seen |= i % 2 === 0 ? (words[i] & evenMask) + evenOne : (words[i] & oddMask) + oddOne;
-  }
-  return (seen & carry) !== 0;
+  return kernel.mayHoldNonFinite(BLOCK_AT, bytes, evenMask, evenOne, oddMask, oddOne, carry) !== 0;
 }
 
 function indexOfNonFinite(block: Uint8Array, dtype: Dtype): number {

@@ -8,7 +8,7 @@ import {
   TaskSchema,
   TaskSettledSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
-import { type RunState, stagesOf } from '../runs/run-state';
+import { isDelivered, type RunState, stagesOf } from '../runs/run-state';
 import { parseTaskId, sameStage } from '../runs/stage';
 import { openTasks, type SiteTask } from '../runs/tasks';
 import type { SiteConnection, SiteHub } from './site-hub';
@@ -96,7 +96,7 @@ function hasDelivered(state: RunState, id: string): boolean {
   const { stage, site } = parseTaskId(id);
   const holder = stagesOf(state).find((candidate) => sameStage(candidate.stage, stage) && candidate.results.has(site));
   const result = holder?.results.get(site);
-  return result?.kind === 'update' || result?.kind === 'evaluation';
+  return isDelivered(result);
 }
 
 function tellOnce(connection: SiteConnection, what: string, message: () => CoordinatorMessage['message']): void {

@@ -26,6 +26,7 @@ import type { Traffic } from '../runs/traffic';
 import type { ObjectStore } from '../storage/object-store';
 import type { Dispatcher } from './dispatcher';
 import { downloadChunks } from './downloads';
+import { statisticsOf } from './received-statistics';
 import type { SiteConnection, SiteHub } from './site-hub';
 import type { Uploads } from './uploads';
 
@@ -120,9 +121,14 @@ export function federationService(options: FederationServiceOptions): Handlers {
           `no open task of ${caller.id} refers to ${JSON.stringify(object.slice(0, 200))}`,
         );
       const { key, digest } = found.model;
-      for await (const chunk of downloadChunks(store, { key, digest, offset: Number(offset) })) {
-        yield chunk;
-        traffic.toSite(found.task.run, caller.id, chunk.data.length);
+      const ended = traffic.transferring(found.task.run);
+      try {
+        for await (const chunk of downloadChunks(store, { key, digest, offset: Number(offset) })) {
+          yield chunk;
+          traffic.toSite(found.task.run, caller.id, chunk.data.length);
+        }
+      } finally {
+        ended();
       }
     },
 
@@ -135,12 +141,17 @@ export function federationService(options: FederationServiceOptions): Handlers {
 
     async upload(chunks: AsyncIterable<WireChunk>, { caller, metadata }) {
       const task = uploadTask(caller.id, String(metadata.get(TASK_METADATA)[0] ?? ''));
-      const { digest, bytes } = await judged(task, () => uploads.receive(task, chunks));
+      const ended = traffic.transferring(task.run);
+      const { digest, bytes } = await judged(task, () => uploads.receive(task, chunks)).finally(ended);
       return { size: BigInt(bytes), sha256: Buffer.from(digest.slice('sha256:'.length), 'hex') };
     },
 
     async renew({ csrDer }, { caller }) {
       return options.renew(caller, csrDer);
+    },
+
+    async probe() {
+      return { software: options.software, protocol: PROTOCOL, unixMillis: BigInt(Date.now()) };
     },
   };
 }
@@ -213,6 +224,15 @@ function commandOf({ uploads }: FederationServiceOptions, task: SiteTask, result
     return { kind: 'reject-update', stage, site, reason: `the result is refused: ${faults.join('; ')}` };
   const samples = Number(done.samples);
   const peakRssBytes = Number(done.peakRssBytes);
+  if (stage.kind === 'statistics') {
+    const told = statisticsOf(done.statisticsJson, task);
+    if (!told.success)
+      return { kind: 'reject-update', stage, site, reason: `the statistics are refused: ${told.reason}` };
+    return {
+      kind: 'report-statistics',
+      ...{ stage, site, result: { kind: 'statistics', statistics: told.statistics, peakRssBytes } },
+    };
+  }
   if (!expectsUpdate(stage)) {
     const evaluations = done.evaluations.map(({ model, metrics }) => ({ model, metrics }));
     return {

@@ -5,9 +5,12 @@ import { SiteViewSchema } from '../../federation/gen/federation/v1/federation_pb
 import type { OperatorIdentity } from '../../federation/identity';
 import { parsePlan } from '../../federation/plan';
 import type { ServiceHandlers } from '../../federation/service-handlers';
+import { mergeStatistics } from '../../federation/statistics';
+import { ledgerOf } from '../runs/ledger';
 import { modelKey } from '../runs/object-names';
 import type { RunRegister } from '../runs/run-register';
 import { type LiveSources, summaryOf, viewOf } from '../runs/run-view';
+import { toldStatistics } from '../runs/statistics';
 import type { ObjectStore } from '../storage/object-store';
 import { downloadChunks } from './downloads';
 import type { RunWatchers } from './run-watchers';
@@ -100,6 +103,20 @@ export function operationsService(
         );
       }
       yield* downloadChunks(store, { key: modelKey(run, model.round), digest: model.digest, offset: 0 });
+    },
+
+    async *showLedger({ run }) {
+      yield* ledgerOf(runs.get(run).state);
+    },
+
+    async *showStatistics({ run }) {
+      const { state } = runs.get(run);
+      if (!state.plan.statistics) {
+        throw new ClaraError('not-found', `run ${run} trains a model; it is not one of statistics`);
+      }
+      const told = toldStatistics(state);
+      yield { site: '', statisticsJson: JSON.stringify(mergeStatistics(told)) };
+      for (const own of told) yield { site: own[0], statisticsJson: JSON.stringify(mergeStatistics(new Map([own]))) };
     },
 
     async listSites() {

@@ -1,7 +1,14 @@
+import { setTimeout } from 'node:timers/promises';
+
+/** What a person can follow; a view costs the more, the longer the run. */
+const BETWEEN_VIEWS_MILLIS = 100;
+
 /** Wakes those who watch a run. Changes that come close together are told once. */
 export class RunWatchers {
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #versions = new Map<string, number>();
+
+  constructor(private readonly betweenMillis = BETWEEN_VIEWS_MILLIS) {}
 
   /** Something about the run has changed: its journal, or the progress of a site. */
   changed(run: string): void {
@@ -19,6 +26,7 @@ export class RunWatchers {
       seen = this.#version(run);
       if (signal.aborted) return;
       yield;
+      await setTimeout(this.betweenMillis, undefined, { signal }).catch(() => undefined);
     }
   }
 

@@ -1,5 +1,6 @@
 import { ClaraError, hasCode } from '../../base/errors';
 import { checkCrc, type WireChunk } from '../../federation/chunk-codec';
+import { releaseMessage } from '../../federation/grpc-memory';
 import { Inspector } from '../../federation/tensors/inspector';
 import type { TensorSpec } from '../../federation/tensors/layout';
 import { faultPoint } from '../fault-points';
@@ -135,6 +136,7 @@ export class Uploads {
     judging(upload, () => inspector.push(chunk.data));
     await target.append(chunk.data);
     this.options.onBytes(task, chunk.data.length);
+    releaseMessage(chunk.data);
     faultPoint('upload.after-chunk');
     if (crossesCheckpoint(inspector.position, chunk.data.length)) await target.checkpoint();
   }

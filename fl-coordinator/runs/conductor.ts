@@ -1,4 +1,5 @@
 import { ClaraError, hasCode } from '../../base/errors';
+import { ownPeakRssBytes } from '../../base/own-memory';
 import { MAX_TIMER_MILLIS } from '../../base/timers';
 import type { ObjectStore } from '../storage/object-store';
 import { advance, approvalDeadline, type Command, decide } from './decide';
@@ -15,6 +16,8 @@ export interface ConductorOptions {
   readonly now?: () => Date;
   /** Makes a model durable under its target key. Doing it twice must give the same bytes. */
   readonly makeModel: (state: RunState, work: PendingModel, signal: AbortSignal) => Promise<MadeModel>;
+  /** After every event, with the seconds that making it durable took. For figures; nothing follows from it. */
+  readonly onAppended?: (event: NewEvent, seconds: number) => void;
   /** After every event, with the state that it led to. */
   readonly onChange: (state: RunState) => void;
   /** This coordinator may not go on with the run: another one writes its journal, or the journal cannot be written. */
@@ -86,6 +89,7 @@ export class Conductor {
 
   async #append(event: NewEvent): Promise<void> {
     const { store, now = currentTime } = this.options;
+    const began = performance.now();
     try {
       this.#state = await appendEvent(store, this.#state.run, this.#state, event, now());
     } catch (error) {
@@ -95,6 +99,7 @@ export class Conductor {
       }
       throw error;
     }
+    this.options.onAppended?.(event, (performance.now() - began) / 1000);
     if (event.type === 'stage-opened') this.options.traffic.openStage(this.#state.run);
     this.options.onChange(this.#state);
   }
@@ -103,7 +108,11 @@ export class Conductor {
   async #settleDown(): Promise<void> {
     const { traffic, now = currentTime } = this.options;
     for (;;) {
-      const event = advance(this.#state, { now: now(), ...traffic.ofStage(this.#state.run) });
+      const event = advance(this.#state, {
+        now: now(),
+        ...traffic.ofStage(this.#state.run),
+        peakRssBytes: ownPeakRssBytes(),
+      });
       if (!event) break;
       await this.#append(event);
     }
@@ -132,13 +141,15 @@ export class Conductor {
     const work = pendingModel(this.#state);
     if (!work || this.#working || this.#stop.signal.aborted) return;
     this.#working = true;
+    const began = performance.now();
     this.options
       .makeModel(this.#state, work, this.#stop.signal)
       .then(
         (model) => {
           this.#working = false;
           this.#modelFailures = 0;
-          return this.dispatch({ kind: 'publish-model', round: work.round, ...model });
+          const figures = { seconds: (performance.now() - began) / 1000, peakRssBytes: ownPeakRssBytes() };
+          return this.dispatch({ kind: 'publish-model', round: work.round, ...model, ...figures });
         },
         (error: unknown) => {
           this.#working = false;

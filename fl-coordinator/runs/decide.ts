@@ -1,5 +1,5 @@
 import { MAX_REASON, type NewEvent } from './events';
-import type { OpenStage, RunState, SiteResult } from './run-state';
+import { isDelivered, type OpenStage, type RunState, type SiteResult } from './run-state';
 import { firstStage, followingStage, type NextStep } from './sequence';
 import { type Stage, sameStage } from './stage';
 
@@ -17,7 +17,6 @@ export type Command =
       readonly site: string;
       readonly result: Extract<SiteResult, { kind: 'update' }> & {
         readonly warnings: readonly string[];
-        readonly seconds: number;
       };
     }
   | {
@@ -25,6 +24,12 @@ export type Command =
       readonly stage: Stage;
       readonly site: string;
       readonly result: Extract<SiteResult, { kind: 'evaluation' }>;
+    }
+  | {
+      readonly kind: 'report-statistics';
+      readonly stage: Stage;
+      readonly site: string;
+      readonly result: Extract<SiteResult, { kind: 'statistics' }>;
     }
   | { readonly kind: 'reject-update'; readonly stage: Stage; readonly site: string; readonly reason: string }
   | { readonly kind: 'lose-site'; readonly stage: Stage; readonly site: string; readonly reason: string }
@@ -34,6 +39,8 @@ export type Command =
       readonly digest: string;
       readonly bytes: number;
       readonly controls?: { readonly digest: string; readonly bytes: number };
+      readonly seconds?: number;
+      readonly peakRssBytes?: number;
     }
   | { readonly kind: 'abort'; readonly operator: string; readonly reason: string }
   | { readonly kind: 'fail'; readonly reason: string };
@@ -54,9 +61,8 @@ function eventOf(state: RunState, command: Command): NewEvent | undefined {
         : { type: 'site-refused', site, reason: command.reason };
     }
     case 'publish-model': {
-      const { round, digest, bytes, controls } = command;
-      if (round !== state.models.length) return undefined;
-      return { type: 'model-published', round, digest, bytes, ...(controls && { controls }) };
+      const { kind: _, ...model } = command;
+      return model.round === state.models.length ? { type: 'model-published', ...model } : undefined;
     }
     case 'abort':
       return { type: 'run-aborted', operator: command.operator, reason: command.reason };
@@ -96,6 +102,10 @@ function settle({ plan }: RunState, command: SettlingCommand): NewEvent {
       const { samples, evaluations, peakRssBytes } = command.result;
       return { type: 'evaluation-reported', stage, site, samples, evaluations: [...evaluations], peakRssBytes };
     }
+    case 'report-statistics': {
+      const { statistics, peakRssBytes } = command.result;
+      return { type: 'statistics-reported', stage, site, statistics, peakRssBytes };
+    }
     case 'reject-update':
       return { type: 'update-rejected', stage, site, reason: command.reason };
     case 'lose-site':
@@ -109,6 +119,10 @@ export interface Circumstances {
   /** Model bytes moved in the open stage so far. */
   readonly bytesToSites: number;
   readonly bytesFromSites: number;
+  /** Seconds of the open stage in which at least one model moved. */
+  readonly transferSeconds?: number;
+  /** Of this process, so far. */
+  readonly peakRssBytes?: number;
 }
 
 /**
@@ -183,9 +197,7 @@ export function quorumOf(state: RunState, present: number): number {
 
 function advanceStage(state: RunState, open: OpenStage, circumstances: Circumstances): NewEvent | undefined {
   const { stage } = open;
-  const contributors = open.cohort.filter((site) =>
-    ['update', 'evaluation'].includes(open.results.get(site)?.kind ?? ''),
-  );
+  const contributors = open.cohort.filter((site) => isDelivered(open.results.get(site)));
   const pending = open.cohort.filter((site) => !open.results.has(site));
   const needed = neededIn(state, open);
   if (contributors.length + pending.length < needed) return { type: 'run-failed', reason: shortOf(open, needed) };
@@ -194,13 +206,13 @@ function advanceStage(state: RunState, open: OpenStage, circumstances: Circumsta
     const reason = `nothing came before the deadline of ${open.deadline}`;
     return { type: 'site-lost', stage, site: pending[0]!, reason };
   }
-  const { bytesToSites, bytesFromSites } = circumstances;
-  return { type: 'stage-closed', stage, contributors, bytesToSites, bytesFromSites };
+  const { now: _, ...figures } = circumstances;
+  return { type: 'stage-closed', stage, contributors, ...figures };
 }
 
 /** Federated rounds need the quorum; an initial model may come from the next site; an evaluation may have gaps. */
 function neededIn(state: RunState, open: OpenStage): number {
-  return open.stage.kind === 'train' ? quorumOf(state, state.candidates.length) : 0;
+  return open.stage.kind === 'train' || open.stage.kind === 'statistics' ? quorumOf(state, state.candidates.length) : 0;
 }
 
 function shortOf(open: OpenStage, needed: number): string {

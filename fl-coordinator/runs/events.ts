@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { planSchema, siteIdSchema } from '../../federation/plan';
+import { siteStatisticsSchema } from '../../federation/statistics';
 import { metricsSchema } from '../../federation/trainer-contract';
 import { stageSchema } from './stage';
 
@@ -41,18 +42,31 @@ const bodies = {
     evaluations: z.array(z.object({ model: z.string(), metrics: metricsSchema })),
     peakRssBytes: bytes,
   },
+  'statistics-reported': { stage: stageSchema, site, statistics: siteStatisticsSchema, peakRssBytes: bytes },
   /** What a site sent was refused: it cannot contribute to this stage any more. */
   'update-rejected': { stage: stageSchema, site, reason },
   /** A site did not deliver: its trainer failed, or the deadline passed. */
   'site-lost': { stage: stageSchema, site, reason },
   /** Contributors in site order: the order in which they are aggregated. */
-  'stage-closed': { stage: stageSchema, contributors: z.array(site), bytesToSites: bytes, bytesFromSites: bytes },
+  'stage-closed': {
+    stage: stageSchema,
+    contributors: z.array(site),
+    bytesToSites: bytes,
+    bytesFromSites: bytes,
+    /** In which at least one model moved. */
+    transferSeconds: z.number().min(0).optional(),
+    /** Of the coordinator's process, up to then. */
+    peakRssBytes: bytes.optional(),
+  },
   'model-published': {
     round: z.number().int().min(0),
     digest,
     bytes,
     /** The server's control variate, made with the model. */
     controls: z.object({ digest, bytes }).optional(),
+    /** That making it took. */
+    seconds: z.number().min(0).optional(),
+    peakRssBytes: bytes.optional(),
   },
   'run-completed': { digest },
   'run-aborted': { operator: z.string(), reason },
@@ -79,6 +93,7 @@ export const runEventSchema = z.discriminatedUnion('type', [
   eventSchema('stage-opened'),
   eventSchema('update-accepted'),
   eventSchema('evaluation-reported'),
+  eventSchema('statistics-reported'),
   eventSchema('update-rejected'),
   eventSchema('site-lost'),
   eventSchema('stage-closed'),

@@ -9,7 +9,15 @@ export interface LiveProgress {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-const ACTIVITIES = new Set(['waiting', 'downloading', 'initialising', 'training', 'evaluating', 'uploading']);
+const ACTIVITIES = new Set([
+  'waiting',
+  'downloading',
+  'initialising',
+  'training',
+  'evaluating',
+  'measuring',
+  'uploading',
+]);
 
 export class LiveBoard {
   readonly #progress = new Map<string, LiveProgress>();

@@ -56,7 +56,9 @@ export class RunRegister {
     this.#checkInitialModel(plan);
     const { store, now = () => new Date() } = this.options;
     const event = { type: 'run-submitted' as const, plan, cohort, operator, submitToken };
+    const began = performance.now();
     const conductor = new Conductor(await appendEvent(store, run, undefined, event, now()), this.options);
+    this.options.onAppended?.(event, (performance.now() - began) / 1000);
     this.#runs.set(run, conductor);
     this.options.onChange(conductor.state);
     conductor.start();

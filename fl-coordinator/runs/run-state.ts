@@ -1,5 +1,6 @@
 import { ClaraError } from '../../base/errors';
 import type { Plan } from '../../federation/plan';
+import type { SiteStatistics } from '../../federation/statistics';
 import type { Metrics } from '../../federation/trainer-contract';
 import type { EventOf, RunEvent } from './events';
 import { type Stage, sameStage } from './stage';
@@ -38,6 +39,9 @@ export interface ClosedStage extends OpenStage {
   readonly contributors: readonly string[];
   readonly bytesToSites: number;
   readonly bytesFromSites: number;
+  /** Figures for the ledger; a journal of an older release has none. */
+  readonly transferSeconds?: number | undefined;
+  readonly peakRssBytes?: number | undefined;
 }
 
 export type SiteResult =
@@ -48,6 +52,7 @@ export type SiteResult =
       readonly samples: number;
       readonly steps: number;
       readonly metrics: Metrics;
+      readonly seconds: number;
       readonly peakRssBytes: number;
     }
   | {
@@ -56,7 +61,13 @@ export type SiteResult =
       readonly evaluations: readonly { readonly model: string; readonly metrics: Metrics }[];
       readonly peakRssBytes: number;
     }
+  | { readonly kind: 'statistics'; readonly statistics: SiteStatistics; readonly peakRssBytes: number }
   | { readonly kind: 'rejected' | 'lost'; readonly reason: string };
+
+/** True when the site gave what the stage asked for. */
+export function isDelivered(result: SiteResult | undefined): boolean {
+  return result !== undefined && result.kind !== 'rejected' && result.kind !== 'lost';
+}
 
 export interface PublishedModel {
   readonly round: number;
@@ -64,6 +75,8 @@ export interface PublishedModel {
   readonly bytes: number;
   readonly controls?: { readonly digest: string; readonly bytes: number };
   readonly at: string;
+  readonly seconds?: number | undefined;
+  readonly peakRssBytes?: number | undefined;
 }
 
 export type Outcome =
@@ -116,12 +129,16 @@ function apply(state: RunState, event: RunEvent): RunState {
       return { ...state, open: { stage, cohort, deadline, openedAt: at, results: new Map() } };
     }
     case 'update-accepted': {
-      const { digest, bytes, samples, steps, metrics, peakRssBytes } = event;
-      return settled(state, event, { kind: 'update', digest, bytes, samples, steps, metrics, peakRssBytes });
+      const { digest, bytes, samples, steps, metrics, seconds, peakRssBytes } = event;
+      return settled(state, event, { kind: 'update', digest, bytes, samples, steps, metrics, seconds, peakRssBytes });
     }
     case 'evaluation-reported': {
       const { samples, evaluations, peakRssBytes } = event;
       return settled(state, event, { kind: 'evaluation', samples, evaluations, peakRssBytes });
+    }
+    case 'statistics-reported': {
+      const { statistics, peakRssBytes } = event;
+      return settled(state, event, { kind: 'statistics', statistics, peakRssBytes });
     }
     case 'update-rejected':
       return settled(state, event, { kind: 'rejected', reason: event.reason });
@@ -129,15 +146,16 @@ function apply(state: RunState, event: RunEvent): RunState {
       return settled(state, event, { kind: 'lost', reason: event.reason });
     case 'stage-closed': {
       const open = openStage(state, event);
-      const { contributors, bytesToSites, bytesFromSites, at } = event;
-      const closed = { ...open, contributors, bytesToSites, bytesFromSites, closedAt: at };
+      const { contributors, bytesToSites, bytesFromSites, transferSeconds, peakRssBytes, at } = event;
+      const figures = { bytesToSites, bytesFromSites, transferSeconds, peakRssBytes };
+      const closed = { ...open, contributors, ...figures, closedAt: at };
       return { ...state, open: undefined, closed: [...state.closed, closed] };
     }
     case 'model-published': {
       if (event.round !== state.models.length)
         throw misplaced(state.run, event, `expected round ${state.models.length}`);
-      const { round, digest, bytes, controls, at } = event;
-      const model = { round, digest, bytes, at, ...(controls && { controls }) };
+      const { round, digest, bytes, controls, seconds, peakRssBytes, at } = event;
+      const model = { round, digest, bytes, seconds, peakRssBytes, at, ...(controls && { controls }) };
       return { ...state, models: [...state.models, model] };
     }
     case 'run-completed':

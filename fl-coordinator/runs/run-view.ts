@@ -11,6 +11,7 @@ import {
   type SiteEvaluation,
   SiteEvaluationSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
+import { bestModels } from './best-models';
 import type { LiveBoard } from './live-board';
 import { type ClosedStage, type OpenStage, type RunState, type SiteResult, stagesOf } from './run-state';
 import { sameStage } from './stage';
@@ -43,7 +44,7 @@ export function viewOf(state: RunState, live: LiveSources): RunView {
     stage: stageName(state),
     sites: state.candidates.map((site) => siteView(state, site, live)),
     rounds: state.models.slice(1).map(({ round }) => roundView(state, round)),
-    matrix: matrixOf(state),
+    ...matrixOf(state),
   });
 }
 
@@ -112,6 +113,8 @@ function settledActivity(result: SiteResult): SiteActivity {
       return { state: 'done', fraction: 1, metrics: { ...result.metrics } };
     case 'evaluation':
       return { state: 'done', fraction: 1, metrics: { ...result.evaluations[0]?.metrics } };
+    case 'statistics':
+      return { state: 'done', fraction: 1 };
     default:
       return { state: result.kind, reason: result.reason };
   }
@@ -135,9 +138,9 @@ function roundView(state: RunState, round: number): RoundView {
   });
 }
 
-function matrixOf(state: RunState): SiteEvaluation[] {
+function matrixOf(state: RunState) {
   const stage = stagesOf(state).find(({ stage }) => stage.kind === 'cross-evaluate');
-  return stage ? evaluationsOf(stage) : [];
+  return stage ? { matrix: evaluationsOf(stage), best: bestModels(stage) } : {};
 }
 
 function evaluationsOf(stage: OpenStage): SiteEvaluation[] {

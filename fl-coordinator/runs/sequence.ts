@@ -1,5 +1,6 @@
 import type { ClosedStage, RunState } from './run-state';
 import type { Stage } from './stage';
+import { statisticsDigest } from './statistics';
 
 /** Which stage comes after which. A newcomer reads the life of a run here. */
 
@@ -10,6 +11,7 @@ export type NextStep =
 
 /** After approval: the initial model, or straight to round 1 when it is there already. */
 export function firstStage(state: RunState, approved: readonly string[]): NextStep | undefined {
+  if (state.plan.statistics) return open('statistics', 1, approved);
   if (state.models.length > 0) return open('train', 1, approved);
   // From an earlier run: the coordinator copies that model and publishes it as round 0; nothing to ask of a site.
   if (state.plan.initialModel.from === 'run') return undefined;
@@ -33,18 +35,27 @@ export function followingStage(state: RunState): NextStep | undefined {
       return afterRound(state, round);
     case 'train-alone':
       // A site that fell out cannot go on alone: it has no weights to go on from.
-      if (last.contributors.length === 0) return complete(state);
-      return round < state.plan.rounds
-        ? open('train-alone', round + 1, last.contributors)
-        : open('cross-evaluate', round, approvedSites(state));
+      if (last.contributors.length > 0 && round < state.plan.rounds) {
+        return open('train-alone', round + 1, last.contributors);
+      }
+      // The matrix belongs to the last round, wherever training alone has ended.
+      return last.contributors.length > 0 || state.plan.evaluation.crossSite ? crossEvaluate(state) : complete(state);
     case 'cross-evaluate':
       return complete(state);
+    case 'statistics':
+      return { kind: 'complete', digest: statisticsDigest(state) };
   }
 }
 
 function afterRound(state: RunState, round: number): NextStep {
   if (round < state.plan.rounds) return open('train', round + 1, approvedSites(state));
-  return state.plan.evaluation.siteModels ? open('train-alone', 1, approvedSites(state)) : complete(state);
+  const { siteModels, crossSite } = state.plan.evaluation;
+  if (siteModels) return open('train-alone', 1, approvedSites(state));
+  return crossSite ? crossEvaluate(state) : complete(state);
+}
+
+function crossEvaluate(state: RunState): NextStep {
+  return open('cross-evaluate', state.plan.rounds, approvedSites(state));
 }
 
 function nextInitialiser(state: RunState): NextStep {

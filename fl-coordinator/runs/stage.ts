@@ -9,10 +9,11 @@ import { ClaraError } from '../../base/errors';
  * - train: one federated round.
  * - evaluate: every site judges the global model of a round.
  * - train-alone: as `train`, but each site goes on from its own last weights; the baseline that shows what federation bought.
- * - cross-evaluate: every site judges the global model and each site's own.
+ * - cross-evaluate: every site judges the global model and those of each site: trained alone, or its last update.
+ * - statistics: every site counts its images; the only stage of its run.
  */
 export const stageSchema = z.object({
-  kind: z.enum(['initialise', 'train', 'evaluate', 'train-alone', 'cross-evaluate']),
+  kind: z.enum(['initialise', 'train', 'evaluate', 'train-alone', 'cross-evaluate', 'statistics']),
   round: z.number().int().min(0),
 });
 export type Stage = z.infer<typeof stageSchema>;
@@ -27,8 +28,8 @@ export function expectsUpdate(stage: Stage): boolean {
 }
 
 /** What the trainer is asked for. */
-export function taskKindOf(stage: Stage): 'initialise' | 'train' | 'evaluate' {
-  if (stage.kind === 'initialise') return 'initialise';
+export function taskKindOf(stage: Stage): 'initialise' | 'train' | 'evaluate' | 'statistics' {
+  if (stage.kind === 'initialise' || stage.kind === 'statistics') return stage.kind;
   return expectsUpdate(stage) ? 'train' : 'evaluate';
 }
 

@@ -11,7 +11,7 @@ export interface SiteTask {
   readonly run: string;
   readonly site: string;
   readonly stage: Stage;
-  readonly kind: 'initialise' | 'train' | 'evaluate';
+  readonly kind: 'initialise' | 'train' | 'evaluate' | 'statistics';
   /** Which private state of the trainer goes on: training alone must not mix with federated training. */
   readonly track: 'federated' | 'alone';
   readonly rounds: number;
@@ -28,7 +28,7 @@ export interface TaskModel {
   readonly bytes: number;
 }
 
-/** The name of the global model in evaluations; what a site learned alone is named `site:<id>`. */
+/** The name of the global model in evaluations; what a site learned alone is `site:<id>`, its last update `update:<id>`. */
 export const GLOBAL_MODEL = 'global';
 
 /** Every task that the run waits for now. */
@@ -60,6 +60,7 @@ function taskOf(state: RunState, stage: Stage, site: string, deadline: string): 
 function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskModel[] {
   switch (stage.kind) {
     case 'initialise':
+    case 'statistics':
       return [];
     case 'train':
       return [globalModel(state, stage.round - 1), ...globalControls(state, stage)];
@@ -71,6 +72,9 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
       return [
         globalModel(state, stage.round),
         ...state.candidates.flatMap((other) => ownModel(state, stage.round, other) ?? []),
+        ...(state.plan.evaluation.crossSite
+          ? state.candidates.flatMap((other) => lastUpdate(state, stage.round, other) ?? [])
+          : []),
       ];
   }
 }
@@ -94,10 +98,23 @@ export function sendsControls({ strategy }: Plan, stage: Stage): boolean {
 
 /** What the site had learned alone by the end of that round; none when it fell out. */
 function ownModel(state: RunState, round: number, site: string): TaskModel | undefined {
-  const stage: Stage = { kind: 'train-alone', round };
+  return updateOf(state, { kind: 'train-alone', round }, site, 'site');
+}
+
+/** What the site made of the global model in that round; none when it did not contribute. */
+function lastUpdate(state: RunState, round: number, site: string): TaskModel | undefined {
+  return updateOf(state, { kind: 'train', round }, site, 'update');
+}
+
+function updateOf(state: RunState, stage: Stage, site: string, prefix: 'site' | 'update'): TaskModel | undefined {
   const result = state.closed.find((closed) => sameStage(closed.stage, stage))?.results.get(site);
   if (result?.kind !== 'update') return undefined;
-  return { name: `site:${site}`, key: updateKey(state.run, stage, site), digest: result.digest, bytes: result.bytes };
+  return {
+    name: `${prefix}:${site}`,
+    key: updateKey(state.run, stage, site),
+    digest: result.digest,
+    bytes: result.bytes,
+  };
 }
 
 /** The model whose tensors an update of this stage must have; none for the first weights. */

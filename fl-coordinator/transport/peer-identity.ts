@@ -29,12 +29,29 @@ export function peerOf(call: AuthenticatedCall, now: Date = new Date()): Peer {
       'the connection has no verified certificate; enrol, and use the credentials',
     );
   }
-  const peer = { identity: identityIn(der), fingerprint: fingerprintOf(der), ends: endOf(der) };
+  const peer = peerIn(der);
   if (now >= peer.ends) {
     throw new ClaraError(
       'unauthenticated',
       `the certificate of ${showIdentity(peer.identity)} ended at ${peer.ends.toISOString()}; ask for a new invitation and enrol again`,
     );
+  }
+  return peer;
+}
+
+const PEERS_REMEMBERED = 1000;
+const remembered = new Map<string, Peer>();
+
+/** What a certificate says never changes, and reading it costs more than most calls: it is read once. */
+function peerIn(der: Buffer): Peer {
+  const fingerprint = fingerprintOf(der);
+  const known = remembered.get(fingerprint);
+  if (known) return known;
+  const peer = { identity: identityIn(der), fingerprint, ends: endOf(der) };
+  remembered.set(fingerprint, peer);
+  for (const oldest of remembered.keys()) {
+    if (remembered.size <= PEERS_REMEMBERED) break;
+    remembered.delete(oldest);
   }
   return peer;
 }

@@ -30,13 +30,13 @@ describe('the help of clara-fed', () => {
     const names = new Set(verbs.map(({ name }) => name));
     for (const [group, below] of [
       ['sites', ['invite', 'list', 'revoke']],
-      ['site', ['enrol', 'start']],
-      ['run', ['submit', 'list', 'show', 'watch', 'abort']],
+      ['site', ['enrol', 'start', 'preflight']],
+      ['run', ['submit', 'list', 'show', 'watch', 'ledger', 'abort']],
       ['dataset', ['phantom', 'inspect']],
     ] as const) {
       for (const verb of below) assert.ok(names.has(`${group} ${verb}`), `${group} ${verb}`);
     }
-    for (const name of ['demo', 'coordinator start', 'model fetch', 'aiaa start', 'trainer check']) {
+    for (const name of ['demo', 'coordinator start', 'model fetch', 'statistics', 'aiaa start', 'trainer check']) {
       assert.ok(names.has(name), name);
     }
   });

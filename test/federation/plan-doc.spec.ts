@@ -50,7 +50,7 @@ describe('docs/plan.md', () => {
     const plan = checkPlan(minimal);
     assert.deepEqual(plan.initialModel, { from: 'trainer' });
     assert.deepEqual([plan.cohort, plan.quorum, plan.deadline, plan.seed], ['all', 'all', 3600e3, 1]);
-    assert.deepEqual(plan.evaluation, { everyRound: true, siteModels: false });
+    assert.deepEqual(plan.evaluation, { everyRound: true, siteModels: false, crossSite: false });
     assert.equal(plan.strategy.name, 'fedavg');
     const expected: Readonly<Record<string, string>> = {
       initialModel: '`{from: trainer}`',
@@ -61,6 +61,7 @@ describe('docs/plan.md', () => {
       seed: '`1`',
       'evaluation.everyRound': '`true`',
       'evaluation.siteModels': '`false`',
+      'evaluation.crossSite': '`false`',
     };
     for (const [key, value] of Object.entries(expected)) assert.equal(documented.get(key), value, key);
   });

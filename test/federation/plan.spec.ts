@@ -50,7 +50,7 @@ describe('a plan', () => {
       },
       siteWeights: {},
       excludedTensors: [],
-      evaluation: { everyRound: true, siteModels: false },
+      evaluation: { everyRound: true, siteModels: false, crossSite: false },
       seed: 1,
     });
   });
@@ -244,6 +244,17 @@ describe('a plan that can never work is refused', () => {
     ['a weight for a site outside the cohort', { cohort: three, siteWeights: { d: 2 } }, ['siteWeights.d']],
     ['weights in a median', { strategy: 'median', cohort: three, siteWeights: { a: 2 } }, ['siteWeights']],
     [
+      'statistics that train',
+      {
+        rounds: 2,
+        statistics: {},
+        initialModel: { from: 'run', run: 'r' },
+        evaluation: { siteModels: true, crossSite: true },
+      },
+      ['evaluation.crossSite', 'evaluation.siteModels', 'initialModel.from', 'rounds'],
+    ],
+    ['statistics over a range that is none', { rounds: 1, statistics: { low: 5, high: 5 } }, ['statistics']],
+    [
       'three impossible wishes at once',
       { strategy: 'median', cohort: ['a', 'a'], quorum: 5, siteWeights: { b: 1 } },
       ['cohort.1', 'quorum', 'siteWeights', 'siteWeights.b'],
@@ -263,6 +274,8 @@ describe('a plan that can never work is refused', () => {
     checkPlan({ ...MINIMAL, strategy: { name: 'krum', f: 2 }, quorum: 7 });
     checkPlan({ ...MINIMAL, strategy: { name: 'multikrum', f: 2, m: 6 }, quorum: 8 });
     checkPlan({ ...MINIMAL, strategy: { name: 'bulyan', f: 2 }, quorum: 11 });
+    const { statistics } = checkPlan({ ...MINIMAL, rounds: 1, statistics: {} });
+    assert.deepEqual(statistics, { bins: 64, low: -1024, high: 3072 });
     checkPlan({ ...MINIMAL, cohort: three, quorum: 3, siteWeights: { a: 2, c: 0.5 } });
   });
 });

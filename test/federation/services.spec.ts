@@ -65,6 +65,7 @@ describe('services', () => {
       return { durableBytes: BigInt(caller.length) };
     },
     renew: refuse,
+    probe: refuse,
   };
 
   beforeEach(async () => {
@@ -99,6 +100,7 @@ describe('services', () => {
       ['/federation.v1.Federation/Upload', true, false],
       ['/federation.v1.Federation/UploadStatus', false, false],
       ['/federation.v1.Federation/Renew', false, false],
+      ['/federation.v1.Federation/Probe', false, false],
     ]);
   });
 

@@ -43,7 +43,9 @@ describe('docs/site-configuration.md', () => {
     const last = new Set([...documented.keys()].map((key) => key.split('.').at(-1)));
     assert.ok(names.has('taskTimeout') && names.has('threads'));
     assert.deepEqual(
-      [...names].filter((name) => !last.has(name) && !['dataset', 'trainer', 'limits', 'policy'].includes(name)),
+      [...names].filter(
+        (name) => !last.has(name) && !['dataset', 'trainer', 'limits', 'policy', 'statistics'].includes(name),
+      ),
       [],
     );
   });
@@ -64,7 +66,8 @@ describe('docs/site-configuration.md', () => {
   });
 
   it('gives the limits that hold when nothing is said', () => {
-    const { limits, policy } = checkSiteConfiguration(MINIMAL, '/');
+    const { limits, policy, statistics } = checkSiteConfiguration(MINIMAL, '/');
+    assert.equal(statistics.noiseEpsilon, undefined);
     const GIB = 2 ** 30;
     const stated: Readonly<Record<string, readonly [text: string, value: number | string]>> = {
       'limits.maxRounds': ['1000', limits.maxRounds],
@@ -74,6 +77,9 @@ describe('docs/site-configuration.md', () => {
       'limits.diskBytes': ['50GiB', `${limits.diskBytes / GIB}GiB`],
       'limits.taskTimeout': ['1d', `${limits.taskTimeout / 86400e3}d`],
       'policy.approve': ['`automatic`', `\`${policy.approve}\``],
+      'statistics.allow': ['`false`', `\`${statistics.allow}\``],
+      'statistics.minimumCount': ['5', statistics.minimumCount],
+      'statistics.maximumBins': ['64', statistics.maximumBins],
     };
     for (const [key, [written, holds]] of Object.entries(stated)) {
       assert.equal(documented.get(key), written, key);

@@ -9,6 +9,7 @@ function answer(
   plan: Partial<PlanInput>,
   limits: SiteConfigurationInput['limits'] = {},
   policy: SiteConfigurationInput['policy'] = {},
+  statistics: SiteConfigurationInput['statistics'] = {},
 ) {
   const site = checkSiteConfiguration(
     {
@@ -20,6 +21,7 @@ function answer(
       trainer: { name: 'unet3d', adapter: 'reference' },
       limits,
       policy,
+      statistics,
     },
     '/',
   );
@@ -33,6 +35,21 @@ function reason(...input: Parameters<typeof answer>): string {
 }
 
 describe("a site's policy", () => {
+  it('tells no statistics unless it says so, and in no more bins than it allows', () => {
+    const plan = { rounds: 1, statistics: { bins: 32 } };
+    assert.match(reason(plan), /statistics\.allow is false/);
+    assert.match(reason(plan, {}, {}, { allow: true, maximumBins: 31 }), /32 bins, but a tells 31 at most/);
+    assert.equal(answer(plan, {}, {}, { allow: true, maximumBins: 32 }).approved, true);
+    assert.match(reason(plan, {}, { approve: 'never' }, { allow: true }), /policy\.approve is never/);
+    assert.equal(answer({}, {}, {}, { allow: false }).approved, true, 'training is another matter');
+  });
+
+  it('shows its update to no other site when it asks for an average', () => {
+    const plan = { evaluation: { crossSite: true } };
+    assert.match(reason(plan, { minimumCohort: 2 }), /not averaged \(evaluation\.crossSite\)/);
+    assert.equal(answer(plan).approved, true);
+  });
+
   it('approves a run within its limits', () => {
     const decision = answer({}, { maxRounds: 5, minimumCohort: 3 });
     assert.equal(decision.approved, true);

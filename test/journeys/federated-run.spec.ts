@@ -120,6 +120,24 @@ describe('a federated run, from invitation to model', () => {
       assert.deepEqual(matrix.map(({ site, model }) => `${model} on ${site}`).sort(), expected.sort());
     });
 
+    it('with crossSite each last update is judged on every site, and show prints the matrix and the best', async () => {
+      const crossed = await federation.submit({ rounds: 1, evaluation: { everyRound: false, crossSite: true } });
+      const { matrix, best, summary } = await federation.outcomeOf(crossed);
+      assert.equal(summary!.state, 'completed', summary!.reason);
+      const models = ['global', ...SITES.map((site) => `update:${site}`)];
+      const expected = SITES.flatMap((site) => models.map((model) => `${model} on ${site}`));
+      assert.deepEqual(matrix.map(({ site, model }) => `${model} on ${site}`).sort(), expected.sort());
+      // The trainer judges by the site alone: 0.25, 0.5 and 0.75 for every model.
+      assert.deepEqual(
+        best.map(({ metric, model, mean }) => [metric, model, mean]),
+        [['dice', 'global', 0.5]],
+      );
+      const { stdout } = await federation.verb('run', 'show', crossed);
+      assert.match(stdout, /^model +a +b +c +mean$/m);
+      assert.match(stdout, /^update:b +0\.250 +0\.500 +0\.750 +0\.500$/m);
+      assert.match(stdout, /^best by dice: global \(mean 0\.500\)$/m);
+    });
+
     it('a run may start from the model of another', async () => {
       const next = await federation.submit({ rounds: 1, initialModel: { from: 'run', run } });
       const { summary } = await federation.outcomeOf(next);

@@ -46,13 +46,24 @@ export async function readLabelledScan(
   labelValue: number,
   signal?: AbortSignal,
 ): Promise<LabelledScan> {
+  const { scan, label } = await readScanAndLabel(dataset, labelled, title, signal);
+  const organ = Uint8Array.from(label.data, (found) => (found === labelValue ? 1 : 0));
+  return { scan, truth: { geometry: label.geometry, data: organ } };
+}
+
+/** Both as they are, on one grid. @throws as {@link readLabelledScan} */
+export async function readScanAndLabel(
+  dataset: DecathlonDataset,
+  labelled: LabelledCase,
+  title: CaseTitle,
+  signal?: AbortSignal,
+): Promise<{ readonly scan: Volume; readonly label: Volume }> {
   const scan = await readNameless(imagePath(dataset, labelled), `the image of ${title}`, signal);
   const label = await readNameless(labelPath(dataset, labelled), `the label of ${title}`, signal);
   if (!geometriesAgree(scan.geometry, label.geometry)) {
     throw new ClaraError('invalid-input', `image and label of ${title} lie on different grids; resample the label`);
   }
-  const organ = Uint8Array.from(label.data, (found) => (found === labelValue ? 1 : 0));
-  return { scan, truth: { geometry: label.geometry, data: organ } };
+  return { scan, label };
 }
 
 async function readNameless(file: string, title: string, signal?: AbortSignal): Promise<Volume> {

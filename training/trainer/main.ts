@@ -5,6 +5,7 @@ import { evaluate } from './evaluate';
 import { initialise } from './initialise';
 import type { Job } from './job';
 import { parseParameters } from './parameters';
+import { statistics } from './statistics';
 import { TaskFolder } from './task-folder';
 import { train } from './train';
 
@@ -44,6 +45,8 @@ function work({ task, ...common }: Job): Promise<TrainerReport> {
       return train({ ...common, task });
     case 'evaluate':
       return evaluate({ ...common, task });
+    case 'statistics':
+      return statistics({ ...common, task });
   }
 }
 

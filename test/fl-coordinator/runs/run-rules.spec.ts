@@ -60,6 +60,63 @@ describe('the rules of a run', () => {
     assert.equal(outcomeOf(story), 'completed');
   });
 
+  it('crosses the global model and the last updates with all sites, without training alone, for crossSite', () => {
+    const story = new Story({ quorum: 2, evaluation: { everyRound: false, crossSite: true } }, SITES);
+    story.approveAll();
+    story.answerAll();
+    story.answerAll();
+    // In the last round one site falls out: it has no update there, and judges all the same.
+    const { stage } = openTasks(story.state)[0]!;
+    story.command({ kind: 'lose-site', stage, site: 'riverside', reason: 'power cut' });
+    story.answerAll();
+    const crossing = openTasks(story.state);
+    assert.deepEqual(
+      crossing.map(({ site, models }) => [site, models.map(({ name }) => name)]),
+      SITES.map((site) => [site, ['global', 'update:northern', 'update:st-marys']]),
+    );
+    assert.deepEqual(
+      crossing[0]!.models.map(({ key }) => key),
+      [
+        `runs/${RUN}/rounds/0002/model.safetensors`,
+        `runs/${RUN}/rounds/0002/updates/northern.safetensors`,
+        `runs/${RUN}/rounds/0002/updates/st-marys.safetensors`,
+      ],
+    );
+    story.answerAll();
+    assert.deepEqual(story.stages().slice(1), ['train 1', 'train 2', 'cross-evaluate 2']);
+    assert.equal(outcomeOf(story), 'completed');
+  });
+
+  it('crosses models trained alone and last updates in one matrix when a plan asks for both', () => {
+    const story = new Story({ rounds: 1, evaluation: { everyRound: false, siteModels: true, crossSite: true } }, [
+      'a',
+      'b',
+    ]);
+    story.approveAll();
+    for (let i = 0; i < 3; i++) story.answerAll();
+    assert.deepEqual(
+      openTasks(story.state)[0]!.models.map(({ name }) => name),
+      ['global', 'site:a', 'site:b', 'update:a', 'update:b'],
+    );
+  });
+
+  it('has the matrix of updates also when nobody could train alone', () => {
+    const story = new Story({ rounds: 2, evaluation: { everyRound: false, siteModels: true, crossSite: true } }, [
+      'a',
+      'b',
+    ]);
+    story.approveAll();
+    for (let i = 0; i < 3; i++) story.answerAll();
+    for (const { site, stage } of openTasks(story.state)) {
+      assert.equal(stage.kind, 'train-alone');
+      story.command({ kind: 'lose-site', stage, site, reason: 'no' });
+    }
+    assert.deepEqual(
+      openTasks(story.state)[0]!.models.map(({ name }) => name),
+      ['global', 'update:a', 'update:b'],
+    );
+  });
+
   it('starts training alone from the initial model, and goes on from the own one', () => {
     const story = new Story({ evaluation: { everyRound: false, siteModels: true } }, SITES);
     story.approveAll();
@@ -256,6 +313,38 @@ describe('the rules of a run', () => {
     assert.equal(outcomeOf(story), 'completed');
   });
 
+  it('asks each site once for statistics, ends with the digest of what they told, and makes no model', () => {
+    const told = () => {
+      const story = new Story({ rounds: 1, quorum: 2, statistics: {} }, SITES);
+      story.approveAll();
+      assert.deepEqual(
+        openTasks(story.state).map(({ kind, models }) => [kind, models.length]),
+        Array(3).fill(['statistics', 0]),
+      );
+      story.deliver('st-marys', 7);
+      story.deliver('northern', 5);
+      assert.equal(story.state.outcome, undefined);
+      story.pass(61_000);
+      assert.deepEqual(story.stages(), ['statistics 1']);
+      assert.equal(outcomeOf(story), 'completed');
+      assert.deepEqual(story.state.models, []);
+      const { outcome } = story.state as RunState;
+      return outcome?.kind === 'completed' ? outcome : assert.fail();
+    };
+    assert.match(told().digest, /^sha256:[0-9a-f]{64}$/);
+    assert.equal(told().digest, told().digest);
+  });
+
+  it('fails when fewer sites tell statistics than the quorum', () => {
+    const story = new Story({ rounds: 1, quorum: 3, statistics: {} }, SITES);
+    story.approveAll();
+    story.deliver('northern');
+    const { stage } = openTasks(story.state)[0]!;
+    story.command({ kind: 'lose-site', stage, site: 'riverside', reason: 'its trainer cannot count' });
+    assert.equal(outcomeOf(story), 'failed');
+    assert.match(reasonOf(story), /riverside: its trainer cannot count/);
+  });
+
   it('stops for good when aborted', () => {
     const story = new Story({}, SITES);
     story.approveAll();
@@ -276,7 +365,7 @@ describe('any history of a run', () => {
   const plan = fc.record({
     rounds: fc.integer({ min: 1, max: 3 }),
     quorum: fc.constantFrom<'all' | number>('all', 1, 2),
-    evaluation: fc.record({ everyRound: fc.boolean(), siteModels: fc.boolean() }),
+    evaluation: fc.record({ everyRound: fc.boolean(), siteModels: fc.boolean(), crossSite: fc.boolean() }),
   });
 
   const play = (story: Story, { site, what }: Move): void => {

@@ -57,6 +57,15 @@ export class Story {
         result: { kind: 'evaluation', samples: 2, evaluations, peakRssBytes: 0 },
       });
     }
+    if (task.kind === 'statistics') {
+      const statistics = { cases: samples, variables: [] };
+      return this.command({
+        kind: 'report-statistics',
+        stage,
+        site,
+        result: { kind: 'statistics', statistics, peakRssBytes: 0 },
+      });
+    }
     const update = {
       digest: DIGEST,
       bytes: 10,

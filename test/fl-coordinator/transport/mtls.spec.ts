@@ -47,6 +47,7 @@ describe('mutual TLS', () => {
       assert.equal(caller.identity.kind, 'site');
       return { durableBytes: 7n };
     },
+    probe: async () => ({}),
     renew: async ({ csrDer }, { caller }) => {
       assert.ok(caller.identity.kind === 'site');
       const { chainPem, rootsPem } = await renewSite(fed.trust, caller.identity, csrDer);
@@ -60,6 +61,8 @@ describe('mutual TLS', () => {
     watchRun: nothing,
     abortRun: refuse,
     fetchModel: nothing,
+    showLedger: nothing,
+    showStatistics: nothing,
     listSites: refuse,
     inviteSite: refuse,
     revokeSite: refuse,
@@ -264,6 +267,20 @@ describe('mutual TLS', () => {
     const socket = tls.connect({ port: server.port, host: 'localhost', key, cert, ca, maxVersion: 'TLSv1.2' });
     const [error] = await once(socket, 'error');
     assert.match(String(error), /protocol version/i);
+  });
+
+  it('prefers AES with 128 bits, and takes 256 from a client that wants nothing else', async () => {
+    const { keyPem: key, chainPem: cert, rootsPem: ca } = await fed.enrol('st-marys');
+    const suiteWith = async (ciphers?: string) => {
+      const own = { key, cert, ca, ...(ciphers && { ciphers }) };
+      const socket = tls.connect({ port: server.port, host: 'localhost', ALPNProtocols: ['h2'], ...own });
+      await once(socket, 'secureConnect');
+      const { name } = socket.getCipher();
+      socket.destroy();
+      return name;
+    };
+    assert.equal(await suiteWith(), 'TLS_AES_128_GCM_SHA256');
+    assert.equal(await suiteWith('TLS_AES_256_GCM_SHA384'), 'TLS_AES_256_GCM_SHA384');
   });
 
   it('bounds concurrent calls on a connection', async () => {

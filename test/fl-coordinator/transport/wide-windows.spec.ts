@@ -31,6 +31,7 @@ describe('HTTP/2 windows', () => {
     connect: refuse,
     uploadStatus: async () => ({}),
     renew: refuse,
+    probe: refuse,
     download: async function* () {
       try {
         for (moved = 0; moved < CHUNKS; moved++) yield chunk;

@@ -10,12 +10,15 @@ const EXPECTED = `
   federation.upload        -  -  -  x
   federation.uploadStatus  -  -  -  x
   federation.renew         -  -  -  x
+  federation.probe         -  -  -  x
   operations.submitRun     x  x  -  -
   operations.listRuns      x  x  x  -
   operations.showRun       x  x  x  -
   operations.watchRun      x  x  x  -
   operations.abortRun      x  x  -  -
   operations.fetchModel    x  x  -  -
+  operations.showLedger    x  x  x  -
+  operations.showStatistics  x  x  x  -
   operations.listSites     x  x  x  -
   operations.inviteSite    x  -  -  -
   operations.revokeSite    x  -  -  -`;

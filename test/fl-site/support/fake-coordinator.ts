@@ -199,6 +199,7 @@ export class FakeCoordinator {
           return { size: BigInt(upload.size), sha256: Uint8Array.from(upload.sha256) };
         },
         renew: async ({ csrDer }) => this.renew(csrDer),
+        probe: async () => ({ software: 'fake', protocol: 1, unixMillis: BigInt(Date.now()) }),
       },
       { admit: () => undefined },
     );

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file federation/v1/federation.proto.
  */
 export const file_federation_v1_federation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEi2gEKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SABCCQoHbWVzc2FnZSK8AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAQgkKB21lc3NhZ2UiUAoFSGVsbG8SEAoIcHJvdG9jb2wYASABKA0SEAoIc29mdHdhcmUYAiABKAkSDwoHdHJhaW5lchgDIAEoCRISCgpmcmVlX2J5dGVzGAQgASgEIjUKB1dlbGNvbWUSEAoIc29mdHdhcmUYASABKAkSGAoQaGVhcnRiZWF0X21pbGxpcxgCIAEoDSI6CglIZWFydGJlYXQSLQoIcHJvZ3Jlc3MYASADKAsyGy5mZWRlcmF0aW9uLnYxLlRhc2tQcm9ncmVzcyK5AQoMVGFza1Byb2dyZXNzEgwKBHRhc2sYASABKAkSEAoIYWN0aXZpdHkYAiABKAkSEAoIZnJhY3Rpb24YAyABKAESDAoEc3RlcBgEIAEoBBI5CgdtZXRyaWNzGAUgAygLMiguZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MuTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIioKCFByb3Bvc2FsEgsKA3J1bhgBIAEoCRIRCglwbGFuX2pzb24YAiABKAkiPwoOUHJvcG9zYWxBbnN3ZXISCwoDcnVuGAEgASgJEhAKCGFwcHJvdmVkGAIgASgIEg4KBnJlYXNvbhgDIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIpgCCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKOAQoPTW9kZWxFdmFsdWF0aW9uEg0KBW1vZGVsGAEgASgJEjwKB21ldHJpY3MYAiADKAsyKy5mZWRlcmF0aW9uLnYxLk1vZGVsRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiKwoKVGFza0ZhaWxlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiLQoNVGFza0NhbmNlbGxlZBIMCgR0YXNrGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIbCgtUYXNrU2V0dGxlZBIMCgR0YXNrGAEgASgJIikKC1J1bkZpbmlzaGVkEgsKA3J1bhgBIAEoCRINCgVzdGF0ZRgCIAEoCSIxCg9Eb3dubG9hZFJlcXVlc3QSDgoGb2JqZWN0GAEgASgJEg4KBm9mZnNldBgCIAEoBCJfCgVDaHVuaxIpCgZoZWFkZXIYASABKAsyGS5mZWRlcmF0aW9uLnYxLkJsb2JIZWFkZXISDgoGb2Zmc2V0GAIgASgEEg0KBWNyYzMyGAMgASgHEgwKBGRhdGEYBCABKAwiKgoKQmxvYkhlYWRlchIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCJBChNVcGxvYWRTdGF0dXNSZXF1ZXN0EgwKBHRhc2sYASABKAkSDAoEc2l6ZRgCIAEoBBIOCgZzaGEyNTYYAyABKAwiKgoRVXBsb2FkU3RhdHVzUmVwbHkSFQoNZHVyYWJsZV9ieXRlcxgBIAEoBCInCgdSZWNlaXB0EgwKBHNpemUYASABKAQSDgoGc2hhMjU2GAIgASgMIh8KDFJlbmV3UmVxdWVzdBIPCgdjc3JfZGVyGAEgASgMIjMKC0NyZWRlbnRpYWxzEhEKCWNoYWluX3BlbRgBIAEoCRIRCglyb290c19wZW0YAiABKAkiLgoMRW5yb2xSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg8KB2Nzcl9kZXIYAiABKAwiTwoKRW5yb2xSZXBseRIvCgtjcmVkZW50aWFscxgBIAEoCzIaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSEAoIaWRlbnRpdHkYAiABKAkiNgoQU3VibWl0UnVuUmVxdWVzdBIMCgRwbGFuGAEgASgJEhQKDHN1Ym1pdF90b2tlbhgCIAEoCSI4Cg5TdWJtaXRSdW5SZXBseRILCgNydW4YASABKAkSGQoRYWxyZWFkeV9zdWJtaXR0ZWQYAiABKAgiEQoPTGlzdFJ1bnNSZXF1ZXN0IjgKDUxpc3RSdW5zUmVwbHkSJwoEcnVucxgBIAMoCzIZLmZlZGVyYXRpb24udjEuUnVuU3VtbWFyeSKRAQoKUnVuU3VtbWFyeRILCgNydW4YASABKAkSDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SFAoMc3VibWl0dGVkX2F0GAYgASgJEhQKDG1vZGVsX2RpZ2VzdBgHIAEoCRIOCgZyZWFzb24YCCABKAkiGQoKUnVuUmVxdWVzdBILCgNydW4YASABKAkiLgoPQWJvcnRSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCRIOCgZyZWFzb24YAiABKAkiPgoRRmV0Y2hNb2RlbFJlcXVlc3QSCwoDcnVuGAEgASgJEhIKBXJvdW5kGAIgASgNSACIAQFCCAoGX3JvdW5kIsgBCgdSdW5WaWV3EioKB3N1bW1hcnkYASABKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkSDQoFc3RhZ2UYAiABKAkSKQoFc2l0ZXMYAyADKAsyGi5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3EigKBnJvdW5kcxgEIAMoCzIYLmZlZGVyYXRpb24udjEuUm91bmRWaWV3Ei0KBm1hdHJpeBgFIAMoCzIdLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24ikQIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEipQIKCVJvdW5kVmlldxINCgVyb3VuZBgBIAEoDRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFAoMY29udHJpYnV0b3JzGAMgAygJEjIKC2V2YWx1YXRpb25zGAQgAygLMh0uZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbhI2CgdtZXRyaWNzGAUgAygLMiUuZmVkZXJhdGlvbi52MS5Sb3VuZFZpZXcuTWV0cmljc0VudHJ5Eg8KB3NlY29uZHMYBiABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYByABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKrAQoOU2l0ZUV2YWx1YXRpb24SDAoEc2l0ZRgBIAEoCRINCgVtb2RlbBgCIAEoCRI7CgdtZXRyaWNzGAMgAygLMiouZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkSDwoHc2FtcGxlcxgEIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASISChBMaXN0U2l0ZXNSZXF1ZXN0IjgKDkxpc3RTaXRlc1JlcGx5EiYKBXNpdGVzGAEgAygLMhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldyJmCghTaXRlVmlldxIMCgRzaXRlGAEgASgJEg0KBXN0YXRlGAIgASgJEhEKCWNvbm5lY3RlZBgDIAEoCBIYChBjZXJ0aWZpY2F0ZV9lbmRzGAQgASgJEhAKCHNvZnR3YXJlGAUgASgJIjgKEUludml0ZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSFQoNdmFsaWRfbWludXRlcxgCIAEoDSI5Cg9JbnZpdGVTaXRlUmVwbHkSEgoKaW52aXRhdGlvbhgBIAEoCRISCgpleHBpcmVzX2F0GAIgASgJIjEKEVJldm9rZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSDgoGcmVhc29uGAIgASgJMvACCgpGZWRlcmF0aW9uEkwKB0Nvbm5lY3QSGi5mZWRlcmF0aW9uLnYxLlNpdGVNZXNzYWdlGiEuZmVkZXJhdGlvbi52MS5Db29yZGluYXRvck1lc3NhZ2UoATABEkIKCERvd25sb2FkEh4uZmVkZXJhdGlvbi52MS5Eb3dubG9hZFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESOAoGVXBsb2FkEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBElQKDFVwbG9hZFN0YXR1cxIiLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVxdWVzdBogLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVwbHkSQAoFUmVuZXcSGy5mZWRlcmF0aW9uLnYxLlJlbmV3UmVxdWVzdBoaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMyTAoJRW5yb2xtZW50Ej8KBUVucm9sEhsuZmVkZXJhdGlvbi52MS5FbnJvbFJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLkVucm9sUmVwbHkylAUKCk9wZXJhdGlvbnMSSwoJU3VibWl0UnVuEh8uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXBseRJICghMaXN0UnVucxIeLmZlZGVyYXRpb24udjEuTGlzdFJ1bnNSZXF1ZXN0GhwuZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcGx5EjwKB1Nob3dSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSPwoIV2F0Y2hSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcwARJCCghBYm9ydFJ1bhIeLmZlZGVyYXRpb24udjEuQWJvcnRSdW5SZXF1ZXN0GhYuZmVkZXJhdGlvbi52MS5SdW5WaWV3EkYKCkZldGNoTW9kZWwSIC5mZWRlcmF0aW9uLnYxLkZldGNoTW9kZWxSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEksKCUxpc3RTaXRlcxIfLmZlZGVyYXRpb24udjEuTGlzdFNpdGVzUmVxdWVzdBodLmZlZGVyYXRpb24udjEuTGlzdFNpdGVzUmVwbHkSTgoKSW52aXRlU2l0ZRIgLmZlZGVyYXRpb24udjEuSW52aXRlU2l0ZVJlcXVlc3QaHi5mZWRlcmF0aW9uLnYxLkludml0ZVNpdGVSZXBseRJHCgpSZXZva2VTaXRlEiAuZmVkZXJhdGlvbi52MS5SZXZva2VTaXRlUmVxdWVzdBoXLmZlZGVyYXRpb24udjEuU2l0ZVZpZXdiBnByb3RvMw");
+  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEi2gEKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SABCCQoHbWVzc2FnZSK8AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAQgkKB21lc3NhZ2UiUAoFSGVsbG8SEAoIcHJvdG9jb2wYASABKA0SEAoIc29mdHdhcmUYAiABKAkSDwoHdHJhaW5lchgDIAEoCRISCgpmcmVlX2J5dGVzGAQgASgEIjUKB1dlbGNvbWUSEAoIc29mdHdhcmUYASABKAkSGAoQaGVhcnRiZWF0X21pbGxpcxgCIAEoDSI6CglIZWFydGJlYXQSLQoIcHJvZ3Jlc3MYASADKAsyGy5mZWRlcmF0aW9uLnYxLlRhc2tQcm9ncmVzcyK5AQoMVGFza1Byb2dyZXNzEgwKBHRhc2sYASABKAkSEAoIYWN0aXZpdHkYAiABKAkSEAoIZnJhY3Rpb24YAyABKAESDAoEc3RlcBgEIAEoBBI5CgdtZXRyaWNzGAUgAygLMiguZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MuTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIioKCFByb3Bvc2FsEgsKA3J1bhgBIAEoCRIRCglwbGFuX2pzb24YAiABKAkiPwoOUHJvcG9zYWxBbnN3ZXISCwoDcnVuGAEgASgJEhAKCGFwcHJvdmVkGAIgASgIEg4KBnJlYXNvbhgDIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIrECCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBIXCg9zdGF0aXN0aWNzX2pzb24YCSABKAkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEijgEKD01vZGVsRXZhbHVhdGlvbhINCgVtb2RlbBgBIAEoCRI8CgdtZXRyaWNzGAIgAygLMisuZmVkZXJhdGlvbi52MS5Nb2RlbEV2YWx1YXRpb24uTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIisKClRhc2tGYWlsZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIi0KDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIOCgZyZWFzb24YAiABKAkiGwoLVGFza1NldHRsZWQSDAoEdGFzaxgBIAEoCSIpCgtSdW5GaW5pc2hlZBILCgNydW4YASABKAkSDQoFc3RhdGUYAiABKAkiMQoPRG93bmxvYWRSZXF1ZXN0Eg4KBm9iamVjdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiXwoFQ2h1bmsSKQoGaGVhZGVyGAEgASgLMhkuZmVkZXJhdGlvbi52MS5CbG9iSGVhZGVyEg4KBm9mZnNldBgCIAEoBBINCgVjcmMzMhgDIAEoBxIMCgRkYXRhGAQgASgMIioKCkJsb2JIZWFkZXISDAoEc2l6ZRgBIAEoBBIOCgZzaGEyNTYYAiABKAwiQQoTVXBsb2FkU3RhdHVzUmVxdWVzdBIMCgR0YXNrGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgMIioKEVVwbG9hZFN0YXR1c1JlcGx5EhUKDWR1cmFibGVfYnl0ZXMYASABKAQiJwoHUmVjZWlwdBIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCIfCgxSZW5ld1JlcXVlc3QSDwoHY3NyX2RlchgBIAEoDCIOCgxQcm9iZVJlcXVlc3QiRQoKUHJvYmVSZXBseRIQCghzb2Z0d2FyZRgBIAEoCRIQCghwcm90b2NvbBgCIAEoDRITCgt1bml4X21pbGxpcxgDIAEoBCIzCgtDcmVkZW50aWFscxIRCgljaGFpbl9wZW0YASABKAkSEQoJcm9vdHNfcGVtGAIgASgJIi4KDEVucm9sUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdjc3JfZGVyGAIgASgMIk8KCkVucm9sUmVwbHkSLwoLY3JlZGVudGlhbHMYASABKAsyGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEhAKCGlkZW50aXR5GAIgASgJIjYKEFN1Ym1pdFJ1blJlcXVlc3QSDAoEcGxhbhgBIAEoCRIUCgxzdWJtaXRfdG9rZW4YAiABKAkiOAoOU3VibWl0UnVuUmVwbHkSCwoDcnVuGAEgASgJEhkKEWFscmVhZHlfc3VibWl0dGVkGAIgASgIIhEKD0xpc3RSdW5zUmVxdWVzdCI4Cg1MaXN0UnVuc1JlcGx5EicKBHJ1bnMYASADKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkikQEKClJ1blN1bW1hcnkSCwoDcnVuGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEhQKDHN1Ym1pdHRlZF9hdBgGIAEoCRIUCgxtb2RlbF9kaWdlc3QYByABKAkSDgoGcmVhc29uGAggASgJIhkKClJ1blJlcXVlc3QSCwoDcnVuGAEgASgJIi4KD0Fib3J0UnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJIj4KEUZldGNoTW9kZWxSZXF1ZXN0EgsKA3J1bhgBIAEoCRISCgVyb3VuZBgCIAEoDUgAiAEBQggKBl9yb3VuZCLwAQoHUnVuVmlldxIqCgdzdW1tYXJ5GAEgASgLMhkuZmVkZXJhdGlvbi52MS5SdW5TdW1tYXJ5Eg0KBXN0YWdlGAIgASgJEikKBXNpdGVzGAMgAygLMhouZmVkZXJhdGlvbi52MS5SdW5TaXRlVmlldxIoCgZyb3VuZHMYBCADKAsyGC5mZWRlcmF0aW9uLnYxLlJvdW5kVmlldxItCgZtYXRyaXgYBSADKAsyHS5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uEiYKBGJlc3QYBiADKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RNb2RlbCI4CglCZXN0TW9kZWwSDgoGbWV0cmljGAEgASgJEg0KBW1vZGVsGAIgASgJEgwKBG1lYW4YAyABKAEikQIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEipQIKCVJvdW5kVmlldxINCgVyb3VuZBgBIAEoDRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFAoMY29udHJpYnV0b3JzGAMgAygJEjIKC2V2YWx1YXRpb25zGAQgAygLMh0uZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbhI2CgdtZXRyaWNzGAUgAygLMiUuZmVkZXJhdGlvbi52MS5Sb3VuZFZpZXcuTWV0cmljc0VudHJ5Eg8KB3NlY29uZHMYBiABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYByABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKrAQoOU2l0ZUV2YWx1YXRpb24SDAoEc2l0ZRgBIAEoCRINCgVtb2RlbBgCIAEoCRI7CgdtZXRyaWNzGAMgAygLMiouZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkSDwoHc2FtcGxlcxgEIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASI3Cg5TdGF0aXN0aWNzVmlldxIMCgRzaXRlGAEgASgJEhcKD3N0YXRpc3RpY3NfanNvbhgCIAEoCSKnAgoLTGVkZ2VyRW50cnkSDAoEcGFydBgBIAEoCRINCgVyb3VuZBgCIAEoDRIPCgdzZWNvbmRzGAMgASgBEhcKD3dhaXRpbmdfc2Vjb25kcxgEIAEoARIYChB0cmFuc2Zlcl9zZWNvbmRzGAUgASgBEhsKE2FnZ3JlZ2F0aW9uX3NlY29uZHMYBiABKAESGgoSZXZhbHVhdGlvbl9zZWNvbmRzGAcgASgBEhYKDmJ5dGVzX3RvX3NpdGVzGAggASgEEhgKEGJ5dGVzX2Zyb21fc2l0ZXMYCSABKAQSIgoaY29vcmRpbmF0b3JfcGVha19yc3NfYnl0ZXMYCiABKAQSKAoFc2l0ZXMYCyADKAsyGS5mZWRlcmF0aW9uLnYxLkxlZGdlclNpdGUiagoKTGVkZ2VyU2l0ZRIMCgRzaXRlGAEgASgJEg8KB291dGNvbWUYAiABKAkSDwoHc2Vjb25kcxgDIAEoARIUCgx1cGRhdGVfYnl0ZXMYBCABKAQSFgoOcGVha19yc3NfYnl0ZXMYBSABKAQiEgoQTGlzdFNpdGVzUmVxdWVzdCI4Cg5MaXN0U2l0ZXNSZXBseRImCgVzaXRlcxgBIAMoCzIXLmZlZGVyYXRpb24udjEuU2l0ZVZpZXciZgoIU2l0ZVZpZXcSDAoEc2l0ZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRIRCgljb25uZWN0ZWQYAyABKAgSGAoQY2VydGlmaWNhdGVfZW5kcxgEIAEoCRIQCghzb2Z0d2FyZRgFIAEoCSI4ChFJbnZpdGVTaXRlUmVxdWVzdBIMCgRzaXRlGAEgASgJEhUKDXZhbGlkX21pbnV0ZXMYAiABKA0iOQoPSW52aXRlU2l0ZVJlcGx5EhIKCmludml0YXRpb24YASABKAkSEgoKZXhwaXJlc19hdBgCIAEoCSIxChFSZXZva2VTaXRlUmVxdWVzdBIMCgRzaXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCTKxAwoKRmVkZXJhdGlvbhJMCgdDb25uZWN0EhouZmVkZXJhdGlvbi52MS5TaXRlTWVzc2FnZRohLmZlZGVyYXRpb24udjEuQ29vcmRpbmF0b3JNZXNzYWdlKAEwARJCCghEb3dubG9hZBIeLmZlZGVyYXRpb24udjEuRG93bmxvYWRSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEjgKBlVwbG9hZBIULmZlZGVyYXRpb24udjEuQ2h1bmsaFi5mZWRlcmF0aW9uLnYxLlJlY2VpcHQoARJUCgxVcGxvYWRTdGF0dXMSIi5mZWRlcmF0aW9uLnYxLlVwbG9hZFN0YXR1c1JlcXVlc3QaIC5mZWRlcmF0aW9uLnYxLlVwbG9hZFN0YXR1c1JlcGx5EkAKBVJlbmV3EhsuZmVkZXJhdGlvbi52MS5SZW5ld1JlcXVlc3QaGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEj8KBVByb2JlEhsuZmVkZXJhdGlvbi52MS5Qcm9iZVJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLlByb2JlUmVwbHkyTAoJRW5yb2xtZW50Ej8KBUVucm9sEhsuZmVkZXJhdGlvbi52MS5FbnJvbFJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLkVucm9sUmVwbHkyqQYKCk9wZXJhdGlvbnMSSwoJU3VibWl0UnVuEh8uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXBseRJICghMaXN0UnVucxIeLmZlZGVyYXRpb24udjEuTGlzdFJ1bnNSZXF1ZXN0GhwuZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcGx5EjwKB1Nob3dSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSPwoIV2F0Y2hSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcwARJCCghBYm9ydFJ1bhIeLmZlZGVyYXRpb24udjEuQWJvcnRSdW5SZXF1ZXN0GhYuZmVkZXJhdGlvbi52MS5SdW5WaWV3EkYKCkZldGNoTW9kZWwSIC5mZWRlcmF0aW9uLnYxLkZldGNoTW9kZWxSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEkUKClNob3dMZWRnZXISGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaGi5mZWRlcmF0aW9uLnYxLkxlZGdlckVudHJ5MAESTAoOU2hvd1N0YXRpc3RpY3MSGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN0YXRpc3RpY3NWaWV3MAESSwoJTGlzdFNpdGVzEh8uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXBseRJOCgpJbnZpdGVTaXRlEiAuZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVxdWVzdBoeLmZlZGVyYXRpb24udjEuSW52aXRlU2l0ZVJlcGx5EkcKClJldm9rZVNpdGUSIC5mZWRlcmF0aW9uLnYxLlJldm9rZVNpdGVSZXF1ZXN0GhcuZmVkZXJhdGlvbi52MS5TaXRlVmlld2IGcHJvdG8z");
 
 /**
  * @generated from message federation.v1.SiteMessage
@@ -207,7 +207,7 @@ export type TaskProgress = Message<"federation.v1.TaskProgress"> & {
   task: string;
 
   /**
-   * waiting, downloading, initialising, training, evaluating, uploading
+   * waiting, downloading, initialising, training, evaluating, measuring, uploading
    *
    * @generated from field: string activity = 2;
    */
@@ -303,7 +303,7 @@ export type Task = Message<"federation.v1.Task"> & {
   id: string;
 
   /**
-   * initialise, train, evaluate
+   * initialise, train, evaluate, statistics
    *
    * @generated from field: string kind = 2;
    */
@@ -492,6 +492,13 @@ export type TaskDone = Message<"federation.v1.TaskDone"> & {
    * @generated from field: uint64 peak_rss_bytes = 8;
    */
   peakRssBytes: bigint;
+
+  /**
+   * what the site's policy lets go, as the schema of federation/statistics.ts
+   *
+   * @generated from field: string statistics_json = 9;
+   */
+  statisticsJson: string;
 };
 
 /**
@@ -782,6 +789,50 @@ export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
   messageDesc(file_federation_v1_federation, 23);
 
 /**
+ * @generated from message federation.v1.ProbeRequest
+ */
+export type ProbeRequest = Message<"federation.v1.ProbeRequest"> & {
+};
+
+/**
+ * Describes the message federation.v1.ProbeRequest.
+ * Use `create(ProbeRequestSchema)` to create a new message.
+ */
+export const ProbeRequestSchema: GenMessage<ProbeRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 24);
+
+/**
+ * @generated from message federation.v1.ProbeReply
+ */
+export type ProbeReply = Message<"federation.v1.ProbeReply"> & {
+  /**
+   * for people: name and version
+   *
+   * @generated from field: string software = 1;
+   */
+  software: string;
+
+  /**
+   * @generated from field: uint32 protocol = 2;
+   */
+  protocol: number;
+
+  /**
+   * the coordinator's clock, when it answered
+   *
+   * @generated from field: uint64 unix_millis = 3;
+   */
+  unixMillis: bigint;
+};
+
+/**
+ * Describes the message federation.v1.ProbeReply.
+ * Use `create(ProbeReplySchema)` to create a new message.
+ */
+export const ProbeReplySchema: GenMessage<ProbeReply> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 25);
+
+/**
  * @generated from message federation.v1.Credentials
  */
 export type Credentials = Message<"federation.v1.Credentials"> & {
@@ -805,7 +856,7 @@ export type Credentials = Message<"federation.v1.Credentials"> & {
  * Use `create(CredentialsSchema)` to create a new message.
  */
 export const CredentialsSchema: GenMessage<Credentials> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 24);
+  messageDesc(file_federation_v1_federation, 26);
 
 /**
  * @generated from message federation.v1.EnrolRequest
@@ -829,7 +880,7 @@ export type EnrolRequest = Message<"federation.v1.EnrolRequest"> & {
  * Use `create(EnrolRequestSchema)` to create a new message.
  */
 export const EnrolRequestSchema: GenMessage<EnrolRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 25);
+  messageDesc(file_federation_v1_federation, 27);
 
 /**
  * @generated from message federation.v1.EnrolReply
@@ -853,7 +904,7 @@ export type EnrolReply = Message<"federation.v1.EnrolReply"> & {
  * Use `create(EnrolReplySchema)` to create a new message.
  */
 export const EnrolReplySchema: GenMessage<EnrolReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 26);
+  messageDesc(file_federation_v1_federation, 28);
 
 /**
  * @generated from message federation.v1.SubmitRunRequest
@@ -879,7 +930,7 @@ export type SubmitRunRequest = Message<"federation.v1.SubmitRunRequest"> & {
  * Use `create(SubmitRunRequestSchema)` to create a new message.
  */
 export const SubmitRunRequestSchema: GenMessage<SubmitRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 27);
+  messageDesc(file_federation_v1_federation, 29);
 
 /**
  * @generated from message federation.v1.SubmitRunReply
@@ -901,7 +952,7 @@ export type SubmitRunReply = Message<"federation.v1.SubmitRunReply"> & {
  * Use `create(SubmitRunReplySchema)` to create a new message.
  */
 export const SubmitRunReplySchema: GenMessage<SubmitRunReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 28);
+  messageDesc(file_federation_v1_federation, 30);
 
 /**
  * @generated from message federation.v1.ListRunsRequest
@@ -914,7 +965,7 @@ export type ListRunsRequest = Message<"federation.v1.ListRunsRequest"> & {
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 29);
+  messageDesc(file_federation_v1_federation, 31);
 
 /**
  * @generated from message federation.v1.ListRunsReply
@@ -931,7 +982,7 @@ export type ListRunsReply = Message<"federation.v1.ListRunsReply"> & {
  * Use `create(ListRunsReplySchema)` to create a new message.
  */
 export const ListRunsReplySchema: GenMessage<ListRunsReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 30);
+  messageDesc(file_federation_v1_federation, 32);
 
 /**
  * @generated from message federation.v1.RunSummary
@@ -985,7 +1036,7 @@ export type RunSummary = Message<"federation.v1.RunSummary"> & {
  * Use `create(RunSummarySchema)` to create a new message.
  */
 export const RunSummarySchema: GenMessage<RunSummary> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 31);
+  messageDesc(file_federation_v1_federation, 33);
 
 /**
  * @generated from message federation.v1.RunRequest
@@ -1002,7 +1053,7 @@ export type RunRequest = Message<"federation.v1.RunRequest"> & {
  * Use `create(RunRequestSchema)` to create a new message.
  */
 export const RunRequestSchema: GenMessage<RunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 32);
+  messageDesc(file_federation_v1_federation, 34);
 
 /**
  * @generated from message federation.v1.AbortRunRequest
@@ -1024,7 +1075,7 @@ export type AbortRunRequest = Message<"federation.v1.AbortRunRequest"> & {
  * Use `create(AbortRunRequestSchema)` to create a new message.
  */
 export const AbortRunRequestSchema: GenMessage<AbortRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 33);
+  messageDesc(file_federation_v1_federation, 35);
 
 /**
  * @generated from message federation.v1.FetchModelRequest
@@ -1048,7 +1099,7 @@ export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
  * Use `create(FetchModelRequestSchema)` to create a new message.
  */
 export const FetchModelRequestSchema: GenMessage<FetchModelRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 34);
+  messageDesc(file_federation_v1_federation, 36);
 
 /**
  * @generated from message federation.v1.RunView
@@ -1060,7 +1111,7 @@ export type RunView = Message<"federation.v1.RunView"> & {
   summary?: RunSummary | undefined;
 
   /**
-   * approve, initialise, train, aggregate, evaluate, train-alone, cross-evaluate; empty when final
+   * approve, initialise, train, aggregate, evaluate, train-alone, cross-evaluate, statistics; empty when final
    *
    * @generated from field: string stage = 2;
    */
@@ -1082,6 +1133,13 @@ export type RunView = Message<"federation.v1.RunView"> & {
    * @generated from field: repeated federation.v1.SiteEvaluation matrix = 5;
    */
   matrix: SiteEvaluation[];
+
+  /**
+   * Of the matrix, by each metric that every site reports of every model.
+   *
+   * @generated from field: repeated federation.v1.BestModel best = 6;
+   */
+  best: BestModel[];
 };
 
 /**
@@ -1089,7 +1147,36 @@ export type RunView = Message<"federation.v1.RunView"> & {
  * Use `create(RunViewSchema)` to create a new message.
  */
 export const RunViewSchema: GenMessage<RunView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 35);
+  messageDesc(file_federation_v1_federation, 37);
+
+/**
+ * @generated from message federation.v1.BestModel
+ */
+export type BestModel = Message<"federation.v1.BestModel"> & {
+  /**
+   * @generated from field: string metric = 1;
+   */
+  metric: string;
+
+  /**
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * over the sites, each weighing the same
+   *
+   * @generated from field: double mean = 3;
+   */
+  mean: number;
+};
+
+/**
+ * Describes the message federation.v1.BestModel.
+ * Use `create(BestModelSchema)` to create a new message.
+ */
+export const BestModelSchema: GenMessage<BestModel> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 38);
 
 /**
  * @generated from message federation.v1.RunSiteView
@@ -1156,7 +1243,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
  * Use `create(RunSiteViewSchema)` to create a new message.
  */
 export const RunSiteViewSchema: GenMessage<RunSiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 36);
+  messageDesc(file_federation_v1_federation, 39);
 
 /**
  * @generated from message federation.v1.RoundView
@@ -1214,7 +1301,7 @@ export type RoundView = Message<"federation.v1.RoundView"> & {
  * Use `create(RoundViewSchema)` to create a new message.
  */
 export const RoundViewSchema: GenMessage<RoundView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 37);
+  messageDesc(file_federation_v1_federation, 40);
 
 /**
  * @generated from message federation.v1.SiteEvaluation
@@ -1248,7 +1335,155 @@ export type SiteEvaluation = Message<"federation.v1.SiteEvaluation"> & {
  * Use `create(SiteEvaluationSchema)` to create a new message.
  */
 export const SiteEvaluationSchema: GenMessage<SiteEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 38);
+  messageDesc(file_federation_v1_federation, 41);
+
+/**
+ * @generated from message federation.v1.StatisticsView
+ */
+export type StatisticsView = Message<"federation.v1.StatisticsView"> & {
+  /**
+   * empty: all together
+   *
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * as the schema of merged statistics in federation/statistics.ts
+   *
+   * @generated from field: string statistics_json = 2;
+   */
+  statisticsJson: string;
+};
+
+/**
+ * Describes the message federation.v1.StatisticsView.
+ * Use `create(StatisticsViewSchema)` to create a new message.
+ */
+export const StatisticsViewSchema: GenMessage<StatisticsView> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 42);
+
+/**
+ * Seconds by the coordinator's clock. What a journal of an older release does not say is 0.
+ *
+ * @generated from message federation.v1.LedgerEntry
+ */
+export type LedgerEntry = Message<"federation.v1.LedgerEntry"> & {
+  /**
+   * initialise, round (its evaluation included), train-alone, cross-evaluate
+   *
+   * @generated from field: string part = 1;
+   */
+  part: string;
+
+  /**
+   * @generated from field: uint32 round = 2;
+   */
+  round: number;
+
+  /**
+   * from opened to the end of its last stage
+   *
+   * @generated from field: double seconds = 3;
+   */
+  seconds: number;
+
+  /**
+   * sites worked, and no model moved
+   *
+   * @generated from field: double waiting_seconds = 4;
+   */
+  waitingSeconds: number;
+
+  /**
+   * at least one model moved
+   *
+   * @generated from field: double transfer_seconds = 5;
+   */
+  transferSeconds: number;
+
+  /**
+   * @generated from field: double aggregation_seconds = 6;
+   */
+  aggregationSeconds: number;
+
+  /**
+   * without its transfers
+   *
+   * @generated from field: double evaluation_seconds = 7;
+   */
+  evaluationSeconds: number;
+
+  /**
+   * @generated from field: uint64 bytes_to_sites = 8;
+   */
+  bytesToSites: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_from_sites = 9;
+   */
+  bytesFromSites: bigint;
+
+  /**
+   * of the process, up to then
+   *
+   * @generated from field: uint64 coordinator_peak_rss_bytes = 10;
+   */
+  coordinatorPeakRssBytes: bigint;
+
+  /**
+   * @generated from field: repeated federation.v1.LedgerSite sites = 11;
+   */
+  sites: LedgerSite[];
+};
+
+/**
+ * Describes the message federation.v1.LedgerEntry.
+ * Use `create(LedgerEntrySchema)` to create a new message.
+ */
+export const LedgerEntrySchema: GenMessage<LedgerEntry> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 43);
+
+/**
+ * @generated from message federation.v1.LedgerSite
+ */
+export type LedgerSite = Message<"federation.v1.LedgerSite"> & {
+  /**
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * update, evaluation, rejected, lost
+   *
+   * @generated from field: string outcome = 2;
+   */
+  outcome: string;
+
+  /**
+   * from task received to result, by the site's clock
+   *
+   * @generated from field: double seconds = 3;
+   */
+  seconds: number;
+
+  /**
+   * @generated from field: uint64 update_bytes = 4;
+   */
+  updateBytes: bigint;
+
+  /**
+   * @generated from field: uint64 peak_rss_bytes = 5;
+   */
+  peakRssBytes: bigint;
+};
+
+/**
+ * Describes the message federation.v1.LedgerSite.
+ * Use `create(LedgerSiteSchema)` to create a new message.
+ */
+export const LedgerSiteSchema: GenMessage<LedgerSite> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 44);
 
 /**
  * @generated from message federation.v1.ListSitesRequest
@@ -1261,7 +1496,7 @@ export type ListSitesRequest = Message<"federation.v1.ListSitesRequest"> & {
  * Use `create(ListSitesRequestSchema)` to create a new message.
  */
 export const ListSitesRequestSchema: GenMessage<ListSitesRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 39);
+  messageDesc(file_federation_v1_federation, 45);
 
 /**
  * @generated from message federation.v1.ListSitesReply
@@ -1278,7 +1513,7 @@ export type ListSitesReply = Message<"federation.v1.ListSitesReply"> & {
  * Use `create(ListSitesReplySchema)` to create a new message.
  */
 export const ListSitesReplySchema: GenMessage<ListSitesReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 40);
+  messageDesc(file_federation_v1_federation, 46);
 
 /**
  * @generated from message federation.v1.SiteView
@@ -1319,7 +1554,7 @@ export type SiteView = Message<"federation.v1.SiteView"> & {
  * Use `create(SiteViewSchema)` to create a new message.
  */
 export const SiteViewSchema: GenMessage<SiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 41);
+  messageDesc(file_federation_v1_federation, 47);
 
 /**
  * @generated from message federation.v1.InviteSiteRequest
@@ -1343,7 +1578,7 @@ export type InviteSiteRequest = Message<"federation.v1.InviteSiteRequest"> & {
  * Use `create(InviteSiteRequestSchema)` to create a new message.
  */
 export const InviteSiteRequestSchema: GenMessage<InviteSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 42);
+  messageDesc(file_federation_v1_federation, 48);
 
 /**
  * @generated from message federation.v1.InviteSiteReply
@@ -1369,7 +1604,7 @@ export type InviteSiteReply = Message<"federation.v1.InviteSiteReply"> & {
  * Use `create(InviteSiteReplySchema)` to create a new message.
  */
 export const InviteSiteReplySchema: GenMessage<InviteSiteReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 43);
+  messageDesc(file_federation_v1_federation, 49);
 
 /**
  * @generated from message federation.v1.RevokeSiteRequest
@@ -1391,7 +1626,7 @@ export type RevokeSiteRequest = Message<"federation.v1.RevokeSiteRequest"> & {
  * Use `create(RevokeSiteRequestSchema)` to create a new message.
  */
 export const RevokeSiteRequestSchema: GenMessage<RevokeSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 44);
+  messageDesc(file_federation_v1_federation, 50);
 
 /**
  * @generated from service federation.v1.Federation
@@ -1447,6 +1682,16 @@ export const Federation: GenService<{
     methodKind: "unary";
     input: typeof RenewRequestSchema;
     output: typeof CredentialsSchema;
+  },
+  /**
+   * Does this coordinator admit me, and what time is it there? Changes nothing, not even while the site is connected.
+   *
+   * @generated from rpc federation.v1.Federation.Probe
+   */
+  probe: {
+    methodKind: "unary";
+    input: typeof ProbeRequestSchema;
+    output: typeof ProbeReplySchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_federation_v1_federation, 0);
@@ -1523,6 +1768,26 @@ export const Operations: GenService<{
     methodKind: "server_streaming";
     input: typeof FetchModelRequestSchema;
     output: typeof ChunkSchema;
+  },
+  /**
+   * What each part of a run took, from its journal, in order.
+   *
+   * @generated from rpc federation.v1.Operations.ShowLedger
+   */
+  showLedger: {
+    methodKind: "server_streaming";
+    input: typeof RunRequestSchema;
+    output: typeof LedgerEntrySchema;
+  },
+  /**
+   * Of a run of statistics: those of all sites together first, then each site's own.
+   *
+   * @generated from rpc federation.v1.Operations.ShowStatistics
+   */
+  showStatistics: {
+    methodKind: "server_streaming";
+    input: typeof RunRequestSchema;
+    output: typeof StatisticsViewSchema;
   },
   /**
    * @generated from rpc federation.v1.Operations.ListSites
