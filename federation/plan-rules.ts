@@ -1,3 +1,4 @@
+import { countsHeads, fewestUpdates } from './combiner-needs';
 import type { Strategy } from './strategy';
 
 /**
@@ -17,14 +18,17 @@ interface BrokenRule {
   readonly rule: string;
 }
 
-/** With fewer updates the median of a coordinate is a mean, or one site's value. */
-const MEDIAN_MINIMUM = 3;
-
 export function impossibleCombinations(plan: RuledPlan): BrokenRule[] {
   const broken: BrokenRule[] = [];
   if (plan.cohort !== 'all') broken.push(...cohortRules(plan, plan.cohort));
-  if (plan.strategy.combiner.kind === 'median') broken.push(...medianRules(plan));
+  broken.push(...combinerRules(plan));
   return broken;
+}
+
+/** How many sites contribute to a round at least; undefined while nobody knows how many sites `all` are. */
+export function fewestContributors({ quorum, cohort }: Pick<RuledPlan, 'quorum' | 'cohort'>): number | undefined {
+  if (quorum !== 'all') return quorum;
+  return cohort === 'all' ? undefined : cohort.length;
 }
 
 /** A run of statistics trains nothing, so nothing about models may be asked of it. */
@@ -65,17 +69,28 @@ function cohortRules(plan: RuledPlan, cohort: readonly string[]): BrokenRule[] {
   return broken;
 }
 
-function medianRules(plan: RuledPlan): BrokenRule[] {
+function combinerRules(plan: RuledPlan): BrokenRule[] {
   const broken: BrokenRule[] = [];
-  const fewest = plan.quorum !== 'all' ? plan.quorum : plan.cohort === 'all' ? undefined : plan.cohort.length;
-  if (fewest !== undefined && fewest < MEDIAN_MINIMUM) {
+  const { clientRule, clip, combiner } = plan.strategy;
+  const { updates, rule } = fewestUpdates(combiner);
+  const fewest = fewestContributors(plan);
+  if (fewest !== undefined && fewest < updates) {
     broken.push({
       path: plan.quorum === 'all' ? ['cohort'] : ['quorum'],
-      rule: `the median needs at least ${MEDIAN_MINIMUM} updates to outvote one; raise it or choose a weighted mean`,
+      rule: `${rule}; raise it or choose another combiner`,
     });
   }
-  if (Object.keys(plan.siteWeights).length > 0) {
-    broken.push({ path: ['siteWeights'], rule: 'the median has no weights; remove them or choose a weighted mean' });
+  if (clientRule.kind === 'scaffold' && (combiner.kind !== 'weighted-mean' || clip !== undefined)) {
+    broken.push({
+      path: ['strategy', combiner.kind === 'weighted-mean' ? 'clip' : 'combiner'],
+      rule: 'cannot be used with scaffold: control variates would be averaged all the same; choose a plain weighted mean',
+    });
+  }
+  if (countsHeads(combiner) && Object.keys(plan.siteWeights).length > 0) {
+    broken.push({
+      path: ['siteWeights'],
+      rule: `the ${combiner.kind} has no weights; remove them or choose a weighted mean`,
+    });
   }
   return broken;
 }

@@ -4,7 +4,7 @@ import { ClaraError } from '../base/errors';
 import { faultAt, faultsOf } from '../base/faults';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
 import { impossibleCombinations, statisticsRules } from './plan-rules';
-import { strategySchema } from './strategy';
+import { strategySchema } from './strategy-forms';
 
 /**
  * A plan: what an investigator submits. The schema is total: everything wrong with a plan is reported at once, each fault

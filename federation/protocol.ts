@@ -3,3 +3,6 @@
 export const PROTOCOL = 1;
 /** Request metadata of an upload: the task that it answers. */
 export const TASK_METADATA = 'clara-task';
+
+/** The name of the server's control variate among the models of a task. */
+export const CONTROLS = 'controls';

@@ -51,10 +51,28 @@ export const initialiseTaskSchema = z.object({
   kind: z.literal('initialise'),
   model: z.object({ output: innerPath }),
 });
+/**
+ * What the plan's strategy asks of the training itself. A trainer that does not know the kind refuses the task with exit code 64.
+ * - fedprox: mu / 2 |w - input|^2 beside the loss: add mu (w - input) to every gradient.
+ * - scaffold: add c - c_i to every gradient; c_i, this site's control, is kept in the state and starts at zero. The new c_i is the
+ *   mean of the gradients of this task before anything was added.
+ */
+const trainingRuleSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('fedprox'), mu: z.number().positive() }),
+  z.object({
+    kind: z.literal('scaffold'),
+    /** Input: the control variate of all sites; absent in round 1, where it is zero. Output: this site's new one. */
+    controls: z.object({ input: innerPath.optional(), output: innerPath }),
+  }),
+]);
+export type TrainingRule = z.infer<typeof trainingRuleSchema>;
+
 export const trainTaskSchema = z.object({
   ...common,
   kind: z.literal('train'),
   model: z.object({ input: innerPath, output: innerPath }),
+  /** Absent: the trainer trains as it does. */
+  rule: trainingRuleSchema.optional(),
 });
 export const evaluateTaskSchema = z.object({
   ...common,
@@ -150,7 +168,7 @@ export const trainerReportSchema = z.object({
   protocol: z.literal(TRAINER_PROTOCOL),
   /** Training cases behind the update: its weight in the average. Evaluation: held-out cases. */
   samples: z.number().int().min(0),
-  /** Optimiser steps done in this task. */
+  /** Optimiser steps done in this task; 0 says that the trainer does not count them. */
   steps: z.number().int().min(0).default(0),
   metrics: metricsSchema.default({}),
   /** Evaluation only: one entry a model of the task. */
@@ -168,6 +186,15 @@ export const progressLineSchema = z.object({
   metrics: metricsSchema.optional(),
 });
 export type ProgressLine = z.infer<typeof progressLineSchema>;
+
+/**
+ * What strategies need of a trainer beyond plain training. A trainer of an older day ignores what it does not know, so the
+ * site's configuration says what its trainer supports, and `clara-fed trainer check` proves it.
+ * - fedprox, scaffold: it applies the rule of that name.
+ * - fednova: its report counts its steps.
+ */
+export const TRAINER_FEATURES = ['fedprox', 'scaffold', 'fednova'] as const;
+export type TrainerFeature = (typeof TRAINER_FEATURES)[number];
 
 /** How a trainer ends: done; bad input (never retried); try again; everything else failed and is retried once. */
 export const TRAINER_EXIT = { done: 0, badInput: 64, tryAgain: 75 } as const;

@@ -19,6 +19,7 @@ export const FAULT_POINTS = [
   'store.upload-synced',
   'store.upload-recorded',
   'store.upload-committed',
+  'aggregate.after-scan',
   'aggregate.after-block',
   'aggregate.before-finish',
   'aggregate.after-finish',

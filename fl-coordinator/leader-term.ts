@@ -1,8 +1,9 @@
 import { ClaraError, hasCode } from '../base/errors';
+import { withControls } from '../federation/controls';
 import type { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
 import type { ServiceHandlers } from '../federation/service-handlers';
-import type { TensorLayout } from '../federation/tensors/layout';
+import type { TensorLayout, TensorSpec } from '../federation/tensors/layout';
 import { readStoredLayout } from './aggregation/stored-layout';
 import { Dispatcher } from './api/dispatcher';
 import { federationService } from './api/federation-service';
@@ -18,7 +19,7 @@ import { LiveBoard } from './runs/live-board';
 import { makeModel } from './runs/make-model';
 import { RunRegister } from './runs/run-register';
 import type { RunState } from './runs/run-state';
-import { baseModelOf, type SiteTask } from './runs/tasks';
+import { baseModelOf, type SiteTask, sendsControls } from './runs/tasks';
 import { Traffic } from './runs/traffic';
 import type { ObjectStore } from './storage/object-store';
 import type { ConnectionRegister } from './transport/connection-register';
@@ -176,11 +177,11 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
 /** The layout of the model that an update must have; headers are read once a model. */
 function layoutReader(store: ObjectStore, stateOf: (run: string) => RunState) {
   let newest: { readonly key: string; readonly layout: TensorLayout } | undefined;
-  return async (task: SiteTask): Promise<TensorLayout | undefined> => {
+  return async (task: SiteTask): Promise<{ readonly tensors: readonly TensorSpec[] } | undefined> => {
     const base = baseModelOf(stateOf(task.run), task.stage);
     if (!base) return undefined;
     if (newest?.key !== base.key) newest = { key: base.key, layout: await readStoredLayout(store, base.key) };
-    return newest.layout;
+    return sendsControls(task.plan, task.stage) ? withControls(newest.layout) : newest.layout;
   };
 }
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { durationSchema, siteIdSchema, trainerNameSchema } from '../federation/plan';
+import { TRAINER_FEATURES } from '../federation/trainer-contract';
 
 /**
  * The site's own configuration file: who it is, whom it calls, what it trains on, with which program and within which
@@ -61,6 +62,8 @@ const trainerSchema = z.discriminatedUnion(
       ...trainerBase,
       /** Program and arguments; the task folder is appended as the last argument. */
       command: z.array(z.string().min(1).max(4096)).min(1, 'must name a program').max(100),
+      /** What the trainer does beyond plain training; plans that need more are refused. @default nothing */
+      supports: z.array(z.enum(TRAINER_FEATURES)).max(TRAINER_FEATURES.length).default([]),
     }),
     z.strictObject({ adapter: z.literal('reference'), ...trainerBase }),
   ],

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, type Fault } from '../base/errors';
+import { controlsOf, withControls } from '../federation/controls';
 import { readLayout } from '../federation/tensors/file';
 import { FiniteScanner, showNonFinite } from '../federation/tensors/finite-scan';
-import type { TensorInfo, TensorLayout } from '../federation/tensors/layout';
+import { encodeHeader } from '../federation/tensors/header';
+import type { TensorLayout, TensorSpec } from '../federation/tensors/layout';
 import { compareLayouts } from '../federation/tensors/layout-check';
 
 export interface OutboundRequest {
@@ -12,6 +14,8 @@ export interface OutboundRequest {
   readonly update: string;
   /** What it started from; absent for first weights. */
   readonly global?: string;
+  /** The control variate that it made, when the strategy has them. */
+  readonly controls?: string;
   /** Where an update is put that cannot leave as the trainer wrote it. */
   readonly outbound: string;
   /** Tensors whose name matches never leave the site: the global model's values are sent in their place. */
@@ -30,36 +34,43 @@ export interface OutboundUpdate {
 
 const PIECE_BYTES = 1024 * 1024;
 const WHAT = 'the update that the trainer wrote';
+const WHAT_CONTROLS = 'the control variate that the trainer wrote';
 
 /**
  * Checks what a trainer wrote and makes the file that leaves the site: the tensors of the global model in its order under
  * its header, so that neither excluded tensors nor metadata of the trainer's go along. An update that already is exactly
- * that is sent as it is. First weights have nothing to be compared with and go as they are.
+ * that is sent as it is. First weights have nothing to be compared with and go as they are. A control variate follows the
+ * model's tensors in the same file, with zeros in place of excluded tensors.
  *
  * @throws ClaraError `trainer-failed` without a file, `corrupt` for a broken one, `resource-exhausted` over the size limit,
  *   `invalid-input` naming every tensor that is missing, unknown, of another shape or type, or not finite
  */
 export async function prepareOutbound(request: OutboundRequest): Promise<OutboundUpdate> {
-  const size = await sizeOf(request.update);
-  if (size > request.maxBytes) {
+  const { update, controls, maxBytes } = request;
+  const size = (await sizeOf(update)) + (controls === undefined ? 0 : await sizeOf(controls));
+  if (size > maxBytes) {
     throw new ClaraError(
       'resource-exhausted',
-      `${WHAT} has ${size} bytes, more than the ${request.maxBytes} of limits.updateBytes`,
+      `${WHAT} has ${size} bytes, more than the ${maxBytes} of limits.updateBytes`,
     );
   }
-  const layout = await readLayout(request.update);
-  const isExcluded = ({ name }: { readonly name: string }) => request.excluded.some((pattern) => pattern.test(name));
+  const isExcluded = (name: string) => request.excluded.some((pattern) => pattern.test(name));
   const global = request.global === undefined ? undefined : await readLayout(request.global);
-  if (global) {
-    const kept = (tensors: readonly TensorInfo[]) => ({ tensors: tensors.filter((tensor) => !isExcluded(tensor)) });
-    const faults = compareLayouts(kept(global.tensors), kept(layout.tensors));
-    if (faults.length > 0) throw ClaraError.ofFaults(WHAT, faults);
+  const own = await checkedFile(request, { file: update, what: WHAT, isExcluded, expected: global });
+  if (!global) return { file: update, size, sha256: own.sha256 };
+  if (controls !== undefined) {
+    const expected = { tensors: controlsOf(global) };
+    return rewrite(
+      request,
+      global,
+      own,
+      await checkedFile(request, { file: controls, what: WHAT_CONTROLS, isExcluded, expected }),
+    );
   }
-  const sha256 = await scan(request, layout, (name) => isExcluded({ name }));
   const asItIs =
-    !global || (!global.tensors.some(isExcluded) && Buffer.from(global.headerBytes).equals(layout.headerBytes));
-  if (asItIs) return { file: request.update, size, sha256 };
-  return rewrite(request, layout, global, isExcluded);
+    !global.tensors.some(({ name }) => isExcluded(name)) &&
+    Buffer.from(global.headerBytes).equals(own.layout.headerBytes);
+  return asItIs ? { file: update, size, sha256: own.sha256 } : rewrite(request, global, own);
 }
 
 async function sizeOf(update: string): Promise<number> {
@@ -71,65 +82,109 @@ async function sizeOf(update: string): Promise<number> {
   return stat.size;
 }
 
-/** @returns the digest of the whole file */
-async function scan(
-  { update, signal }: OutboundRequest,
-  layout: TensorLayout,
-  isExcluded: (name: string) => boolean,
-): Promise<Buffer> {
+interface Checking {
+  readonly file: string;
+  readonly what: string;
+  readonly isExcluded: (name: string) => boolean;
+  /** Absent: any tensors. */
+  readonly expected: { readonly tensors: readonly TensorSpec[] } | undefined;
+}
+
+interface CheckedFile extends Checking {
+  readonly layout: TensorLayout;
+  /** Of the whole file. */
+  readonly sha256: Buffer;
+}
+
+/** A file of the trainer's with the expected tensors, excluded ones aside, all of them finite. */
+async function checkedFile({ signal }: OutboundRequest, checking: Checking): Promise<CheckedFile> {
+  const { file, what, isExcluded, expected } = checking;
+  const layout = await readLayout(file);
+  if (expected) {
+    const kept = (tensors: readonly TensorSpec[]) => ({ tensors: tensors.filter(({ name }) => !isExcluded(name)) });
+    const faults = compareLayouts(kept(expected.tensors), kept(layout.tensors));
+    if (faults.length > 0) throw ClaraError.ofFaults(what, faults);
+  }
   const hash = createHash('sha256').update(layout.headerBytes);
   const scanner = new FiniteScanner(layout);
-  const file = await open(update, 'r');
+  const handle = await open(file, 'r');
   try {
     let position = 0;
-    for await (const piece of range(file, layout.headerBytes.length, layout.dataBytes, signal)) {
+    for await (const piece of range(handle, layout.headerBytes.length, layout.dataBytes, signal)) {
       hash.update(piece);
       scanner.push(position, piece);
       position += piece.length;
     }
   } finally {
-    await file.close();
+    await handle.close();
   }
   const faults: Fault[] = scanner.found
     .filter(({ tensor }) => !isExcluded(tensor))
     .map((found) => ({ path: found.tensor, rule: `${showNonFinite(found)}; every number must be finite` }));
-  if (faults.length > 0) throw ClaraError.ofFaults(WHAT, faults);
-  return hash.digest();
+  if (faults.length > 0) throw ClaraError.ofFaults(what, faults);
+  return { ...checking, layout, sha256: hash.digest() };
 }
 
+/** The global model's tensors with the update's values, then those of the control variate, if there is one. */
 async function rewrite(
-  request: OutboundRequest,
-  layout: TensorLayout,
+  { global: base, outbound, signal }: OutboundRequest,
   global: TensorLayout,
-  isExcluded: (tensor: TensorInfo) => boolean,
+  update: CheckedFile,
+  controls?: CheckedFile,
 ): Promise<OutboundUpdate> {
+  const header = controls ? encodeHeader(withControls(global).tensors, global.metadata) : global.headerBytes;
   const hash = createHash('sha256');
-  const own = new Map(layout.tensors.map((tensor) => [tensor.name, tensor]));
-  const update = await open(request.update, 'r');
-  const base = await open(request.global!, 'r');
-  async function* pieces(): AsyncGenerator<Uint8Array> {
-    yield global.headerBytes;
-    for (const tensor of global.tensors) {
-      const length = tensor.end - tensor.begin;
-      const source = isExcluded(tensor)
-        ? range(base, global.headerBytes.length + tensor.begin, length, request.signal)
-        : range(update, layout.headerBytes.length + own.get(tensor.name)!.begin, length, request.signal);
-      yield* source;
+  let size = 0;
+  async function* tensorsOf(
+    names: readonly string[],
+    { file, layout, isExcluded }: CheckedFile,
+    excluded: (name: string) => AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
+    const places = new Map(layout.tensors.map((tensor) => [tensor.name, tensor]));
+    const handle = await open(file, 'r');
+    try {
+      for (const name of names) {
+        if (isExcluded(name)) yield* excluded(name);
+        else {
+          const { begin, end } = places.get(name)!;
+          yield* range(handle, layout.headerBytes.length + begin, end - begin, signal);
+        }
+      }
+    } finally {
+      await handle.close();
     }
+  }
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    yield header;
+    const model = new Map(global.tensors.map((tensor) => [tensor.name, tensor]));
+    const baseFile = await open(base!, 'r');
+    try {
+      yield* tensorsOf([...model.keys()], update, (name) => {
+        const { begin, end } = model.get(name)!;
+        return range(baseFile, global.headerBytes.length + begin, end - begin, signal);
+      });
+    } finally {
+      await baseFile.close();
+    }
+    if (!controls) return;
+    const names = controlsOf(global).map(({ name }) => name);
+    yield* tensorsOf(names, controls, (name) => zeros(model.get(name)!.end - model.get(name)!.begin));
   }
   async function* hashed(): AsyncGenerator<Uint8Array> {
     for await (const piece of pieces()) {
       hash.update(piece);
+      size += piece.length;
       yield piece;
     }
   }
-  try {
-    await writeFileDurably(request.outbound, hashed(), { signal: request.signal });
-  } finally {
-    await update.close();
-    await base.close();
-  }
-  return { file: request.outbound, size: global.fileBytes, sha256: hash.digest() };
+  await writeFileDurably(outbound, hashed(), { signal });
+  return { file: outbound, size, sha256: hash.digest() };
+}
+
+async function* zeros(length: number): AsyncGenerator<Uint8Array> {
+  const piece = Buffer.alloc(Math.min(PIECE_BYTES, length));
+  for (let done = 0; done < length; done += piece.length)
+    yield piece.subarray(0, Math.min(piece.length, length - done));
 }
 
 /** Bytes of a file; each piece is valid until the next. */

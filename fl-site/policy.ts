@@ -1,5 +1,8 @@
 import { ClaraError } from '../base/errors';
+import { featuresNeeded, updatesAveraged } from '../federation/combiner-needs';
 import { checkPlan, type Plan } from '../federation/plan';
+import { fewestContributors } from '../federation/plan-rules';
+import { TRAINER_FEATURES } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
 
 /**
@@ -31,10 +34,18 @@ function brokenRules(plan: Plan, site: PolicySettings): string[] {
   if (plan.trainer.name !== trainer.name) {
     broken.push(`the plan asks for trainer ${plan.trainer.name}, but ${id} runs ${trainer.name} (trainer.name)`);
   }
+  const supported: readonly string[] = trainer.adapter === 'reference' ? TRAINER_FEATURES : trainer.supports;
+  for (const feature of featuresNeeded(plan.strategy)) {
+    if (supported.includes(feature)) continue;
+    broken.push(
+      `the strategy ${plan.strategy.name} needs a trainer that supports ${feature}, which ${id} does not say of ${trainer.name} (trainer.supports)`,
+    );
+  }
   if (plan.rounds > limits.maxRounds) {
     broken.push(`the plan has ${plan.rounds} rounds, but ${id} allows ${limits.maxRounds} (limits.maxRounds)`);
   }
-  const fewest = fewestContributors(plan);
+  const contributors = fewestContributors(plan);
+  const fewest = contributors && updatesAveraged(plan.strategy.combiner, contributors);
   if (limits.minimumCohort > 1 && (fewest ?? 0) < limits.minimumCohort) {
     const found =
       fewest === undefined
@@ -67,10 +78,4 @@ export function statisticsFaults(
     );
   }
   return broken;
-}
-
-/** How many sites contribute to a round at least; an average of few tells much about each. */
-function fewestContributors(plan: Plan): number | undefined {
-  if (plan.quorum !== 'all') return plan.quorum;
-  return plan.cohort === 'all' ? undefined : plan.cohort.length;
 }

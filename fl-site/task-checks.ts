@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../base/errors';
 import type { Task } from '../federation/gen/federation/v1/federation_pb';
 import type { Plan } from '../federation/plan';
+import { CONTROLS } from '../federation/protocol';
+import type { ClientRule } from '../federation/strategy';
 import type { TaskKind } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
 import { statisticsFaults } from './policy';
@@ -11,6 +13,8 @@ export interface CheckedTask {
   readonly kind: TaskKind;
   readonly parameters: Readonly<Record<string, z.infer<ReturnType<typeof z.json>>>>;
   readonly excluded: readonly RegExp[];
+  /** What the approved strategy asks of federated training; training alone has nobody to differ from. */
+  readonly rule: ClientRule;
   /** Of the plan that was approved. */
   readonly statistics?: Plan['statistics'];
 }
@@ -18,6 +22,7 @@ export interface CheckedTask {
 const KINDS: readonly string[] = ['initialise', 'train', 'evaluate', 'statistics'] satisfies readonly TaskKind[];
 const parametersSchema = z.record(z.string(), z.json());
 const SHA256_BYTES = 32;
+const FEDERATED_TRACK = 'federated';
 const MAX_MODELS = 1000;
 
 /**
@@ -59,20 +64,27 @@ export function checkTask(
     if (task.excludedTensors.includes(pattern)) continue;
     fault('excludedTensors', task.excludedTensors, `must hold ${pattern}, as approved`);
   }
-  checkModels(task, site.limits.modelBytes, fault);
+  const federated = task.kind === 'train' && task.track === FEDERATED_TRACK;
+  const rule = federated ? approved.strategy.clientRule : { kind: 'none' as const };
+  checkModels(task, rule, site.limits.modelBytes, fault);
   const parameters = parametersOf(task, fault);
   const excluded = task.excludedTensors.flatMap((text) => patternOf(text, fault));
   if (faults.length > 0) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
-  return { kind: task.kind as TaskKind, parameters, excluded, statistics: approved.statistics };
+  return { kind: task.kind as TaskKind, parameters, excluded, rule, statistics: approved.statistics };
 }
 
 type AddFault = (path: string, value: unknown, rule: string) => void;
 
-function checkModels(task: Task, limit: number, fault: AddFault): void {
-  const { kind, models } = task;
-  const wanted = kind === 'initialise' || kind === 'statistics' ? [0, 0] : kind === 'train' ? [1, 1] : [1, MAX_MODELS];
+function checkModels({ kind, models }: Task, rule: ClientRule, limit: number, fault: AddFault): void {
+  // The control variate of all sites comes after the model; in the first round there is none.
+  const training = rule.kind === 'scaffold' ? [1, 2] : [1, 1];
+  const wanted =
+    kind === 'initialise' || kind === 'statistics' ? [0, 0] : kind === 'train' ? training : [1, MAX_MODELS];
   if (models.length < wanted[0] || models.length > wanted[1]) {
     fault('models', models.length, `a task of kind ${kind} has ${wanted[0]} to ${wanted[1]} models`);
+  }
+  if (kind === 'train' && models.length === 2 && models[1].name !== CONTROLS) {
+    fault('models.1.name', models[1].name, `must be ${CONTROLS}`);
   }
   models.forEach(({ name, size, sha256 }, index) => {
     const path = `models.${index}`;

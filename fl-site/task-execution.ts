@@ -4,14 +4,17 @@ import { create } from '@bufbuild/protobuf';
 import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { ownPeakRssBytes } from '../base/own-memory';
-import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
+import { type Task, type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
 import { type SiteStatistics, statisticsRequest } from '../federation/statistics';
+import type { ClientRule } from '../federation/strategy';
 import {
   REPORT_FILE,
   TASK_FILE,
+  type TaskKind,
   TRAINER_PROTOCOL,
   type TrainerReport,
   type TrainerTask,
+  type TrainTask,
   trainerReportSchema,
 } from '../federation/trainer-contract';
 import type { Approvals } from './approvals';
@@ -22,7 +25,16 @@ import type { ModelCache } from './model-cache';
 import { prepareOutbound } from './outbound-update';
 import { release } from './statistics/release';
 import { type CheckedTask, checkTask } from './task-checks';
-import { evaluatedFile, INPUT_FILE, MODELS_FOLDER, OUTBOUND_FILE, OUTPUT_FILE, readReport } from './task-files';
+import {
+  CONTROLS_FILE,
+  CONTROLS_OUTPUT_FILE,
+  evaluatedFile,
+  INPUT_FILE,
+  MODELS_FOLDER,
+  OUTBOUND_FILE,
+  OUTPUT_FILE,
+  readReport,
+} from './task-files';
 import type { TaskJournal, TaskRecord } from './task-journal';
 import type { TaskActivity } from './task-progress';
 import type { Trainer } from './trainers/trainer';
@@ -44,7 +56,7 @@ export interface Surroundings {
   readonly onLog: (line: string) => void;
 }
 
-const INPUTS = [INPUT_FILE, MODELS_FOLDER];
+const INPUTS = [INPUT_FILE, CONTROLS_FILE, MODELS_FOLDER];
 const ACTIVITY = {
   initialise: 'initialising',
   train: 'training',
@@ -74,21 +86,22 @@ export async function executeTask(record: TaskRecord, around: Surroundings, sign
 
 async function fetchModels(
   { task }: TaskRecord,
-  { kind }: CheckedTask,
+  { kind, rule }: CheckedTask,
   folder: string,
   { workspace, models, client, pacing, onProgress }: Surroundings,
   signal: AbortSignal,
 ): Promise<void> {
   const present = await Promise.all(task.models.map((model) => models.has(task.run, model)));
   const missing = task.models.filter((_, index) => !present[index]).reduce((sum, { size }) => sum + Number(size), 0);
-  // An update is as large as its model and may have to be written twice, see prepareOutbound.
-  const output = kind === 'train' ? 2 * Number(task.models[0].size) : 0;
+  // An update is as large as its model, as is a control variate; both may have to be written twice, see prepareOutbound.
+  const updates = rule.kind === 'scaffold' ? 4 : 2;
+  const output = kind === 'train' ? updates * Number(task.models[0].size) : 0;
   await workspace.requireSpace(missing + output, `task ${task.id}`);
 
   const total = missing || 1;
   let before = 0;
   for (const [index, model] of task.models.entries()) {
-    const target = path.join(folder, kind === 'evaluate' ? evaluatedFile(index) : INPUT_FILE);
+    const target = path.join(folder, fileOf(kind, index));
     await models.provide(task.run, model, target, {
       client: { download: (...args) => client().download(...args) },
       signal,
@@ -97,6 +110,12 @@ async function fetchModels(
     });
     if (!present[index]) before += Number(model.size);
   }
+}
+
+/** Where the task's model of this place goes. */
+function fileOf(kind: TaskKind, index: number): string {
+  if (kind === 'evaluate') return evaluatedFile(index);
+  return index === 0 ? INPUT_FILE : CONTROLS_FILE;
 }
 
 /** Has the trainer work, unless its output is already complete, and checks what it made. */
@@ -110,7 +129,7 @@ async function produce(
   const { task } = record;
   const { journal, workspace, site, onProgress } = around;
   if (record.phase === 'accepted') {
-    for (const name of [REPORT_FILE, OUTPUT_FILE, OUTBOUND_FILE]) {
+    for (const name of [REPORT_FILE, OUTPUT_FILE, CONTROLS_OUTPUT_FILE, OUTBOUND_FILE]) {
       await rm(path.join(folder, name), { recursive: true, force: true });
     }
     // Written down when the trainer starts: until then there is nothing to lose.
@@ -150,6 +169,7 @@ async function produce(
     const { file, size, sha256 } = await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(checked.kind === 'train' && { global: path.join(folder, INPUT_FILE) }),
+      ...(checked.rule.kind === 'scaffold' && { controls: path.join(folder, CONTROLS_OUTPUT_FILE) }),
       outbound: path.join(folder, OUTBOUND_FILE),
       excluded: checked.excluded,
       maxBytes: site.limits.updateBytes,
@@ -163,8 +183,9 @@ async function produce(
 }
 
 /** A trainer renames its report into place last, so a report (and an update, if asked for) means that it had finished. */
-async function isComplete(folder: string, { kind }: CheckedTask): Promise<boolean> {
+async function isComplete(folder: string, { kind, rule }: CheckedTask): Promise<boolean> {
   const wanted = kind === 'evaluate' || kind === 'statistics' ? [REPORT_FILE] : [REPORT_FILE, OUTPUT_FILE];
+  if (rule.kind === 'scaffold') wanted.push(CONTROLS_OUTPUT_FILE);
   for (const name of wanted) {
     const found = await lstat(path.join(folder, name)).catch(() => undefined);
     if (!found?.isFile()) return false;
@@ -174,7 +195,7 @@ async function isComplete(folder: string, { kind }: CheckedTask): Promise<boolea
 
 async function writeTaskFile(
   { task, deadline, fingerprint }: TaskRecord,
-  { kind, parameters, statistics }: CheckedTask,
+  { kind, parameters, rule, statistics }: CheckedTask,
   folder: string,
   site: SiteConfiguration,
 ): Promise<void> {
@@ -197,9 +218,17 @@ async function writeTaskFile(
       : kind === 'initialise'
         ? { ...common, kind, model: { output: OUTPUT_FILE } }
         : kind === 'train'
-          ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE } }
+          ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE }, ...ruleOf(rule, task) }
           : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
   await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
+}
+
+/** As the task says it: a trainer without a rule is told of none. */
+function ruleOf(rule: ClientRule, { models }: Task): Pick<TrainTask, 'rule'> {
+  if (rule.kind === 'none') return {};
+  if (rule.kind === 'fedprox') return { rule };
+  const input = models.length > 1 ? { input: CONTROLS_FILE } : {};
+  return { rule: { kind: 'scaffold', controls: { ...input, output: CONTROLS_OUTPUT_FILE } } };
 }
 
 function checkReport(document: unknown, { task }: TaskRecord, { kind }: CheckedTask): TrainerReport {

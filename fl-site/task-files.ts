@@ -6,6 +6,9 @@ import { REPORT_FILE } from '../federation/trainer-contract';
 /** Names that the agent gives to files in a task folder, where the contract leaves them open. */
 export const INPUT_FILE = 'global.safetensors';
 export const OUTPUT_FILE = 'update.safetensors';
+/** SCAFFOLD: the control variate of all sites, and the one of this site that the trainer makes. */
+export const CONTROLS_FILE = 'controls.safetensors';
+export const CONTROLS_OUTPUT_FILE = 'controls-update.safetensors';
 /** What leaves the site when it cannot be the trainer's own file. */
 export const OUTBOUND_FILE = 'outbound.safetensors';
 export const MODELS_FOLDER = 'models';

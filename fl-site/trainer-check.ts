@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
 import type { ProgramStart } from '../base/own-program';
-import { REPORT_FILE, STATE_FOLDER, TASK_FILE } from '../federation/trainer-contract';
+import { REPORT_FILE, STATE_FOLDER, TASK_FILE, type TrainerFeature } from '../federation/trainer-contract';
 import { prepareOutbound } from './outbound-update';
 import { INPUT_FILE, OUTPUT_FILE } from './task-files';
 import {
@@ -23,6 +23,7 @@ import {
   Skipped,
   wordsOf,
 } from './trainer-check/check-verdicts';
+import { featureChecks } from './trainer-check/feature-checks';
 
 export interface TrainerCheckOptions {
   /** What the trainer is given to learn from; small is enough. @default none */
@@ -31,6 +32,8 @@ export interface TrainerCheckOptions {
   readonly parameters?: Readonly<Record<string, unknown>>;
   /** Weights to start from, for a trainer that cannot make the first ones itself. */
   readonly model?: string;
+  /** What `trainer.supports` of the site configuration is going to say; each is proven. @default nothing */
+  readonly supports?: readonly TrainerFeature[];
   /** The longest time that one start may take. @default 10 minutes */
   readonly timeoutMillis?: number;
   /** @default 30 000, as the contract says */
@@ -119,6 +122,17 @@ class TrainerCheck {
     await this.#step('judges models', MEND.evaluate, () => this.#evaluate());
     await this.#refusals();
     await this.#step('refuses a truncated model with exit code 64', MEND.refuse, () => this.#badModel());
+    for (const { name, mend, run } of featureChecks(this.options.supports ?? [])) {
+      await this.#step(name, mend, () =>
+        run({
+          bench: this.bench,
+          model: this.#requireModel(),
+          trained: this.#requireTrained(),
+          requireOutput: (folder, start, controls) =>
+            this.#requireOutput(folder, start, this.#requireModel(), controls),
+        }),
+      );
+    }
     await this.#step('writes nothing outside its folder', MEND.outside, () => this.#outside(dataBefore));
   }
 
@@ -288,12 +302,13 @@ class TrainerCheck {
     return this.#trained;
   }
 
-  async #requireOutput(folder: string, start: Start, global?: string): Promise<void> {
+  async #requireOutput(folder: string, start: Start, global?: string, controls?: string): Promise<void> {
     requireDone(start);
     await this.#requireReport(folder);
     await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(global && { global }),
+      ...(controls && { controls }),
       outbound: path.join(folder, 'outbound.safetensors'),
       excluded: [],
       maxBytes: Number.MAX_SAFE_INTEGER,

@@ -1,14 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { EXIT } from '../../base/exit-codes';
+import { TRAINER_FEATURES, type TrainerFeature } from '../../federation/trainer-contract';
 import { checkTrainer } from '../../fl-site/trainer-check';
 import { referenceTrainer } from '../reference-trainer';
 import { openTerminal } from '../terminal';
 
 interface CheckOptions {
   readonly dataset?: string;
+  readonly supports?: readonly TrainerFeature[];
   readonly json?: boolean;
 }
 
@@ -19,6 +21,7 @@ export function trainerCommand(): Command {
     .description('Proves a trainer against the contract: each rule, whether it holds, and what to mend.')
     .argument('<command...>', 'the program and its arguments, after --; the task folder is appended')
     .option('--dataset <dir>', 'Decathlon folder to train on (default: none)')
+    .option('--supports <features>', 'what to prove beside plain training, e.g. fedprox,fednova', featuresOf)
     .option('--json', 'one JSON object a check')
     .addHelpText('after', '\nExample:\n  clara-fed trainer check --dataset ./phantoms -- node my-trainer.js')
     .action(check);
@@ -30,6 +33,14 @@ export function trainerCommand(): Command {
   return command;
 }
 
+function featuresOf(text: string): TrainerFeature[] {
+  return text.split(',').map((word) => {
+    const feature = TRAINER_FEATURES.find((known) => known === word.trim());
+    if (feature) return feature;
+    throw new InvalidArgumentError(`${word.trim()} is none of ${TRAINER_FEATURES.join(', ')}.`);
+  });
+}
+
 const MARKS = { passed: 'ok  ', failed: 'FAIL', skipped: 'skip' } as const;
 
 async function check(words: readonly string[], options: CheckOptions): Promise<void> {
@@ -39,6 +50,7 @@ async function check(words: readonly string[], options: CheckOptions): Promise<v
     { command: program!, args },
     {
       ...(options.dataset ? { dataset: { kind: 'decathlon' as const, path: path.resolve(options.dataset) } } : {}),
+      supports: options.supports,
       onStep: (step) => {
         terminal.record({ event: 'check', ...step });
         terminal.line(`${MARKS[step.outcome]}  ${step.name}${step.reason ? `: ${step.reason}` : ''}`);

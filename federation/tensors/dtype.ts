@@ -21,6 +21,13 @@ export const DTYPES = [
 
 export type Dtype = (typeof DTYPES)[number];
 
+/** Element types that can be averaged. */
+export type FloatDtype = 'F64' | 'F32' | 'F16' | 'BF16';
+
+export function isFloat(dtype: Dtype): dtype is FloatDtype {
+  return dtype === 'F64' || dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+}
+
 /** Bytes of one element. */
 export const ELEMENT_BYTES: Readonly<Record<Dtype, number>> = {
   F64: 8,

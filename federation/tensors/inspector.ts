@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { ClaraError, type Fault } from '../../base/errors';
 import { FiniteScanner } from './finite-scan';
 import { headerLength, LENGTH_PREFIX_BYTES, parseHeader } from './header';
-import type { TensorLayout } from './layout';
+import type { TensorLayout, TensorSpec } from './layout';
 import { compareLayouts } from './layout-check';
 
 export interface InspectorOptions {
@@ -11,7 +11,7 @@ export interface InspectorOptions {
   /** Bytes that the file is said to have. */
   readonly fileBytes: number;
   /** Tensors, shapes and types that the file must have. Absent: any. */
-  readonly expected?: TensorLayout | undefined;
+  readonly expected?: { readonly tensors: readonly TensorSpec[] } | undefined;
 }
 
 /**
@@ -81,7 +81,7 @@ export class Inspector {
 }
 
 /** Beside names, shapes and types, the order: readers of many files at once rely on each tensor's place. */
-function differences(expected: TensorLayout, actual: TensorLayout): Fault[] {
+function differences(expected: { readonly tensors: readonly TensorSpec[] }, actual: TensorLayout): Fault[] {
   const faults = compareLayouts(expected, actual);
   if (faults.length > 0) return faults;
   const moved = actual.tensors.find(({ name }, index) => name !== expected.tensors[index]!.name);

@@ -1,23 +1,23 @@
 import { createHash, type Hash } from 'node:crypto';
 import { ClaraError } from '../../base/errors';
+import { requireUpdates } from '../../federation/combiner-needs';
+import { isControl } from '../../federation/controls';
 import type { Strategy } from '../../federation/strategy';
 import type { TensorLayout } from '../../federation/tensors/layout';
 import { faultPoint } from '../fault-points';
 import { throwIfAborted } from '../storage/file-errors';
 import type { ObjectStore, ObjectWriter } from '../storage/object-store';
-import { BlockKernels, type InputSet } from './block-kernels';
+import { BlockKernels } from './block-kernels';
+import { BlockMemory, type InputSet, type Reading } from './block-memory';
+import { clipFactors } from './clipping';
+import type { Combination } from './combination';
+import { combinationOf, scratchBytes } from './combiners';
+import { type Contribution, inSiteOrder } from './contribution';
 import { MomentFiles } from './moment-files';
+import type { Scan } from './scan';
 import { type Block, blocksOf, combinedElements, spansOf } from './spans';
 import { readStoredLayout } from './stored-layout';
 import { StoredTensors } from './stored-tensors';
-
-/** What one site adds to a round. */
-export interface Contribution {
-  readonly site: string;
-  readonly key: string;
-  /** Samples x operator weight. Only the ratio between contributors matters. */
-  readonly weight: number;
-}
 
 export interface AggregateRequest {
   readonly store: ObjectStore;
@@ -25,7 +25,7 @@ export interface AggregateRequest {
   readonly base: string;
   /** In any order; they are combined in the order of site ids. */
   readonly contributions: readonly Contribution[];
-  readonly strategy: Pick<Strategy, 'combiner' | 'serverOptimiser'>;
+  readonly strategy: Pick<Strategy, 'clip' | 'combiner' | 'serverOptimiser'>;
   /** Tensors whose name matches keep the base model's values; contributions need not have them. */
   readonly excluded: readonly RegExp[];
   readonly target: string;
@@ -42,7 +42,8 @@ export interface AggregatedModel {
 }
 
 /**
- * Makes the next global model out of durable updates, block by block and in site order. Memory is contributors x block, at most
+ * Makes the next global model out of durable updates, block by block and in site order; clipping and some combiners first go
+ * through all blocks to learn distances. Memory is contributors x block, at most
  * about 50 MiB whatever the model and the number of sites. The result is the same bytes for any order of arrival and any
  * number of crashes; its header is that of the base model. Nothing is visible before all is done.
  *
@@ -50,31 +51,63 @@ export interface AggregatedModel {
  *   `corrupt` for what the store holds, `out-of-space`, `cancelled`
  */
 export async function aggregate(request: AggregateRequest): Promise<AggregatedModel> {
-  const { store, strategy, target, signal } = request;
-  throwIfAborted(signal, `aggregating ${target}`);
   const contributions = inSiteOrder(request.contributions);
-  const isExcluded = (name: string): boolean => request.excluded.some((pattern) => pattern.test(name));
-  const layout = await readStoredLayout(store, request.base);
-  const spans = spansOf(layout, isExcluded);
-  const kernels = new BlockKernels({
-    combiner: strategy.combiner,
-    optimiser: strategy.serverOptimiser,
-    weights: contributions.map(({ weight }) => weight),
-  });
+  const layout = await readStoredLayout(request.store, request.base);
+  const isKept = (name: string): boolean => isControl(name) || request.excluded.some((pattern) => pattern.test(name));
+  return combineStored({ ...request, contributions, layout, header: layout.headerBytes, isKept });
+}
 
-  await using inputs = await Inputs.open({ ...request, contributions }, layout, isExcluded);
+/** What is combined, in the terms of the files. */
+export interface StoredCombination extends Omit<AggregateRequest, 'base' | 'excluded'> {
+  /** The model that updates are relative to; may be absent when nothing asks for it. */
+  readonly base: string | undefined;
+  /** In site order. */
+  readonly contributions: readonly Contribution[];
+  /** The tensors of the new object, by the names that they have in the contributions. */
+  readonly layout: TensorLayout;
+  /** How the new object begins. */
+  readonly header: Uint8Array;
+  /** Tells tensors that keep the base's value, and those of contributions that are not looked at. */
+  readonly isKept: (name: string) => boolean;
+  /** @default what the strategy's combiner comes down to */
+  readonly combination?: Combination;
+}
+
+/** As {@link aggregate}, of any objects with the same tensors. */
+export async function combineStored(request: StoredCombination): Promise<AggregatedModel> {
+  const { store, contributions, layout, isKept, strategy, target, signal } = request;
+  throwIfAborted(signal, `aggregating ${target}`);
+  const spans = spansOf(layout, isKept);
+  const { clip, combiner, serverOptimiser: optimiser } = strategy;
+  requireUpdates(combiner, contributions.length);
+  const memory = new BlockMemory(contributions.length, scratchBytes(combiner, contributions.length));
+  const blocks = [...blocksOf(spans, (dtype) => memory.maxElements(dtype))];
+
+  await using inputs = await Inputs.open(request);
   await using moments = await MomentFiles.open({
     ...request,
-    optimiser: strategy.serverOptimiser,
+    optimiser,
     elements: combinedElements(spans),
   });
   await using output = new Output(await store.create(target));
-  await output.write(layout.headerBytes);
+  await output.write(request.header);
 
-  const blocks = [...blocksOf(spans, (dtype) => kernels.maxElements(dtype))];
+  const scan: Scan = {
+    memory,
+    blocks,
+    load: (set, block, reading) => inputs.load(memory, set, block, reading),
+    what: `aggregating ${target}`,
+    signal,
+  };
+  const factors = clip === undefined ? contributions.map(() => 1) : await clipFactors(scan, contributions.length, clip);
+  const combination = request.combination ?? (await combinationOf(combiner, contributions, scan, factors));
+  faultPoint('aggregate.after-scan');
+  const kernels = new BlockKernels(memory, { combination, optimiser, clipFactors: factors });
   const load = async (index: number): Promise<void> => {
     const block = blocks[index];
-    if (block) await settled([inputs.load(kernels, setOf(index), block), moments.load(kernels, setOf(index), block)]);
+    if (!block) return;
+    const set = setOf(index);
+    await settled([inputs.load(memory, set, block, kernels.reading), moments.load(memory, set, block)]);
   };
   let loading = load(0);
   let writing: Promise<void> = Promise.resolve();
@@ -88,7 +121,7 @@ export async function aggregate(request: AggregateRequest): Promise<AggregatedMo
       const bytes =
         block.treatment === 'combine' ? kernels.combine(set, block.dtype, block.elements) : inputs.copied(set);
       if (bytes === undefined) throw notFinite(layout, block, target);
-      writing = settled([output.write(bytes), moments.write(kernels, set, block)]);
+      writing = settled([output.write(bytes), moments.write(memory, set, block)]);
       faultPoint('aggregate.after-block');
     }
     await writing;
@@ -110,19 +143,6 @@ async function settled(work: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason;
 }
 
-function inSiteOrder(contributions: readonly Contribution[]): Contribution[] {
-  const ordered = [...contributions].sort((a, b) => (a.site < b.site ? -1 : a.site > b.site ? 1 : 0));
-  const faults = ordered.flatMap(({ site, weight }, i) => [
-    ...(i > 0 && ordered[i - 1]!.site === site ? [{ path: site, rule: 'contributes twice; name each site once' }] : []),
-    ...(weight >= 0 && weight < Number.POSITIVE_INFINITY
-      ? []
-      : [{ path: site, value: `weight ${weight}`, rule: 'must be a number that is not negative' }]),
-  ]);
-  if (faults.length > 0) throw ClaraError.ofFaults('the contributions of the round', faults);
-  if (ordered.some(({ weight }) => weight > 0)) return ordered;
-  throw new ClaraError('invalid-input', 'the weights of all contributions are 0; at least one must count');
-}
-
 function notFinite(layout: TensorLayout, block: Block, target: string): ClaraError {
   const touched = layout.tensors.filter(({ begin, end }) => begin < block.end && end > block.begin);
   const names = touched.slice(0, 3).map(({ name, dtype }) => `${name} (${dtype})`);
@@ -133,42 +153,43 @@ function notFinite(layout: TensorLayout, block: Block, target: string): ClaraErr
   );
 }
 
-/** The open files of a round: every contribution and the base model. */
+/** The open files of a round: every contribution and the base model, if there is one. */
 class Inputs implements AsyncDisposable {
   readonly #copies: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
 
   private constructor(
     private readonly updates: readonly StoredTensors[],
-    private readonly base: StoredTensors,
+    private readonly base: StoredTensors | undefined,
   ) {}
 
-  static async open(
-    { store, contributions, base }: AggregateRequest,
-    layout: TensorLayout,
-    isExcluded: (name: string) => boolean,
-  ): Promise<Inputs> {
+  static async open({ store, contributions, base, layout, isKept }: StoredCombination): Promise<Inputs> {
     const opened: StoredTensors[] = [];
     try {
       for (const { key } of contributions) {
-        opened.push(await StoredTensors.open(store, key, layout, (name) => !isExcluded(name)));
+        opened.push(await StoredTensors.open(store, key, layout, (name) => !isKept(name)));
       }
-      return new Inputs(opened, await StoredTensors.open(store, base, layout, () => true));
+      return new Inputs(
+        opened,
+        base === undefined ? undefined : await StoredTensors.open(store, base, layout, () => true),
+      );
     } catch (error) {
       await Promise.all(opened.map((tensors) => tensors[Symbol.asyncDispose]()));
       throw error;
     }
   }
 
-  async load(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
+  async load(memory: BlockMemory, set: InputSet, block: Block, reading: Reading): Promise<void> {
     if (block.treatment !== 'combine') {
       const copy = Buffer.allocUnsafe(block.end - block.begin);
-      await (block.treatment === 'keep' ? this.base : this.updates[0]!).read(block.begin, copy);
+      await (block.treatment === 'keep' ? this.base! : this.updates[0]!).read(block.begin, copy);
       this.#copies[set] = copy;
       return;
     }
     const { begin, dtype, elements } = block;
-    const reads = this.updates.map((update, i) => update.read(begin, kernels.column(set, i, dtype, elements)));
-    if (kernels.needsModel) reads.push(this.base.read(begin, kernels.model(set, dtype, elements)));
+    const reads = reading.contributors.map((contributor, column) =>
+      this.updates[contributor]!.read(begin, memory.column(set, column, dtype, elements)),
+    );
+    if (reading.model) reads.push(this.base!.read(begin, memory.model(set, dtype, elements)));
     await settled(reads);
   }
 
@@ -178,7 +199,7 @@ class Inputs implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.updates, this.base].map((tensors) => tensors[Symbol.asyncDispose]()));
+    await Promise.all([...this.updates, this.base].map((tensors) => tensors?.[Symbol.asyncDispose]()));
   }
 }
 

@@ -2,7 +2,7 @@ import { ClaraError } from '../../base/errors';
 import type { ServerOptimiser } from '../../federation/strategy';
 import { encodeHeader } from '../../federation/tensors/header';
 import type { ObjectStore, ObjectWriter, RangeReader } from '../storage/object-store';
-import type { BlockKernels, InputSet } from './block-kernels';
+import type { BlockMemory, InputSet } from './block-memory';
 import type { Block } from './spans';
 import { layoutOf } from './stored-layout';
 
@@ -17,8 +17,8 @@ export interface MomentFilesOptions {
 
 /**
  * The server optimiser's moments as safetensors objects, one a moment, each a float32 vector over the combined elements in
- * model order. At the first round they start from their defined values: 0, and tau squared for the second moment of adam
- * (Reddi 2021, algorithm 2).
+ * model order. At the first round they start from their defined values: 0, and tau squared for the second moment of the
+ * adaptive optimisers (Reddi 2021, algorithm 2).
  */
 export class MomentFiles implements AsyncDisposable {
   private constructor(
@@ -65,20 +65,20 @@ export class MomentFiles implements AsyncDisposable {
     );
   }
 
-  async load(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
+  async load(memory: BlockMemory, set: InputSet, block: Block): Promise<void> {
     if (block.treatment !== 'combine') return;
     for (const i of this.names.keys()) {
-      const target = kernels.moment(set, i, block.elements);
+      const target = memory.moment(set, i, block.elements);
       const source = this.readers[i];
       if (!source) target.fill(this.starts[i]!);
       else await source.reader.read(source.dataBegin + block.firstElement * 4, bytesOf(target));
     }
   }
 
-  async write(kernels: BlockKernels, set: InputSet, block: Block): Promise<void> {
+  async write(memory: BlockMemory, set: InputSet, block: Block): Promise<void> {
     if (block.treatment !== 'combine') return;
     for (const [i, writer] of this.writers.entries()) {
-      await writer.write(bytesOf(kernels.moment(set, i, block.elements)));
+      await writer.write(bytesOf(memory.moment(set, i, block.elements)));
     }
   }
 
@@ -103,7 +103,9 @@ function momentsOf(optimiser: ServerOptimiser): readonly { readonly name: string
       return [];
     case 'momentum':
       return [{ name: 'velocity', start: 0 }];
+    case 'adagrad':
     case 'adam':
+    case 'yogi':
       return [
         { name: 'first', start: 0 },
         { name: 'second', start: optimiser.tau ** 2 },

@@ -19,9 +19,9 @@ export function sortingNetwork(size: number): Comparator[] {
   return comparators;
 }
 
-/** Those comparators of the sorting network from which the middle value, or the two middle values, can still be reached. */
-export function medianNetwork(size: number): Comparator[] {
-  const needed = new Set([Math.floor((size - 1) / 2), Math.floor(size / 2)]);
+/** Those comparators of the sorting network from which the values at the places `low` to `up` can still be reached. */
+export function partialNetwork(size: number, low: number, up: number): Comparator[] {
+  const needed = new Set(Array.from({ length: up - low + 1 }, (_, i) => low + i));
   const kept: Comparator[] = [];
   for (const comparator of sortingNetwork(size).reverse()) {
     if (!comparator.some((position) => needed.has(position))) continue;

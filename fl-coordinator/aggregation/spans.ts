@@ -1,8 +1,5 @@
-import { type Dtype, ELEMENT_BYTES } from '../../federation/tensors/dtype';
+import { ELEMENT_BYTES, type FloatDtype, isFloat } from '../../federation/tensors/dtype';
 import type { TensorLayout } from '../../federation/tensors/layout';
-
-/** Element types that can be averaged. */
-export type FloatDtype = 'F64' | 'F32' | 'F16' | 'BF16';
 
 /**
  * What happens to a range of bytes of a model's data section when updates are aggregated. Neighbouring tensors of one kind are
@@ -77,8 +74,4 @@ export function* blocksOf(spans: readonly Span[], maxElements: (dtype: FloatDtyp
       }
     }
   }
-}
-
-function isFloat(dtype: Dtype): dtype is FloatDtype {
-  return dtype === 'F64' || dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
 }

@@ -252,7 +252,7 @@ function commandOf({ uploads }: FederationServiceOptions, task: SiteTask, result
     );
   }
   const { metrics, warnings, seconds } = done;
-  const facts = { samples, metrics, warnings, seconds: Math.max(seconds, 0), peakRssBytes };
+  const facts = { samples, steps: Number(done.steps), metrics, warnings, seconds: Math.max(seconds, 0), peakRssBytes };
   return { kind: 'accept-update', stage, site, result: { kind: 'update', ...receipt, ...facts } };
 }
 
@@ -264,7 +264,8 @@ function resultFaults(done: TaskDone): string[] {
   const all = [done.metrics, ...done.evaluations.map(({ metrics }) => metrics)];
   if (all.some((metrics) => !metricsSchema.safeParse(metrics).success)) faults.push('a metric is not a finite number');
   if (all.some((metrics) => Object.keys(metrics).length > 100)) faults.push('more than 100 metrics');
-  if (done.samples > MAX_COUNT || done.peakRssBytes > MAX_COUNT) faults.push('a count is beyond 2^48');
+  if ([done.samples, done.steps, done.peakRssBytes].some((count) => count > MAX_COUNT))
+    faults.push('a count is beyond 2^48');
   if (done.warnings.length > 100 || done.warnings.some((text) => text.length > 1000))
     faults.push('warnings are too long');
   if (!Number.isFinite(done.seconds)) faults.push('seconds are not a finite number');

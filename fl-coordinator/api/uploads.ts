@@ -2,7 +2,7 @@ import { ClaraError, hasCode } from '../../base/errors';
 import { checkCrc, type WireChunk } from '../../federation/chunk-codec';
 import { releaseMessage } from '../../federation/grpc-memory';
 import { Inspector } from '../../federation/tensors/inspector';
-import type { TensorLayout } from '../../federation/tensors/layout';
+import type { TensorSpec } from '../../federation/tensors/layout';
 import { faultPoint } from '../fault-points';
 import { updateKey } from '../runs/object-names';
 import type { SiteTask } from '../runs/tasks';
@@ -22,7 +22,7 @@ export interface UploadReceipt {
 export interface UploadsOptions {
   readonly store: ObjectStore;
   /** Tensors that an update of this task must have; none for the first weights. */
-  readonly layoutFor: (task: SiteTask) => Promise<TensorLayout | undefined>;
+  readonly layoutFor: (task: SiteTask) => Promise<{ readonly tensors: readonly TensorSpec[] } | undefined>;
   readonly onBytes: (task: SiteTask, bytes: number) => void;
   /** Larger announcements are refused. Bytes. */
   readonly maxBytes: number;

@@ -5,6 +5,7 @@ import type { ObjectStore } from '../storage/object-store';
 import { advance, approvalDeadline, type Command, decide } from './decide';
 import type { NewEvent } from './events';
 import { appendEvent, type Term } from './journal';
+import type { MadeModel } from './make-model';
 import { type PendingModel, pendingModel } from './pending-model';
 import type { RunState } from './run-state';
 import type { Traffic } from './traffic';
@@ -18,11 +19,7 @@ export interface ConductorOptions {
   /** The leader before stopped in order, so that no write of it is on its way. @default false */
   readonly afterOrderlyEnd?: boolean;
   /** Makes a model durable under its target key. Doing it twice must give the same bytes. */
-  readonly makeModel: (
-    state: RunState,
-    work: PendingModel,
-    signal: AbortSignal,
-  ) => Promise<{ digest: string; bytes: number }>;
+  readonly makeModel: (state: RunState, work: PendingModel, signal: AbortSignal) => Promise<MadeModel>;
   /** After every event, with the seconds that making it durable took. For figures; nothing follows from it. */
   readonly onAppended?: (event: NewEvent, seconds: number) => void;
   /** After every event, with the state that it led to. */

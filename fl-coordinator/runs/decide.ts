@@ -38,6 +38,7 @@ export type Command =
       readonly round: number;
       readonly digest: string;
       readonly bytes: number;
+      readonly controls?: { readonly digest: string; readonly bytes: number };
       readonly seconds?: number;
       readonly peakRssBytes?: number;
     }
@@ -68,7 +69,7 @@ function eventOf(state: RunState, command: Command): NewEvent | undefined {
     case 'fail':
       return { type: 'run-failed', reason: command.reason };
     default:
-      return awaits(state, command.stage, command.site) ? settle(command) : undefined;
+      return awaits(state, command.stage, command.site) ? settle(state, command) : undefined;
   }
 }
 
@@ -80,16 +81,21 @@ export function awaits(state: RunState, stage: Stage, site: string): boolean {
 
 type SettlingCommand = Extract<Command, { stage: Stage }>;
 
-function settle(command: SettlingCommand): NewEvent {
+function settle({ plan }: RunState, command: SettlingCommand): NewEvent {
   const { stage, site } = command;
   switch (command.kind) {
     case 'accept-update': {
-      const { digest, bytes, samples, metrics, warnings, seconds, peakRssBytes } = command.result;
+      const { digest, bytes, samples, steps, metrics, warnings, seconds, peakRssBytes } = command.result;
       if (stage.kind === 'train' && samples === 0) {
         const reason = 'the update was trained on 0 samples, so its weight would be 0; check the dataset of the site';
         return { type: 'update-rejected', stage, site, reason };
       }
-      const facts = { digest, bytes, samples, metrics, seconds, peakRssBytes };
+      if (stage.kind === 'train' && steps === 0 && plan.strategy.combiner.kind === 'normalised-mean') {
+        const reason =
+          'the report counts 0 steps, by which the update would be divided; let the trainer report its steps';
+        return { type: 'update-rejected', stage, site, reason };
+      }
+      const facts = { digest, bytes, samples, steps, metrics, seconds, peakRssBytes };
       return { type: 'update-accepted', stage, site, ...facts, warnings: [...warnings] };
     }
     case 'report-evaluation': {

@@ -28,6 +28,8 @@ const bodies = {
     digest,
     bytes,
     samples: z.number().int().min(0),
+    /** 0: the trainer does not count them. */
+    steps: z.number().int().min(0).default(0),
     metrics: metricsSchema,
     warnings: z.array(z.string().max(1000)).max(100),
     seconds: z.number().min(0),
@@ -60,6 +62,8 @@ const bodies = {
     round: z.number().int().min(0),
     digest,
     bytes,
+    /** The server's control variate, made with the model. */
+    controls: z.object({ digest, bytes }).optional(),
     /** That making it took. */
     seconds: z.number().min(0).optional(),
     peakRssBytes: bytes.optional(),

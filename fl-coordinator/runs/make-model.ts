@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ClaraError } from '../../base/errors';
-import { aggregate } from '../aggregation/aggregate';
+import { type AggregateRequest, aggregate } from '../aggregation/aggregate';
+import { aggregateWithControls } from '../aggregation/controls';
 import type { ObjectStore } from '../storage/object-store';
 import { modelKey } from './object-names';
 import type { PendingModel } from './pending-model';
@@ -15,14 +16,18 @@ export interface MakeModelRequest {
   readonly stateOf: (run: string) => RunState;
 }
 
+export interface MadeModel {
+  readonly digest: string;
+  readonly bytes: number;
+  readonly controls?: { readonly digest: string; readonly bytes: number };
+}
+
 /** Makes a model durable under its target key; doing it again after a crash gives the same bytes. */
-export async function makeModel(
-  request: MakeModelRequest,
-): Promise<{ readonly digest: string; readonly bytes: number }> {
+export async function makeModel(request: MakeModelRequest): Promise<MadeModel> {
   const { store, state, work, signal } = request;
   if (work.kind === 'copy') return copyObject(store, sourceKey(request, work), work.target, signal);
   const { plan } = state;
-  return aggregate({
+  const round: AggregateRequest = {
     store,
     base: work.base,
     contributions: work.updates,
@@ -32,7 +37,8 @@ export async function makeModel(
     momentsBefore: work.momentsBefore,
     momentsAfter: work.momentsAfter,
     signal,
-  });
+  };
+  return work.controls ? aggregateWithControls(round, work.controls) : aggregate(round);
 }
 
 function sourceKey({ stateOf }: MakeModelRequest, work: PendingModel & { kind: 'copy' }): string {

@@ -6,6 +6,9 @@ const round4 = (round: number): string => String(round).padStart(4, '0');
 
 export const journalPrefix = (run: string): string => `runs/${run}/journal/`;
 export const modelKey = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/model.safetensors`;
+/** The server's control variate after that round. */
+export const controlsKey = (run: string, round: number): string =>
+  `runs/${run}/rounds/${round4(round)}/controls.safetensors`;
 /** Below it lie the server optimiser's moments after that round. */
 export const momentsPrefix = (run: string, round: number): string => `runs/${run}/rounds/${round4(round)}/moments`;
 

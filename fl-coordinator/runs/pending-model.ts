@@ -1,5 +1,8 @@
-import { modelKey, momentsPrefix, updateKey } from './object-names';
-import type { RunState } from './run-state';
+import type { Contribution } from '../aggregation/contribution';
+import { controlsKey, modelKey, momentsPrefix, updateKey } from './object-names';
+import type { ClosedStage, RunState } from './run-state';
+import { approvedSites } from './sequence';
+import { sendsControls } from './tasks';
 
 /** Work on models that the state of a run asks of the coordinator itself, between two stages. */
 export type PendingModel =
@@ -15,7 +18,13 @@ export type PendingModel =
       readonly round: number;
       readonly base: string;
       /** In site order, which is the order of aggregation. */
-      readonly updates: readonly { readonly site: string; readonly key: string; readonly weight: number }[];
+      readonly updates: readonly Contribution[];
+      /** What the server's control variate is made of, when the strategy has one. */
+      readonly controls?: {
+        readonly sources: readonly Contribution[];
+        readonly sites: number;
+        readonly target: string;
+      };
       readonly momentsBefore?: string;
       readonly momentsAfter?: string;
       readonly target: string;
@@ -36,19 +45,33 @@ export function pendingModel(state: RunState): PendingModel | undefined {
   }
   if (last?.stage.kind !== 'train' || state.models.length > last.stage.round) return undefined;
   const { round } = last.stage;
-  const updates = last.contributors.map((site) => {
-    const result = last.results.get(site);
-    const samples = result?.kind === 'update' ? result.samples : 0;
-    return { site, key: updateKey(run, last.stage, site), weight: samples * (plan.siteWeights[site] ?? 1) };
-  });
+  const updates = last.contributors.map((site) => contributionOf(state, last, site));
   const keepsState = plan.strategy.serverOptimiser.kind !== 'replace';
   return {
     kind: 'aggregate',
     round,
     base: modelKey(run, round - 1),
     updates,
+    ...(sendsControls(plan, last.stage) && { controls: controlsAfter(state, round) }),
     ...(keepsState && round > 1 ? { momentsBefore: momentsPrefix(run, round - 1) } : {}),
     ...(keepsState ? { momentsAfter: momentsPrefix(run, round) } : {}),
     target: modelKey(run, round),
   };
+}
+
+function contributionOf({ run, plan }: RunState, { stage, results }: ClosedStage, site: string): Contribution {
+  const result = results.get(site);
+  const { samples, steps } = result?.kind === 'update' ? result : { samples: 0, steps: 0 };
+  return { site, key: updateKey(run, stage, site), weight: samples * (plan.siteWeights[site] ?? 1), steps };
+}
+
+/** The newest update of each site that was accepted in a federated round, this one's included. */
+function controlsAfter(state: RunState, round: number) {
+  const sites = approvedSites(state);
+  const rounds = state.closed.filter(({ stage }) => stage.kind === 'train').reverse();
+  const sources = sites.flatMap((site) => {
+    const newest = rounds.find(({ contributors }) => contributors.includes(site));
+    return newest ? [contributionOf(state, newest, site)] : [];
+  });
+  return { sources, sites: sites.length, target: controlsKey(state.run, round) };
 }

@@ -50,6 +50,7 @@ export type SiteResult =
       readonly digest: string;
       readonly bytes: number;
       readonly samples: number;
+      readonly steps: number;
       readonly metrics: Metrics;
       readonly seconds: number;
       readonly peakRssBytes: number;
@@ -72,6 +73,7 @@ export interface PublishedModel {
   readonly round: number;
   readonly digest: string;
   readonly bytes: number;
+  readonly controls?: { readonly digest: string; readonly bytes: number };
   readonly at: string;
   readonly seconds?: number | undefined;
   readonly peakRssBytes?: number | undefined;
@@ -127,8 +129,8 @@ function apply(state: RunState, event: RunEvent): RunState {
       return { ...state, open: { stage, cohort, deadline, openedAt: at, results: new Map() } };
     }
     case 'update-accepted': {
-      const { digest, bytes, samples, metrics, seconds, peakRssBytes } = event;
-      return settled(state, event, { kind: 'update', digest, bytes, samples, metrics, seconds, peakRssBytes });
+      const { digest, bytes, samples, steps, metrics, seconds, peakRssBytes } = event;
+      return settled(state, event, { kind: 'update', digest, bytes, samples, steps, metrics, seconds, peakRssBytes });
     }
     case 'evaluation-reported': {
       const { samples, evaluations, peakRssBytes } = event;
@@ -152,8 +154,9 @@ function apply(state: RunState, event: RunEvent): RunState {
     case 'model-published': {
       if (event.round !== state.models.length)
         throw misplaced(state.run, event, `expected round ${state.models.length}`);
-      const { round, digest, bytes, seconds, peakRssBytes, at } = event;
-      return { ...state, models: [...state.models, { round, digest, bytes, seconds, peakRssBytes, at }] };
+      const { round, digest, bytes, controls, seconds, peakRssBytes, at } = event;
+      const model = { round, digest, bytes, seconds, peakRssBytes, at, ...(controls && { controls }) };
+      return { ...state, models: [...state.models, model] };
     }
     case 'run-completed':
       return { ...state, outcome: { kind: 'completed', digest: event.digest } };

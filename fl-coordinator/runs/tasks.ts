@@ -1,6 +1,7 @@
 import { deriveSeed } from '../../base/random';
 import type { Plan } from '../../federation/plan';
-import { modelKey, updateKey } from './object-names';
+import { CONTROLS } from '../../federation/protocol';
+import { controlsKey, modelKey, updateKey } from './object-names';
 import type { RunState } from './run-state';
 import { expectsUpdate, type Stage, sameStage, taskId, taskKindOf } from './stage';
 
@@ -62,7 +63,7 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
     case 'statistics':
       return [];
     case 'train':
-      return [globalModel(state, stage.round - 1)];
+      return [globalModel(state, stage.round - 1), ...globalControls(state, stage)];
     case 'train-alone':
       return [stage.round === 1 ? globalModel(state, 0) : ownModel(state, stage.round - 1, site)!];
     case 'evaluate':
@@ -81,6 +82,18 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
 function globalModel(state: RunState, round: number): TaskModel {
   const model = state.models[round]!;
   return { name: GLOBAL_MODEL, key: modelKey(state.run, round), digest: model.digest, bytes: model.bytes };
+}
+
+/** The server's control variate that the round starts from; none in round 1, where it is zero. */
+function globalControls({ run, plan, models }: RunState, stage: Stage): readonly TaskModel[] {
+  const round = stage.round - 1;
+  const controls = sendsControls(plan, stage) ? models[round]!.controls : undefined;
+  return controls ? [{ name: CONTROLS, key: controlsKey(run, round), ...controls }] : [];
+}
+
+/** Whether updates of this stage carry their site's control variate. */
+export function sendsControls({ strategy }: Plan, stage: Stage): boolean {
+  return stage.kind === 'train' && strategy.clientRule.kind === 'scaffold';
 }
 
 /** What the site had learned alone by the end of that round; none when it fell out. */

@@ -10,7 +10,7 @@ import {
   type TrainerReport,
   trainerReportSchema,
 } from '../../federation/trainer-contract';
-import { OUTPUT_FILE, readReport } from '../task-files';
+import { CONTROLS_FILE, OUTPUT_FILE, readReport } from '../task-files';
 import { signalGroup } from '../trainers/process-identity';
 import { TEMPORARY_FOLDER } from '../trainers/process-trainer';
 import { type ProcessEnd, superviseProcess } from '../trainers/supervised-process';
@@ -43,6 +43,10 @@ export interface TaskOrder {
   readonly models?: readonly string[];
   /** A state folder of an earlier round. */
   readonly state?: string;
+  /** Training only: the task's `rule`, whatever it is. */
+  readonly rule?: unknown;
+  /** A control variate to be copied into the folder. */
+  readonly controls?: string;
 }
 
 export interface Start {
@@ -69,13 +73,14 @@ export class CheckBench {
   constructor(readonly options: BenchOptions) {}
 
   /** A folder with everything that the contract promises for such a task. */
-  async prepare({ kind, round = 1, seed = 7, models = [], state }: TaskOrder): Promise<string> {
+  async prepare({ kind, round = 1, seed = 7, models = [], state, rule, controls }: TaskOrder): Promise<string> {
     const name = `task-${++this.#tasks}`;
     const folder = path.join(this.options.scratch, name);
     this.#folders.push(name);
     await mkdir(folder, { recursive: true });
     if (state) await cp(state, path.join(folder, STATE_FOLDER), { recursive: true });
     else await mkdir(path.join(folder, STATE_FOLDER));
+    if (controls) await cp(controls, path.join(folder, CONTROLS_FILE));
     const files = models.map((_, index) =>
       kind === 'evaluate' ? `models/${index}.safetensors` : 'global.safetensors',
     );
@@ -96,7 +101,7 @@ export class CheckBench {
       dataset: this.options.dataset,
       parameters: this.options.parameters,
       ...(kind === 'initialise' && { model: { output: OUTPUT_FILE } }),
-      ...(kind === 'train' && { model: { input: files[0], output: OUTPUT_FILE } }),
+      ...(kind === 'train' && { model: { input: files[0], output: OUTPUT_FILE }, ...(rule !== undefined && { rule }) }),
       ...(kind === 'evaluate' && { models: files.map((file, index) => ({ name: `model-${index}`, file })) }),
     };
     await writeFile(path.join(folder, TASK_FILE), JSON.stringify(task, undefined, 2));

@@ -68,4 +68,9 @@ export const MEND = {
   refuse:
     'check task.json and the model before any work; exit with 64 and one sentence on standard error when they are wrong',
   outside: 'write to the task folder only; caches belong into state/, temporary files into $TMPDIR',
+  fedprox: 'add mu (w - w0) to every gradient, where w0 are the weights of the input model',
+  scaffold:
+    'add c - c_i to every gradient, c from rule.controls.input and c_i from state/; write the mean of the gradients of the task to rule.controls.output',
+  fednova: 'count the optimiser steps of the task in "steps" of report.json',
+  rule: 'exit with 64 and one sentence when task.json names a rule that the trainer does not know',
 } as const;

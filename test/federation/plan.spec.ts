@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ClaraError } from '../../base/errors';
 import { checkPlan, type PlanInput, parsePlan } from '../../federation/plan';
+import { STRATEGY_NAMES } from '../../federation/strategy-forms';
 
 const MINIMAL = { name: 'spleen', trainer: { name: 'reference' }, rounds: 5 };
 
@@ -89,7 +90,14 @@ describe('a plan', () => {
     ['fedavg', { kind: 'weighted-mean' }, { kind: 'replace' }],
     ['fedavgm', { kind: 'weighted-mean' }, { kind: 'momentum', lr: 1, beta: 0.9 }],
     ['fedadam', { kind: 'weighted-mean' }, { kind: 'adam', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 }],
+    ['fedadagrad', { kind: 'weighted-mean' }, { kind: 'adagrad', lr: 0.1, beta1: 0, tau: 1e-3 }],
+    ['fedyogi', { kind: 'weighted-mean' }, { kind: 'yogi', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 }],
     ['median', { kind: 'median' }, { kind: 'replace' }],
+    ['trimmed-mean', { kind: 'trimmed-mean', beta: 1 }, { kind: 'replace' }],
+    ['geometric-median', { kind: 'geometric-median', smoothing: 1e-6 }, { kind: 'replace' }],
+    ['krum', { kind: 'krum', f: 1 }, { kind: 'replace' }],
+    ['multikrum', { kind: 'multikrum', f: 1, m: 3 }, { kind: 'replace' }],
+    ['bulyan', { kind: 'bulyan', f: 1 }, { kind: 'replace' }],
   ] as const) {
     it(`expands the shorthand ${shorthand}, written as a name or as an object`, () => {
       const expected = { name: shorthand, clientRule: { kind: 'none' }, combiner, serverOptimiser };
@@ -98,11 +106,48 @@ describe('a plan', () => {
     });
   }
 
+  it("expands the shorthands whose rule is the site's or that normalise", () => {
+    const of = (strategy: unknown) => checkPlan({ ...MINIMAL, strategy }).strategy;
+    assert.deepEqual(of('fedprox').clientRule, { kind: 'fedprox', mu: 0.01 });
+    assert.deepEqual(of({ name: 'fedprox', mu: 1 }).clientRule, { kind: 'fedprox', mu: 1 });
+    assert.deepEqual(of('scaffold').clientRule, { kind: 'scaffold' });
+    assert.deepEqual(of('fedprox').combiner, { kind: 'weighted-mean' });
+    assert.deepEqual(
+      [of('fednova').clientRule, of('fednova').combiner],
+      [{ kind: 'none' }, { kind: 'normalised-mean' }],
+    );
+  });
+
   it('takes parameters of a shorthand, and refuses those of another', () => {
     const { strategy } = checkPlan({ ...MINIMAL, strategy: { name: 'fedadam', lr: 0.5, tau: 0.01 } });
     assert.deepEqual(strategy.serverOptimiser, { kind: 'adam', lr: 0.5, beta1: 0.9, beta2: 0.99, tau: 0.01 });
     assert.deepEqual(pathsOf({ ...MINIMAL, strategy: { name: 'fedavg', lr: 0.5 } }), ['strategy.lr']);
-    assert.deepEqual(pathsOf({ ...MINIMAL, strategy: 'fedsomething' }), ['strategy.name']);
+    assert.deepEqual(pathsOf({ ...MINIMAL, strategy: { name: 'fedadagrad', beta2: 0.5 } }), ['strategy.beta2']);
+    for (const strategy of ['fedsomething', 'constructor', { name: 'toString' }, {}, { lr: 1 }]) {
+      assert.deepEqual(pathsOf({ ...MINIMAL, strategy }), ['strategy.name']);
+    }
+    assert.deepEqual(pathsOf({ ...MINIMAL, strategy: 7 }), ['strategy']);
+  });
+
+  it('takes a bound for clipping beside any name and in the parts', () => {
+    for (const strategy of [
+      { name: 'fedadam', clip: 2 },
+      { name: 'trimmed-mean', beta: 2, clip: 2 },
+      { combiner: { kind: 'median' }, clip: 2 },
+    ]) {
+      assert.equal(checkPlan({ ...MINIMAL, strategy }).strategy.clip, 2);
+    }
+    for (const clip of [0, -1, Number.NaN, 'a lot']) {
+      assert.deepEqual(pathsOf({ ...MINIMAL, strategy: { name: 'fedavg', clip } }), ['strategy.clip']);
+    }
+  });
+
+  it('has the same text again once it is parsed from its text, whatever its strategy', () => {
+    for (const name of STRATEGY_NAMES) {
+      const strategy = name === 'scaffold' ? { name } : { name, clip: 3 };
+      const text = JSON.stringify(checkPlan({ ...MINIMAL, strategy }));
+      assert.equal(JSON.stringify(parsePlan(text)), text, 'a submission that is repeated would be taken for another');
+    }
   });
 
   it('takes the three parts of a strategy', () => {
@@ -172,6 +217,28 @@ describe('a plan that can never work is refused', () => {
   for (const [what, more, paths] of [
     ['a median of two sites', { strategy: 'median', cohort: ['a', 'b'] }, ['cohort']],
     ['a median that a quorum of two may close', { strategy: 'median', cohort: three, quorum: 2 }, ['quorum']],
+    [
+      'a trimmed mean that trims all',
+      { strategy: { name: 'trimmed-mean', beta: 2 }, cohort: ['a', 'b', 'c', 'd'] },
+      ['cohort'],
+    ],
+    ['a trimmed mean that a quorum may empty', { strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 4 }, ['quorum']],
+    [
+      'scaffold with a robust combiner',
+      { strategy: { clientRule: { kind: 'scaffold' }, combiner: { kind: 'median' } }, cohort: three },
+      ['strategy.combiner'],
+    ],
+    ['scaffold that clips', { strategy: { name: 'scaffold', clip: 1 } }, ['strategy.clip']],
+    ['a geometric median of two sites', { strategy: 'geometric-median', cohort: ['a', 'b'] }, ['cohort']],
+    ['a krum that a quorum of 2 f + 2 may close', { strategy: { name: 'krum', f: 2 }, quorum: 6 }, ['quorum']],
+    [
+      'a multikrum that averages hostile updates',
+      { strategy: { name: 'multikrum', f: 2, m: 6 }, quorum: 7 },
+      ['quorum'],
+    ],
+    ['a bulyan of 4 f + 2 updates', { strategy: { name: 'bulyan', f: 2 }, quorum: 10 }, ['quorum']],
+    ['weights in a krum', { strategy: 'krum', siteWeights: { a: 2 } }, ['siteWeights']],
+    ['weights in a trimmed mean', { strategy: 'trimmed-mean', cohort: three, siteWeights: { a: 2 } }, ['siteWeights']],
     ['a quorum above the cohort', { cohort: three, quorum: 4 }, ['quorum']],
     ['a site that is named twice', { cohort: ['a', 'b', 'a'] }, ['cohort.2']],
     ['a weight for a site outside the cohort', { cohort: three, siteWeights: { d: 2 } }, ['siteWeights.d']],
@@ -203,6 +270,10 @@ describe('a plan that can never work is refused', () => {
   it('while their possible neighbours are accepted', () => {
     checkPlan({ ...MINIMAL, strategy: 'median', cohort: three });
     checkPlan({ ...MINIMAL, strategy: 'median' });
+    checkPlan({ ...MINIMAL, strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 5 });
+    checkPlan({ ...MINIMAL, strategy: { name: 'krum', f: 2 }, quorum: 7 });
+    checkPlan({ ...MINIMAL, strategy: { name: 'multikrum', f: 2, m: 6 }, quorum: 8 });
+    checkPlan({ ...MINIMAL, strategy: { name: 'bulyan', f: 2 }, quorum: 11 });
     const { statistics } = checkPlan({ ...MINIMAL, rounds: 1, statistics: {} });
     assert.deepEqual(statistics, { bins: 64, low: -1024, high: 3072 });
     checkPlan({ ...MINIMAL, cohort: three, quorum: 3, siteWeights: { a: 2, c: 0.5 } });

@@ -73,6 +73,38 @@ describe("a site's policy", () => {
     assert.equal(answer({ cohort: 'all', quorum: 2 }, { minimumCohort: 2 }).approved, true);
   });
 
+  it("counts what a combiner leaves of the updates: the model of krum is one site's", () => {
+    const cohort = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+    assert.match(reason({ cohort, strategy: 'krum' }, { minimumCohort: 2 }), /as few as 1 update, but a asks for 2/);
+    assert.match(reason({ cohort, strategy: 'multikrum' }, { minimumCohort: 4 }), /as few as 3 updates/);
+    assert.equal(answer({ cohort, strategy: 'multikrum' }, { minimumCohort: 3 }).approved, true);
+    assert.equal(answer({ cohort, strategy: 'krum' }).approved, true);
+  });
+
+  it('refuses a strategy that needs more of the trainer than it is said to support, naming each feature', () => {
+    const site = (trainer: SiteConfigurationInput['trainer']) =>
+      checkSiteConfiguration(
+        { id: 'a', coordinator: 'localhost:1', credentials: 'c', workspace: 'w', dataset: { kind: 'none' }, trainer },
+        '/',
+      );
+    const process = { name: 'unet3d', adapter: 'process' as const, command: ['train'] };
+    const both = { clientRule: { kind: 'fedprox' }, combiner: { kind: 'normalised-mean' } };
+    const asked = (strategy: unknown) => JSON.stringify(checkPlan({ ...PLAN, strategy }));
+    const refused = answerProposal(asked(both), site(process));
+    assert.ok(!refused.approved);
+    for (const feature of ['fedprox', 'fednova']) {
+      assert.match(
+        refused.reason,
+        new RegExp(`supports ${feature}, which a does not say of unet3d \\(trainer\\.supports\\)`),
+      );
+    }
+    const one = answerProposal(asked(both), site({ ...process, supports: ['fedprox'] }));
+    assert.ok(!one.approved && !one.reason.includes('fedprox,') && one.reason.includes('fednova'));
+    assert.ok(answerProposal(asked(both), site({ ...process, supports: ['fedprox', 'fednova'] })).approved);
+    assert.ok(answerProposal(asked('fedadam'), site(process)).approved);
+    assert.ok(answer({ strategy: both }).approved, 'the reference trainer supports all');
+  });
+
   it('refuses a cohort without this site', () => {
     assert.match(reason({ cohort: ['b', 'c'] }), /does not name a/);
   });

@@ -55,6 +55,31 @@ describe('trainer check', () => {
     });
   }
 
+  it('proves what a trainer is said to support, and finds out what it does not', async () => {
+    const supports = ['fedprox', 'scaffold', 'fednova'] as const;
+    const names = [
+      'supports fedprox',
+      'supports scaffold',
+      'supports fednova',
+      'refuses a rule that it does not know with exit code 64',
+    ];
+    const good = await check('good', { supports });
+    assert.equal(good.passed, true, JSON.stringify(good.steps));
+    assert.deepEqual(
+      good.steps.slice(-5, -1).map(({ name }) => name),
+      names,
+    );
+    assert.deepEqual(named((await check('ignores-rules', { supports })).steps, 'failed'), [
+      names[0],
+      names[1],
+      names[3],
+    ]);
+    assert.deepEqual(named((await check('counts-no-steps', { supports })).steps, 'failed'), [names[2]]);
+    for (const mode of ['no-control', 'one-sided']) {
+      assert.deepEqual(named((await check(mode, { supports })).steps, 'failed'), [names[1]], mode);
+    }
+  });
+
   it('lets a trainer decline a kind of task, and checks the rest from weights that are given', async () => {
     const without = await check('no-initialise');
     assert.equal(without.passed, true);

@@ -15,7 +15,7 @@ describe('a federated run, from invitation to model', () => {
   });
   after(() => federation?.stop());
 
-  for (const strategy of ['fedavg', 'fedavgm', 'fedadam', 'median'] as const) {
+  for (const strategy of ['fedavg', 'fedavgm', 'fedadam', 'fedyogi', 'median', 'scaffold'] as const) {
     it(`${strategy} ends with the model that its definition gives`, async () => {
       const run = await federation.submit({ strategy, rounds: 3 });
       const view = await federation.outcomeOf(run);

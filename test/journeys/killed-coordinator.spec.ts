@@ -30,6 +30,7 @@ const PASSAGES: Readonly<Record<FaultPoint, readonly number[]>> = {
   'store.locked': [1, 3],
   'store.committed': [1, 8],
   'store.upload-committed': [1, 2],
+  'aggregate.after-scan': [1],
   'aggregate.after-block': [1, 2],
   'aggregate.before-finish': [1],
   'aggregate.after-finish': [1],

@@ -119,6 +119,7 @@ export class Federation {
         name: 'shift',
         adapter: 'process',
         command: [process.execPath, SHIFT_TRAINER],
+        supports: ['scaffold'],
         environment: { ...trainer },
       },
       ...(limits ? { limits } : {}),

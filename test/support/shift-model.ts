@@ -9,7 +9,7 @@ import path from 'node:path';
 export const SHIFT_TRAINER = path.join(__dirname, 'shift-trainer.cjs');
 
 export interface ShiftRun {
-  readonly strategy: 'fedavg' | 'fedavgm' | 'fedadam' | 'median';
+  readonly strategy: 'fedavg' | 'fedavgm' | 'fedadam' | 'fedyogi' | 'median' | 'scaffold';
   readonly elements: number;
   /** The sites that contribute to each round; each is one letter. */
   readonly rounds: readonly (readonly string[])[];
@@ -21,8 +21,24 @@ export function shiftModel({ strategy, elements, rounds }: ShiftRun): {
 } {
   let model = [...Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4), 0.5, -1, 2].map(Math.fround);
   const optimiser = optimisers[strategy]();
+  // SCAFFOLD: what each site kept, and the mean of it, weighed like updates; all sites take part in each round.
+  const own = new Map<string, readonly number[]>();
+  let all: readonly number[] = model.map(() => 0);
   rounds.forEach((sites, index) => {
-    const updates = sites.map((site) => trained(model, site, index + 1));
+    const updates = sites.map((site) => {
+      const control = own.get(site) ?? model.map(() => 0);
+      const correction = strategy === 'scaffold' ? all.map((value, i) => -0.5 * (value - control[i]!)) : undefined;
+      return trained(model, site, index + 1, correction);
+    });
+    for (const site of sites) own.set(site, controlAfter(site, index + 1, model.length));
+    all = model.map((_, i) =>
+      Math.fround(
+        weightedMean(
+          sites.map((site) => own.get(site)![i]!),
+          sites.map(samplesOf),
+        ),
+      ),
+    );
     const combined = model.map((_, i) => {
       const column = updates.map((update) => update[i]!);
       return strategy === 'median' ? median(column) : weightedMean(column, sites.map(samplesOf));
@@ -36,9 +52,18 @@ export function shiftModel({ strategy, elements, rounds }: ShiftRun): {
 const siteNumber = (site: string): number => site.charCodeAt(0) - 'a'.charCodeAt(0);
 const samplesOf = (site: string): number => siteNumber(site) ** 2 + 1;
 
-function trained(model: readonly number[], site: string, round: number): number[] {
+function controlAfter(site: string, round: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => (siteNumber(site) + 1) * 0.25 + round * 0.5 + (i % 5) * 0.125);
+}
+
+function trained(
+  model: readonly number[],
+  site: string,
+  round: number,
+  correction: readonly number[] = model.map(() => 0),
+): number[] {
   const step = (siteNumber(site) + 1) * 0.125 + round * 0.0625;
-  return model.map((value, i) => Math.fround(value + step * (1 + (i % 3))));
+  return model.map((value, i) => Math.fround(value + (step * (1 + (i % 3)) + correction[i]!)));
 }
 
 function weightedMean(values: readonly number[], samples: readonly number[]): number {
@@ -59,6 +84,7 @@ const replace = (): Optimiser => (_, __, combined) => combined;
 const optimisers: Readonly<Record<ShiftRun['strategy'], () => Optimiser>> = {
   fedavg: replace,
   median: replace,
+  scaffold: replace,
   fedavgm: () => {
     const velocity: number[] = [];
     return (i, model, combined) => {
@@ -67,20 +93,24 @@ const optimisers: Readonly<Record<ShiftRun['strategy'], () => Optimiser>> = {
       return model + v;
     };
   },
-  fedadam: () => {
-    const [lr, beta1, beta2, tau] = [0.1, 0.9, 0.99, 1e-3];
-    const first: number[] = [];
-    const second: number[] = [];
-    return (i, model, combined) => {
-      const delta = combined - model;
-      const m = beta1 * (first[i] ?? 0) + (1 - beta1) * delta;
-      const v = beta2 * (second[i] ?? Math.fround(tau * tau)) + (1 - beta2) * delta * delta;
-      first[i] = Math.fround(m);
-      second[i] = Math.fround(v);
-      return model + (lr * m) / (Math.sqrt(v) + tau);
-    };
-  },
+  fedadam: () => adaptive(0.9, (v, square) => 0.99 * v + (1 - 0.99) * square),
+  fedyogi: () => adaptive(0.9, (v, square) => v - (1 - 0.99) * square * Math.sign(v - square)),
 };
+
+/** FedAdam and FedYogi with their default parameters. */
+function adaptive(beta1: number, second: (v: number, square: number) => number): Optimiser {
+  const [lr, tau] = [0.1, 1e-3];
+  const firsts: number[] = [];
+  const seconds: number[] = [];
+  return (i, model, combined) => {
+    const delta = combined - model;
+    const m = beta1 * (firsts[i] ?? 0) + (1 - beta1) * delta;
+    const v = second(seconds[i] ?? Math.fround(tau * tau), delta * delta);
+    firsts[i] = Math.fround(m);
+    seconds[i] = Math.fround(v);
+    return model + (lr * m) / (Math.sqrt(v) + tau);
+  };
+}
 
 function encode(values: readonly number[], elements: number): Buffer {
   const header = Buffer.from(

@@ -36,12 +36,36 @@ function waitAtGate(gate) {
   while (!fs.existsSync(path.join(gate, 'open'))) pause();
 }
 
+// The control variate of a file, or zeros: numbers in the order of the model's.
+function controlsIn(file, count) {
+  if (!fs.existsSync(file)) return new Float32Array(count);
+  const bytes = fs.readFileSync(file);
+  return Float32Array.from({ length: count }, (_, i) =>
+    bytes.readFloatLE(8 + Number(bytes.readBigUInt64LE(0)) + i * 4),
+  );
+}
+
+// What a site's control is after a round: made up, but another for each site, round and place.
+const ownControl = (round, i) => (site + 1) * 0.25 + round * 0.5 + (i % 5) * 0.125;
+
 function shifted() {
   const bytes = fs.readFileSync(path.join(folder, task.model.input));
   const begin = 8 + Number(bytes.readBigUInt64LE(0));
+  const { rule } = task;
+  const count = (bytes.length - begin) / 4;
+  const kept = path.join(folder, 'state', 'control.safetensors');
+  const all = rule ? controlsIn(path.join(folder, rule.controls.input ?? 'none'), count) : new Float32Array(count);
+  const own = controlsIn(kept, count);
+  if (rule) {
+    const control = Float32Array.from({ length: count }, (_, i) => ownControl(task.round, i));
+    const file = fileOf({ w: control.slice(0, count - 3), bias: control.slice(count - 3) });
+    place(rule.controls.output, file);
+    fs.writeFileSync(kept, file);
+  }
   const step = (site + 1) * 0.125 + task.round * 0.0625;
   for (let i = 0; begin + i * 4 < bytes.length; i++) {
-    bytes.writeFloatLE(bytes.readFloatLE(begin + i * 4) + step * (1 + (i % 3)), begin + i * 4);
+    const corrected = step * (1 + (i % 3)) - 0.5 * (all[i] - own[i]);
+    bytes.writeFloatLE(bytes.readFloatLE(begin + i * 4) + corrected, begin + i * 4);
   }
   return bytes;
 }

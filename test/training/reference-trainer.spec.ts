@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { readLayout, readTensors, writeTensors } from '../../federation/tensors/file';
 import { openDecathlon, writeSiteDataset } from '../../imaging/decathlon';
 import { type ModelCard, parseModelCard } from '../../training/engine/model-card';
@@ -78,6 +78,156 @@ describe('the reference trainer', function () {
       const withMoments = await story.update('two-rounds');
       await story.run(await story.giveTraining('forgetful', story.file('plain', 'update.safetensors'), second));
       assert.ok(!(await story.update('forgetful')).equals(withMoments), 'the moments of round 1 made no difference');
+    });
+
+    describe('with the rule of a strategy', () => {
+      const sgd = { ...TINY_PARAMETERS, optimiser: 'sgd', stepsPerRound: 2, warmUpSteps: 1, learningRate: 0.2 };
+
+      /** All weights in the order of the file. */
+      const weightsOf = async (file: string): Promise<number[]> =>
+        [...(await readTensors(file)).tensors.values()].flatMap(({ data }) => [...(data as Float32Array)]);
+      const trained = async (name: string, parameters: object, task: Readonly<Record<string, unknown>>) => {
+        const run = await story.run(await story.giveTraining(name, model, { parameters, ...task }));
+        assert.equal(run.code, 0, run.stderr);
+        return weightsOf(story.file(name, 'update.safetensors'));
+      };
+
+      it('fedprox pulls back to the global model, as far as its definition says', async () => {
+        const mu = 0.5;
+        const before = await weightsOf(model);
+        // The same schedule in four rounds of one step: where the two steps are after the first.
+        const first = await trained('sgd-first', { ...sgd, stepsPerRound: 1 }, { rounds: 4 });
+        const plain = await trained('sgd', sgd, {});
+        const pulled = await trained('sgd-fedprox', sgd, { rule: { kind: 'fedprox', mu } });
+        const rate = 0.2 * (0.05 + (0.95 * (1 + Math.cos(Math.PI / 4))) / 2);
+        let moved = 0;
+        for (const [i, weight] of pulled.entries()) {
+          const expected = plain[i]! - rate * mu * (first[i]! - before[i]!);
+          assert.ok(Math.abs(weight - expected) <= 1e-6 * Math.max(1, Math.abs(expected)), `weight ${i}`);
+          moved = Math.max(moved, Math.abs(weight - plain[i]!));
+        }
+        assert.ok(moved > 1e-4, `the rule moved weights by ${moved} at most`);
+      });
+
+      it('fedprox with Adam stays nearer to the global model the greater mu is, and reaches the same bytes again', async () => {
+        const before = await weightsOf(model);
+        const lengths: number[] = [];
+        for (const mu of [0.1, 10]) {
+          const after = await trained(`adam-fedprox-${mu}`, TINY_PARAMETERS, { rule: { kind: 'fedprox', mu } });
+          lengths.push(Math.hypot(...after.map((weight, i) => weight - before[i]!)));
+        }
+        const plain = await weightsOf(story.file('plain', 'update.safetensors'));
+        lengths.unshift(Math.hypot(...plain.map((weight, i) => weight - before[i]!)));
+        assert.ok(lengths[0]! > lengths[1]! && lengths[1]! > lengths[2]!, lengths.join(' '));
+        await trained('adam-fedprox-again', TINY_PARAMETERS, { rule: { kind: 'fedprox', mu: 10 } });
+        assert.ok((await story.update('adam-fedprox-again')).equals(await story.update('adam-fedprox-10')));
+      });
+
+      describe('scaffold', () => {
+        const once = { ...sgd, stepsPerRound: 1 };
+        const output = 'controls-update.safetensors';
+        const input = 'controls.safetensors';
+        const rule = (controls: object) => ({ rule: { kind: 'scaffold', controls } });
+        /** The rates of one step in the two rounds of the plan. */
+        const rates = [0, 1].map((step) => 0.2 * (0.05 + (0.95 * (1 + Math.cos((Math.PI * step) / 2))) / 2));
+        const assertNear = (actual: readonly number[], expected: readonly number[], tolerance: number) => {
+          assert.equal(actual.length, expected.length);
+          for (const [i, value] of actual.entries()) {
+            const error = Math.abs(value - expected[i]!) / Math.max(1, Math.abs(expected[i]!));
+            assert.ok(error <= tolerance, `weight ${i}: ${value} instead of ${expected[i]}`);
+          }
+        };
+
+        it('begins as without it, and its control is the mean gradient of the round', async () => {
+          const before = await weightsOf(model);
+          const plain = await trained('scaffold-none', once, {});
+          const first = await trained('scaffold-once', once, rule({ output }));
+          assert.deepEqual(first, plain);
+          const control = await weightsOf(story.file('scaffold-once', output));
+          // One step of plain SGD: y = x - rate g.
+          assertNear(
+            control,
+            before.map((weight, i) => (weight - first[i]!) / rates[0]!),
+            2e-5,
+          );
+          assert.ok(control.some((value) => Math.abs(value) > 1e-3));
+        });
+
+        it('in the next round steps along g + c - c_i', async () => {
+          const own = await weightsOf(story.file('scaffold-once', output));
+          const next = { round: 2, task: 'train-2' };
+          await copyFile(model, story.file('scaffold-none', 'global.safetensors'));
+          const plain = await trained('scaffold-plain', once, next);
+          const all = { layout: await readLayout(model), tensors: (await readTensors(model)).tensors };
+          // Any control of the right shape will do for c: the weights of the model themselves.
+          const folder = await story.giveTraining('scaffold-once', model, {
+            parameters: once,
+            ...next,
+            ...rule({ input, output }),
+          });
+          await writeTensors(story.file('scaffold-once', input), [...all.tensors.values()]);
+          const run = await story.run(folder);
+          assert.equal(run.code, 0, run.stderr);
+          const corrected = await weightsOf(story.file('scaffold-once', 'update.safetensors'));
+          const c = await weightsOf(model);
+          assertNear(
+            corrected,
+            plain.map((weight, i) => weight - rates[1]! * (c[i]! - own[i]!)),
+            1e-6,
+          );
+        });
+
+        it('reaches the same update and control when it is killed on the way', async () => {
+          const parameters = { ...TINY_PARAMETERS, stepsPerRound: 300, checkpointSteps: 3 };
+          const start = async (name: string) =>
+            story.giveTraining(name, model, { parameters, ...rule({ input, output }) });
+          for (const name of ['scaffold-whole', 'scaffold-killed']) {
+            await start(name);
+            await writeTensors(story.file(name, input), [...(await readTensors(model)).tensors.values()]);
+          }
+          const whole = await story.run(story.folder('scaffold-whole'));
+          assert.equal(whole.code, 0, whole.stderr);
+          const killed = await story.run(story.folder('scaffold-killed'), ({ step }, trainer) => {
+            if (step === 10) trainer.kill('SIGKILL');
+          });
+          assert.equal(killed.signal, 'SIGKILL');
+          assert.ok(!existsSync(story.file('scaffold-killed', output)), 'it was killed too late to show anything');
+          const resumed = await story.run(story.folder('scaffold-killed'));
+          assert.ok(resumed.progress[0].step! >= 10);
+          for (const file of ['update.safetensors', output]) {
+            const [one, other] = ['scaffold-whole', 'scaffold-killed'].map((name) => readFile(story.file(name, file)));
+            assert.ok((await one!).equals(await other!), file);
+          }
+        });
+
+        it('keeps the control that it had when a task was given up on the way', async () => {
+          const own = await weightsOf(story.file('scaffold-once', output));
+          const long = { ...sgd, stepsPerRound: 300, checkpointSteps: 3 };
+          const folder = await story.giveTraining('scaffold-once', model, {
+            parameters: long,
+            round: 3,
+            task: 'train-3',
+            ...rule({ output }),
+          });
+          await story.run(folder, ({ step }, trainer) => {
+            if (step === 10) trainer.kill('SIGKILL');
+          });
+          const kept = (await readTensors(story.file('scaffold-once', 'state/checkpoint.safetensors'))).tensors;
+          const values = [...(kept.get('control')!.data as Float32Array)].filter((value) => value !== 0);
+          assert.deepEqual(
+            values,
+            own.filter((value) => value !== 0),
+          );
+        });
+      });
+
+      it('refuses a rule that it does not know, and a mu that is none', async () => {
+        for (const rule of [{ kind: 'fedmagic' }, { kind: 'fedprox', mu: -1 }, { kind: 'fedprox' }]) {
+          const run = await story.run(await story.giveTraining('no-rule', model, { rule }));
+          assert.equal(run.code, 64);
+          assert.match(run.stderr, /rule/);
+        }
+      });
     });
 
     describe('when it is interrupted', () => {

@@ -14,8 +14,32 @@ export interface AdamMoments {
   readonly steps: number;
 }
 
+/** Moves the weights of a network that was made for learning. */
+export interface Optimiser {
+  /** Moves the weights against their gradients and clears the gradients for the next step. */
+  step(rate: number): void;
+  /** A copy of what it remembers between steps; nothing when each step is like the first. */
+  moments(): AdamMoments | undefined;
+}
+
+/** Plain gradient descent: w <- w - rate g, each product and difference rounded to float32. */
+export class Sgd implements Optimiser {
+  constructor(private readonly net: UNet) {}
+
+  step(rate: number): void {
+    const { weights, weightGradients } = this.net;
+    const length = Math.fround(rate);
+    for (let i = 0; i < weights.length; i++) weights[i] -= Math.fround(length * weightGradients[i]);
+    weightGradients.fill(0);
+  }
+
+  moments(): undefined {
+    return undefined;
+  }
+}
+
 /** Adam (Kingma and Ba 2015) on all weights of a network that was made for learning. */
-export class Adam {
+export class Adam implements Optimiser {
   readonly #net: UNet;
   readonly #first: Pointer;
   readonly #second: Pointer;
@@ -32,7 +56,6 @@ export class Adam {
     this.#steps = from.steps;
   }
 
-  /** Moves the weights against their gradients and clears the gradients for the next step. */
   step(rate: number): void {
     this.#steps++;
     const net = this.#net;
@@ -52,7 +75,6 @@ export class Adam {
     net.weightGradients.fill(0);
   }
 
-  /** A copy. */
   moments(): AdamMoments {
     return { first: this.#view(this.#first).slice(), second: this.#view(this.#second).slice(), steps: this.#steps };
   }

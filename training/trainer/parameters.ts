@@ -32,6 +32,8 @@ const parametersSchema = z.strictObject({
   stepsPerRound: z.int().min(1).max(LIMITS.steps).default(20),
   /** Patches in one step. */
   batch: z.int().min(1).max(LIMITS.batch).default(1),
+  /** `sgd`: plain gradient steps, for which the strategies' papers make their claims; its rate is another than Adam's. */
+  optimiser: z.enum(['adam', 'sgd']).default('adam'),
   /** Highest rate of the schedule. */
   learningRate: z.number().positive().max(LIMITS.rate).default(0.015),
   warmUpSteps: z.int().min(0).max(LIMITS.steps).default(12),

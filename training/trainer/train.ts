@@ -5,13 +5,16 @@ import { digestOfFile } from '../../federation/tensors/file';
 import { TRAINER_PROTOCOL, type TrainerReport, type TrainTask } from '../../federation/trainer-contract';
 import { diceAndCrossEntropy } from '../engine/loss';
 import { type Model, readModel, writeModel } from '../engine/model-file';
-import { Adam, learningRate } from '../engine/optimiser';
+import { Adam, learningRate, type Optimiser, Sgd } from '../engine/optimiser';
 import { UNet } from '../engine/unet';
+import type { Weights } from '../engine/weights';
 import { CaseStore } from './case-store';
-import { CHECKPOINT_FILE, findCheckpoint, saveCheckpoint, taskKey } from './checkpoint';
+import { CHECKPOINT_FILE, type FoundCheckpoint, findCheckpoint, saveCheckpoint, taskKey } from './checkpoint';
+import { ControlVariates, stateForNextTask } from './control-variates';
 import type { Job } from './job';
 import { assertParametersFit, labelValueOf } from './parameters';
 import { cutTrainingPatch, drawCorner } from './patch-sampler';
+import { addProximalGradients } from './proximal-term';
 import { openDataset } from './task-folder';
 
 /** Folder of prepared cases inside the state. */
@@ -38,9 +41,10 @@ export async function train(job: Job<TrainTask>): Promise<TrainerReport> {
     cacheFolder: folder.state(CASES_FOLDER),
     signal,
   });
-  const round = await RoundOfTraining.start(job, model, store, taskKey(task, await digestOfFile(input)));
+  const round = await RoundOfTraining.begin(job, model, store, taskKey(task, await digestOfFile(input)));
   await round.run();
 
+  await round.writeControls();
   await writeModel(folder.file(task.model.output), { card: model.card, weights: round.net.weights });
   return {
     protocol: TRAINER_PROTOCOL,
@@ -54,7 +58,7 @@ export async function train(job: Job<TrainTask>): Promise<TrainerReport> {
 
 class RoundOfTraining {
   readonly net: UNet;
-  readonly #adam: Adam;
+  readonly #optimiser: Optimiser;
   readonly #targets: Float32Array;
   #step = 0;
   #lossSum = 0;
@@ -64,15 +68,18 @@ class RoundOfTraining {
     private readonly store: CaseStore,
     private readonly key: string,
     net: UNet,
-    adam: Adam,
+    optimiser: Optimiser,
+    /** The global model's. */
+    private readonly start: Weights,
+    private readonly controls: ControlVariates | undefined,
   ) {
     this.net = net;
-    this.#adam = adam;
+    this.#optimiser = optimiser;
     this.#targets = new Float32Array(net.voxels);
   }
 
   /** Goes on where this task was interrupted, or begins with the moments that the last round left. */
-  static async start(
+  static async begin(
     job: Job<TrainTask>,
     { card, weights }: Model,
     store: CaseStore,
@@ -80,9 +87,11 @@ class RoundOfTraining {
   ): Promise<RoundOfTraining> {
     const net = new UNet(card, 'learning');
     const found = await findCheckpoint(job.folder.state(CHECKPOINT_FILE), net.spec);
-    const adam = new Adam(net, found?.run === job.task.run ? found.moments : undefined);
-    const round = new RoundOfTraining(job, store, key, net, adam);
+    const moments = found?.run === job.task.run ? found.moments : undefined;
+    const optimiser = job.parameters.optimiser === 'sgd' ? new Sgd(net) : new Adam(net, moments);
     const interrupted = found?.key === key ? found : undefined;
+    const controls = await openControls(job, net, found, interrupted !== undefined);
+    const round = new RoundOfTraining(job, store, key, net, optimiser, weights, controls);
     net.weights.set(interrupted?.weights ?? weights);
     round.#step = interrupted?.step ?? 0;
     round.#lossSum = interrupted?.lossSum ?? 0;
@@ -112,6 +121,13 @@ class RoundOfTraining {
     }
   }
 
+  /** The site's new control variate, when the task asks for one. */
+  async writeControls(): Promise<void> {
+    const { task, folder, parameters } = this.job;
+    if (task.rule?.kind !== 'scaffold') return;
+    await this.controls?.write(folder.file(task.rule.controls.output), this.net.spec, parameters.stepsPerRound);
+  }
+
   async #takeStep(): Promise<number> {
     const { task, parameters } = this.job;
     const { net, store } = this;
@@ -131,7 +147,11 @@ class RoundOfTraining {
         `learningRate ${parameters.learningRate} made the loss overflow in step ${this.#step + 1} of round ${task.round}; use a lower one`,
       );
     }
-    this.#adam.step(this.#rate());
+    if (task.rule?.kind === 'fedprox') {
+      addProximalGradients(net.weightGradients, net.weights, this.start, task.rule.mu);
+    }
+    this.controls?.correct(net.weightGradients);
+    this.#optimiser.step(this.#rate());
     this.#step++;
     this.#lossSum += loss;
     return loss;
@@ -148,10 +168,26 @@ class RoundOfTraining {
     const { task, folder } = this.job;
     const checkpoint = {
       weights: this.net.weights,
-      moments: this.#adam.moments(),
+      moments: this.#optimiser.moments(),
+      controls: this.controls?.state,
       step: this.#step,
+      totalSteps: this.job.parameters.stepsPerRound,
       lossSum: this.#lossSum,
     };
     await saveCheckpoint(folder.state(CHECKPOINT_FILE), this.net.spec, { key: this.key, run: task.run }, checkpoint);
   }
+}
+
+/** With the state of this task, interrupted, or with what the last one of the run left. */
+async function openControls(
+  { task, folder, signal }: Job<TrainTask>,
+  { spec }: UNet,
+  found: FoundCheckpoint | undefined,
+  isInterrupted: boolean,
+): Promise<ControlVariates | undefined> {
+  if (task.rule?.kind !== 'scaffold') return undefined;
+  const kept = found?.run === task.run ? found.controls : undefined;
+  const state = isInterrupted || !kept ? kept : stateForNextTask(kept, found!.step, found!.step === found!.totalSteps);
+  const { input } = task.rule.controls;
+  return ControlVariates.open(spec, input && folder.file(input), state, signal);
 }

@@ -7,66 +7,94 @@ import path from 'node:path';
 import { ownProgram } from '../../../base/own-program';
 import { FAULT_POINT_VARIABLE, FAULT_POINTS } from '../../../fl-coordinator/fault-points';
 import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
-import { aggregateRound } from './aggregate-client';
-import { digestOf, randomValues, readObject, vectorFile } from './models';
+import { aggregateRound, CONTROLS_KEY, CRASHING_SITES, CRASHING_STRATEGIES, SCAFFOLD } from './aggregate-client';
+import { digestOf, fileOf, randomValues, readObject } from './models';
 
-const MOMENT_KEYS = ['moments/first.safetensors', 'moments/second.safetensors'];
+const PAIR = ['moments/first.safetensors', 'moments/second.safetensors'];
+const VELOCITY = ['moments/velocity.safetensors'];
+
+/** Everything that a strategy makes, in the order of keys. */
+const outputsOf = (strategy: string): string[] =>
+  strategy === SCAFFOLD ? ['model', ...VELOCITY, CONTROLS_KEY] : ['model', ...PAIR];
 
 /** What may be there after the process died at a point. */
-const VISIBLE: Readonly<Record<string, readonly string[]>> = {
-  'aggregate.after-block': [],
-  'aggregate.before-finish': [],
-  // The first of the moments was just finished; the model comes last.
-  'store.committed': [MOMENT_KEYS[0]!],
-  'aggregate.after-finish': ['model', ...MOMENT_KEYS],
-};
+const visibleOf = (strategy: string): Readonly<Record<string, readonly string[]>> =>
+  strategy === SCAFFOLD
+    ? {
+        // The control variate is made first, then the model in the same way.
+        'aggregate.after-scan': [],
+        'aggregate.after-block': [],
+        'aggregate.before-finish': [],
+        'store.committed': [CONTROLS_KEY],
+        'aggregate.after-finish': [CONTROLS_KEY],
+        'aggregate.after-scan:2': [CONTROLS_KEY],
+        'aggregate.after-block:3': [CONTROLS_KEY],
+        'aggregate.before-finish:2': [CONTROLS_KEY],
+        'aggregate.after-finish:2': outputsOf(strategy),
+      }
+    : {
+        'aggregate.after-scan': [],
+        'aggregate.after-block': [],
+        'aggregate.before-finish': [],
+        // The first of the moments was just finished; the model comes last.
+        'store.committed': [PAIR[0]!],
+        'aggregate.after-finish': outputsOf(strategy),
+      };
 
-describe('aggregation killed in the middle', () => {
-  let root: string;
-  let store: DirectoryStore;
-  let expected: string;
+for (const strategy of Object.keys(CRASHING_STRATEGIES)) {
+  describe(`aggregation by ${strategy} killed in the middle`, () => {
+    let root: string;
+    let store: DirectoryStore;
+    let expected: string;
 
-  beforeEach(async () => {
-    root = await mkdtemp(path.join(tmpdir(), 'clara-aggregation-'));
-    store = await openDirectoryStore(root);
-    for (const [seed, key] of ['base', 'updates/a', 'updates/b'].entries()) {
-      await store.put(key, vectorFile(randomValues(seed, (1 << 18) + 13)));
-    }
-    expected = await aggregateRound(root);
-    for (const key of [...MOMENT_KEYS, 'model']) await store.delete(key);
-  });
-
-  afterEach(async () => {
-    await store.close();
-    await rm(root, { recursive: true });
-  });
-
-  const outputs = async (): Promise<string[]> => {
-    const keys: string[] = [];
-    for await (const { key } of store.list('mo')) keys.push(key);
-    return keys;
-  };
-
-  it('covers every fault point of aggregation', () => {
-    const points = FAULT_POINTS.filter((point) => point.startsWith('aggregate.'));
-    assert.deepEqual(
-      points.filter((point) => !(point in VISIBLE)),
-      [],
-    );
-  });
-
-  for (const [point, visible] of Object.entries(VISIBLE)) {
-    it(`at ${point}: what is visible is whole, and once more gives the same bytes`, async () => {
-      const { command, args } = ownProgram(path.join(__dirname, 'aggregate-client'), root);
-      const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, [FAULT_POINT_VARIABLE]: point } });
-      const [, signal] = await once(child, 'exit');
-      assert.equal(signal, 'SIGKILL');
-      assert.deepEqual(await outputs(), visible);
-      if (visible.includes('model')) assert.equal(digestOf(await readObject(store, 'model')), expected);
-
-      assert.equal(await aggregateRound(root), expected);
-      assert.equal(digestOf(await readObject(store, 'model')), expected);
-      assert.deepEqual(await outputs(), ['model', ...MOMENT_KEYS]);
+    before(async () => {
+      root = await mkdtemp(path.join(tmpdir(), 'clara-aggregation-'));
+      store = await openDirectoryStore(root);
+      for (const [seed, key] of ['base', ...CRASHING_SITES.map((site) => `updates/${site}`)].entries()) {
+        const values = randomValues(seed, (1 << 18) + 13);
+        const control = { name: 'scaffold-control/w', dtype: 'F32' as const, shape: [values.length], values };
+        const tensors = [{ ...control, name: 'w' }, ...(seed > 0 && strategy === SCAFFOLD ? [control] : [])];
+        await store.put(key, fileOf(tensors));
+      }
+      expected = await aggregateRound(root, strategy);
     });
-  }
-});
+
+    beforeEach(async () => {
+      for (const key of outputsOf(strategy)) await store.delete(key);
+    });
+
+    after(async () => {
+      await store.close();
+      await rm(root, { recursive: true });
+    });
+
+    const outputs = async (): Promise<string[]> => {
+      const keys: string[] = [];
+      for await (const { key } of store.list('mo')) keys.push(key);
+      return keys;
+    };
+
+    it('covers every fault point of aggregation', () => {
+      const points = FAULT_POINTS.filter((point) => point.startsWith('aggregate.'));
+      assert.deepEqual(
+        points.filter((point) => !(point in visibleOf(strategy))),
+        [],
+      );
+    });
+
+    for (const [point, visible] of Object.entries(visibleOf(strategy))) {
+      it(`at ${point}: what is visible is whole, and once more gives the same bytes`, async () => {
+        const { command, args } = ownProgram(path.join(__dirname, 'aggregate-client'), root, strategy);
+        const env = { ...process.env, [FAULT_POINT_VARIABLE]: point };
+        const [, signal] = await once(spawn(command, args, { stdio: 'inherit', env }), 'exit');
+        assert.equal(signal, 'SIGKILL');
+        assert.deepEqual(await outputs(), visible);
+        if (visible.includes('model')) assert.equal(digestOf(await readObject(store, 'model')), expected.split(' ')[0]);
+
+        assert.equal(await aggregateRound(root, strategy), expected);
+        assert.equal(digestOf(await readObject(store, 'model')), expected.split(' ')[0]);
+        assert.deepEqual(await outputs(), outputsOf(strategy));
+      });
+    }
+  });
+}

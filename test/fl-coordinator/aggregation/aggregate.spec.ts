@@ -20,10 +20,13 @@ import {
   valuesOf,
   vectorFile,
 } from './models';
-import { type Moments, meanOf, medianOf, roundByHand } from './rules-by-hand';
+import { fedNovaByHand, type Moments, meanOf, medianOf, roundByHand } from './rules-by-hand';
 
 const MOMENTUM: ServerOptimiser = { kind: 'momentum', lr: 0.7, beta: 0.9 };
 const ADAM: ServerOptimiser = { kind: 'adam', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 };
+const ADAGRAD: ServerOptimiser = { kind: 'adagrad', lr: 0.1, beta1: 0.3, tau: 1e-2 };
+/** So large a start of v that some coordinates shrink it and others let it grow. */
+const YOGI: ServerOptimiser = { kind: 'yogi', lr: 0.1, beta1: 0.9, beta2: 0.99, tau: 0.8 };
 /** A little more than one block of float32, and no multiple of anything. */
 const LONG = (1 << 18) + 13;
 
@@ -128,6 +131,53 @@ describe('aggregation', () => {
     });
   });
 
+  describe('normalised mean', () => {
+    const nova = async (dtype: Dtype, model: number[], updates: number[][], weights: number[], steps: number[]) => {
+      const sites = sitesOf(updates, dtype, weights).map((site, i) => ({ ...site, steps: steps[i]! }));
+      const strategy = strategyOf({ kind: 'normalised-mean' });
+      return valuesOf(await aggregateFiles(store, vectorFile(model, dtype), sites, { strategy })).w!;
+    };
+
+    it('divides each update by its steps and goes as far as all take on average', async () => {
+      for (const dtype of ['F32', 'F64', 'F16', 'BF16'] as const) {
+        const model = randomValues(9, 1003, dtype);
+        const updates = [1, 2, 3].map((seed) => randomValues(seed, 1003, dtype));
+        const [weights, steps] = [
+          [7, 11, 2.5],
+          [1, 40, 300],
+        ] as const;
+        const expected = fedNovaByHand(model, updates, weights, steps).map((value) => roundedTo(dtype, value));
+        const found = await nova(dtype, model, updates, [...weights], [...steps]);
+        assertClose(found, expected, { F32: 2 ** -22, F64: 1e-14, F16: 2 ** -10, BF16: 2 ** -7 }[dtype]);
+      }
+    });
+
+    it('of equal steps is the weighted mean, to the byte', async () => {
+      const updates = [1, 2, 3].map((seed) => randomValues(seed, 1003));
+      const weights = [7, 11, 3];
+      const found = await nova('F32', randomValues(9, 1003), updates, weights, [5, 5, 5]);
+      const expected = updates[0]!.map((_, i) =>
+        Math.fround(
+          meanOf(
+            updates.map((update) => update[i]!),
+            weights,
+          ),
+        ),
+      );
+      assert.deepEqual(found, expected);
+    });
+
+    it('refuses updates whose steps nobody counted, naming each site', async () => {
+      await assert.rejects(nova('F32', [1], [[1], [2], [3]], [1, 1, 1], [0, 4, Number.NaN]), (error: ClaraError) => {
+        assert.deepEqual(
+          error.faults.map(({ path: site }) => site),
+          ['site-0', 'site-2'],
+        );
+        return true;
+      });
+    });
+  });
+
   describe('median', () => {
     for (const sites of [1, 2, 3, 4, 7, 16, 33, 64]) {
       it(`of ${sites} sites is the middle of the sorted values, exactly`, async () => {
@@ -166,7 +216,9 @@ describe('aggregation', () => {
   describe('server optimisers', () => {
     const cases: readonly [string, ServerOptimiser, readonly string[]][] = [
       ['momentum', MOMENTUM, ['velocity']],
+      ['adagrad', ADAGRAD, ['first', 'second']],
       ['adam', ADAM, ['first', 'second']],
+      ['yogi', YOGI, ['first', 'second']],
     ];
     for (const combiner of ['weighted-mean', 'median'] as const) {
       for (const [name, optimiser, momentNames] of cases) {
@@ -177,7 +229,7 @@ describe('aggregation', () => {
             model: valuesOf(base).w!,
             moments: {
               first: Array(count).fill(0),
-              second: Array(count).fill(optimiser.kind === 'adam' ? optimiser.tau ** 2 : 0),
+              second: Array(count).fill('tau' in optimiser ? optimiser.tau ** 2 : 0),
             },
           };
           for (let round = 1; round <= 2; round++) {

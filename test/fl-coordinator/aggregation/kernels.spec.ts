@@ -4,13 +4,37 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { PACKAGE_ROOT } from '../../../base/own-program';
+import type { Combiner } from '../../../federation/strategy';
 import { bfloat16OfFloat32, halfOfFloat32 } from '../../../federation/tensors/dtype';
 import { BlockKernels } from '../../../fl-coordinator/aggregation/block-kernels';
-import { medianNetwork, sortingNetwork } from '../../../fl-coordinator/aggregation/sorting-network';
+import { BlockMemory } from '../../../fl-coordinator/aggregation/block-memory';
+import { type Combination, median, weightedMean } from '../../../fl-coordinator/aggregation/combination';
+import { scratchBytes } from '../../../fl-coordinator/aggregation/combiners';
+import { partialNetwork, sortingNetwork } from '../../../fl-coordinator/aggregation/sorting-network';
 import { buildKernel } from '../../../scripts/build-kernels';
 
-const kernelsOf = (weights: readonly number[]): BlockKernels =>
-  new BlockKernels({ combiner: { kind: 'weighted-mean' }, optimiser: { kind: 'replace' }, weights });
+const kernelsFor = (combination: Combination) => {
+  const memory = new BlockMemory(combination.contributors.length, 1024);
+  const kernels = new BlockKernels(memory, {
+    combination,
+    optimiser: { kind: 'replace' },
+    clipFactors: combination.contributors.map(() => 1),
+  });
+  return {
+    column: memory.column.bind(memory),
+    combine: kernels.combine.bind(kernels),
+  };
+};
+const kernelsOf = (weights: readonly number[]) => kernelsFor(weightedMean(weights));
+
+const COMBINERS: readonly Combiner[] = [
+  { kind: 'weighted-mean' },
+  { kind: 'median' },
+  { kind: 'trimmed-mean', beta: 1 },
+  { kind: 'geometric-median', smoothing: 1e-6 },
+  { kind: 'krum', f: 1 },
+  { kind: 'bulyan', f: 1 },
+];
 
 describe('aggregation kernels', () => {
   it('in the tree are what their source builds, byte for byte', async () => {
@@ -71,17 +95,19 @@ describe('aggregation kernels', () => {
     for (const i of [0, 1]) mean.column(0, i, 'F32', 1).set(zero);
     assert.deepEqual(Buffer.from(mean.combine(0, 'F32', 1)!), Buffer.from(zero));
 
-    const median = new BlockKernels({ combiner: { kind: 'median' }, optimiser: { kind: 'replace' }, weights: [1] });
-    median.column(0, 0, 'F32', 1).set(zero);
-    assert.deepEqual(Buffer.from(median.combine(0, 'F32', 1)!), Buffer.alloc(4));
+    const middle = kernelsFor(median(1));
+    middle.column(0, 0, 'F32', 1).set(zero);
+    assert.deepEqual(Buffer.from(middle.combine(0, 'F32', 1)!), Buffer.alloc(4));
   });
 
   it('need little memory, whatever the number of contributors', () => {
-    for (const contributors of [1, 8, 64, 1000]) {
-      const kernels = kernelsOf(Array(contributors).fill(1));
-      const bytes = kernels.column(0, 0, 'F32', 1).buffer.byteLength;
-      assert.ok(bytes <= 50 << 20, `${contributors} contributors take ${bytes} bytes`);
-      assert.ok(kernels.maxElements('F32') >= 1024);
+    for (const combiner of COMBINERS) {
+      for (const contributors of [1, 8, 64, 1000]) {
+        const memory = new BlockMemory(contributors, scratchBytes(combiner, contributors));
+        const bytes = memory.buffer.byteLength;
+        assert.ok(bytes <= 50 << 20, `${combiner.kind} of ${contributors} contributors takes ${bytes} bytes`);
+        assert.ok(memory.maxElements('F32') >= 1024);
+      }
     }
   });
 });
@@ -107,23 +133,23 @@ describe('sorting networks', () => {
     }
   });
 
-  it('of any size to 64 bring the middle values to the middle, with no more comparators', () => {
+  it('of any size to 64 bring the wanted places to order, with no more comparators', () => {
     const sizes = fc.integer({ min: 1, max: 64 });
     fc.assert(
       fc.property(
         sizes.chain((size) => fc.array(fc.integer({ min: 0, max: 99 }), { minLength: size, maxLength: size })),
-        (values) => {
-          const network = medianNetwork(values.length);
+        fc.nat(),
+        (values, trimmed) => {
+          const low = trimmed % Math.ceil(values.length / 2);
+          const up = values.length - 1 - low;
+          const network = partialNetwork(values.length, low, up);
           const sorted = [...values].sort((a, b) => a - b);
-          const found = run(values, network);
-          for (const middle of [Math.floor((values.length - 1) / 2), Math.floor(values.length / 2)]) {
-            assert.equal(found[middle], sorted[middle]);
-          }
+          assert.deepEqual(run(values, network).slice(low, up + 1), sorted.slice(low, up + 1));
           assert.ok(network.length <= sortingNetwork(values.length).length);
         },
       ),
     );
-    assert.ok(medianNetwork(16).length < sortingNetwork(16).length);
+    assert.ok(partialNetwork(16, 7, 8).length < sortingNetwork(16).length);
   });
 });
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { seededRandom } from '../../../base/random';
-import type { ServerOptimiser, Strategy } from '../../../federation/strategy';
+import type { Combiner, ServerOptimiser, Strategy } from '../../../federation/strategy';
 import {
   bfloat16OfFloat32,
   type Dtype,
@@ -23,9 +23,14 @@ export interface ModelTensor extends TensorSpec {
 export const REPLACE: ServerOptimiser = { kind: 'replace' };
 
 export const strategyOf = (
-  combiner: 'weighted-mean' | 'median',
+  combiner: 'weighted-mean' | 'median' | Combiner,
   serverOptimiser: ServerOptimiser = REPLACE,
-): Pick<Strategy, 'combiner' | 'serverOptimiser'> => ({ combiner: { kind: combiner }, serverOptimiser });
+  clip?: number,
+): Pick<Strategy, 'clip' | 'combiner' | 'serverOptimiser'> => ({
+  combiner: typeof combiner === 'string' ? { kind: combiner } : combiner,
+  serverOptimiser,
+  clip,
+});
 
 /** A safetensors file. */
 export function fileOf(tensors: readonly ModelTensor[], metadata: Record<string, string> = {}): Buffer {
@@ -55,7 +60,12 @@ export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha
 export async function aggregateFiles(
   store: ObjectStore,
   base: Buffer,
-  updates: readonly { readonly site: string; readonly file: Buffer; readonly weight?: number }[],
+  updates: readonly {
+    readonly site: string;
+    readonly file: Buffer;
+    readonly weight?: number;
+    readonly steps?: number;
+  }[],
   request: Partial<AggregateRequest> & Pick<AggregateRequest, 'strategy'>,
 ): Promise<Buffer> {
   await store.put('base', base);
@@ -64,7 +74,7 @@ export async function aggregateFiles(
   const { digest, bytes } = await aggregate({
     store,
     base: 'base',
-    contributions: updates.map(({ site, weight = 1 }) => ({ site, key: `updates/${site}`, weight })),
+    contributions: updates.map(({ site, weight = 1, steps = 0 }) => ({ site, key: `updates/${site}`, weight, steps })),
     excluded: [],
     target,
     signal: new AbortController().signal,

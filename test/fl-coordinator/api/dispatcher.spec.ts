@@ -48,6 +48,7 @@ const update = (stage: typeof initialise | typeof train, site: string): NewEvent
   metrics: {},
   warnings: [],
   seconds: 1,
+  steps: 1,
   peakRssBytes: 0,
 });
 

@@ -160,8 +160,12 @@ describe('the rules of a run', () => {
       const work = pendingModel(before);
       assert.ok(work?.kind === 'aggregate');
       assert.deepEqual(
-        work.updates.map(({ weight }) => weight),
-        [3, 3, 6],
+        work.updates.map(({ weight, steps }) => [weight, steps]),
+        [
+          [3, 10],
+          [3, 10],
+          [6, 10],
+        ],
       );
     }
   });
@@ -230,6 +234,72 @@ describe('the rules of a run', () => {
     story.answerAll();
     story.deliver('northern', 0);
     assert.equal(story.state.open?.results.get('northern')?.kind, 'rejected');
+  });
+
+  it('refuses an update whose steps are not counted when the strategy divides by them', () => {
+    for (const [strategy, kind] of [
+      ['fednova', 'rejected'],
+      ['fedavg', 'update'],
+    ] as const) {
+      const story = new Story({ strategy, quorum: 1 }, SITES);
+      story.approveAll();
+      story.answerAll();
+      story.deliver('northern', 4, 0);
+      assert.equal(story.state.open?.results.get('northern')?.kind, kind);
+    }
+  });
+
+  it('gives the control variate of scaffold to federated training from round 2 on, and to nothing else', () => {
+    const story = new Story({ strategy: 'scaffold', evaluation: { everyRound: true, siteModels: true } }, SITES);
+    story.approveAll();
+    const given: Record<string, string[]> = {};
+    while (!story.state.outcome) {
+      const { stage, models } = openTasks(story.state)[0]!;
+      given[`${stage.kind} ${stage.round}`] = models.map(({ name, key }) => (name === 'controls' ? key : name));
+      story.answerAll();
+    }
+    assert.equal(outcomeOf(story), 'completed');
+    assert.deepEqual(given['train 1'], ['global']);
+    assert.deepEqual(given['train 2'], ['global', `runs/${RUN}/rounds/0001/controls.safetensors`]);
+    assert.deepEqual(given['train-alone 2'], ['site:northern']);
+    assert.deepEqual(given['evaluate 2'], ['global']);
+    assert.deepEqual(
+      story.state.models.map(({ controls }) => controls?.bytes),
+      [undefined, 20, 20],
+    );
+  });
+
+  it('makes the control variate of scaffold of the newest update of each site, of an earlier round too', () => {
+    const story = new Story({ strategy: 'scaffold', rounds: 3, quorum: 2, evaluation: { everyRound: false } }, SITES);
+    story.approveAll();
+    story.answerAll();
+    const lose = (site: string) => {
+      const { stage } = openTasks(story.state)[0]!;
+      story.command({ kind: 'lose-site', stage, site, reason: 'away' });
+    };
+    story.deliver('northern', 1);
+    story.deliver('riverside', 2);
+    lose('st-marys');
+    story.deliver('st-marys', 5);
+    story.deliver('riverside', 4);
+    lose('northern');
+    const before = { ...story.state, models: story.state.models.slice(0, 2), open: undefined } as RunState;
+    const work = pendingModel(before);
+    assert.ok(work?.kind === 'aggregate' && work.controls);
+    const update = (round: number, site: string) => `runs/${RUN}/rounds/000${round}/updates/${site}.safetensors`;
+    assert.deepEqual(
+      work.controls.sources.map(({ key, weight }) => [key, weight]),
+      [
+        [update(1, 'northern'), 1],
+        [update(2, 'riverside'), 4],
+        [update(2, 'st-marys'), 5],
+      ],
+    );
+    assert.equal(work.controls.sites, 3);
+    assert.deepEqual(
+      work.updates.map(({ site }) => site),
+      ['riverside', 'st-marys'],
+    );
   });
 
   it('lets an evaluation have gaps', () => {

@@ -1,7 +1,7 @@
 import { checkPlan, type PlanInput } from '../../../federation/plan';
 import { advance, type Command, decide } from '../../../fl-coordinator/runs/decide';
 import { EVENT_VERSION, type NewEvent, type RunEvent, runEventSchema } from '../../../fl-coordinator/runs/events';
-import { pendingModel } from '../../../fl-coordinator/runs/pending-model';
+import { type PendingModel, pendingModel } from '../../../fl-coordinator/runs/pending-model';
 import { type RunState, reduce } from '../../../fl-coordinator/runs/run-state';
 import { openTasks } from '../../../fl-coordinator/runs/tasks';
 
@@ -44,7 +44,7 @@ export class Story {
   }
 
   /** The site answers its open task well. @returns false when it has none. */
-  deliver(site: string, samples = 4): boolean {
+  deliver(site: string, samples = 4, steps = 10): boolean {
     const task = openTasks(this.state).find((open) => open.site === site);
     if (!task) return false;
     const { stage } = task;
@@ -70,6 +70,7 @@ export class Story {
       digest: DIGEST,
       bytes: 10,
       samples,
+      steps,
       metrics: { loss: 1 },
       peakRssBytes: 0,
       warnings: [],
@@ -82,8 +83,7 @@ export class Story {
     for (;;) {
       const event = advance(this.state, { now: new Date(this.now), bytesToSites: 0, bytesFromSites: 0 });
       const work = event ? undefined : pendingModel(this.state);
-      const next =
-        event ?? (work && decide(this.state, { kind: 'publish-model', round: work.round, digest: DIGEST, bytes: 10 }));
+      const next = event ?? (work && decide(this.state, published(work)));
       if (!next) return;
       this.#append(next);
     }
@@ -99,4 +99,9 @@ export class Story {
     this.events.push(parsed);
     this.state = reduce(this.state, RUN, parsed);
   }
+}
+
+function published(work: PendingModel): Command {
+  const controls = work.kind === 'aggregate' && work.controls ? { controls: { digest: DIGEST, bytes: 20 } } : {};
+  return { kind: 'publish-model', round: work.round, digest: DIGEST, bytes: 10, ...controls };
 }

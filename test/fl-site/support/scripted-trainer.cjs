@@ -92,11 +92,40 @@ function initialise(task) {
   };
 }
 
+/** SCAFFOLD with made-up gradients: writes the new control, and answers with c - c_i of this task. */
+function controlsFor(task, start, steps) {
+  const { input, output } = task.rule.controls;
+  const kept = at('state', 'control.json');
+  // With the task that it came from, so that a killed trainer does not take it for that of an earlier round.
+  const states = fs.existsSync(kept) ? JSON.parse(fs.readFileSync(kept, 'utf8')) : [];
+  const own = states.filter((state) => state.task !== task.task).at(-1)?.controls ?? {};
+  const all = input ? readModel(input) : {};
+  const controls = {};
+  for (const [name, { shape, dtype, values }] of Object.entries(start)) {
+    if (dtype === 'I64') continue;
+    const gradients = values.map((_, i) => (mode === 'no-control' ? 0 : numberFrom(task.seed + steps, i)));
+    controls[name] = { shape, values: gradients };
+  }
+  writeWhole(
+    kept,
+    JSON.stringify([...states.filter((state) => state.task !== task.task), { task: task.task, controls }]),
+  );
+  writeWhole(at(output), encodeModel(controls));
+  if (mode === 'one-sided') return () => 0;
+  return (name, i) => (all[name]?.values[i] ?? 0) - (own[name]?.values[i] ?? 0);
+}
+
 /** Steps are remembered in state/, so that a killed trainer goes on with the same numbers. */
 function train(task) {
   if (mode === 'stubborn') process.on('SIGTERM', () => {});
   if (mode === 'changes-inputs') fs.writeFileSync(at('task.json'), JSON.stringify({ ...task, round: 9 }));
   const steps = task.parameters.steps ?? 4;
+  const rule = task.rule ?? { kind: 'none' };
+  if (mode !== 'ignores-rules' && !['none', 'fedprox', 'scaffold'].includes(rule.kind))
+    fail(64, `the rule ${rule.kind} is not known`);
+  const pull = mode !== 'ignores-rules' && rule.kind === 'fedprox' ? rule.mu : 0;
+  const start = readModel(task.model.input);
+  const correction = mode !== 'ignores-rules' && rule.kind === 'scaffold' ? controlsFor(task, start, steps) : () => 0;
   const checkpoint = at('state', 'checkpoint.json');
   let tensors = readModel(task.model.input);
   let first = 0;
@@ -106,12 +135,14 @@ function train(task) {
     if (mode === 'resumes-wrong' && first > 0) first += 1;
   }
   for (let step = first; step < steps; step++) {
-    for (const { dtype, values } of Object.values(tensors)) {
+    for (const [name, { dtype, values }] of Object.entries(tensors)) {
       for (let i = 0; i < values.length; i++) {
         if (dtype === 'I64') values[i] += 1;
         else {
           const noise = mode === 'unsteady' ? Math.random() : numberFrom(task.seed + step, i);
-          values[i] = Math.fround(values[i] + 0.1 * noise);
+          values[i] = Math.fround(
+            values[i] + 0.1 * (noise - pull * (values[i] - start[name].values[i]) - correction(name, i)),
+          );
         }
       }
     }
@@ -155,7 +186,7 @@ function work() {
       else writeWhole(at(task.model.output), broken);
     }
     report.metrics = { loss: 0.25 };
-    report.steps = task.parameters.steps ?? 4;
+    report.steps = mode === 'counts-no-steps' ? 0 : (task.parameters.steps ?? 4);
   }
   if (mode === 'garbage-report') writeWhole(at('report.json'), '{"samples": "many"');
   else if (mode === 'wrong-report') writeWhole(at('report.json'), '{"protocol": 1, "samples": -3}');
