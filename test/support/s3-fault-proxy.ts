@@ -22,6 +22,8 @@ export interface Arrangement {
   readonly method?: string;
   /** Part of the path with its query. */
   readonly path?: string;
+  /** Name of a header that it has. */
+  readonly header?: string;
   readonly mishap: S3Mishap;
   /** To how many requests it happens. @default 1 */
   readonly times?: number;
@@ -76,7 +78,11 @@ export class S3FaultProxy {
     const { method = '', url = '' } = incoming;
     this.requests.push({ method, path: url, range: incoming.headers.range });
     const arranged = this.#arranged.find(
-      (each) => each.left > 0 && (each.method ?? method) === method && url.includes(each.path ?? ''),
+      (each) =>
+        each.left > 0 &&
+        (each.method ?? method) === method &&
+        url.includes(each.path ?? '') &&
+        (each.header === undefined || each.header in incoming.headers),
     );
     if (arranged) arranged.left--;
     await arranged?.meanwhile?.();

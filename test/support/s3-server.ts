@@ -27,6 +27,7 @@ export class S3Server {
     readonly name: S3ServerName,
     readonly folder: string,
     readonly port: number,
+    private readonly environmentBefore: Readonly<Record<string, string | undefined>>,
   ) {}
 
   /** @throws skips the suite, with the reason, when the server is not installed here */
@@ -36,8 +37,9 @@ export class S3Server {
       console.log(`      skipped: ${title} is not installed; npm run s3-servers installs it (it needs ${needs})`);
       context.skip();
     }
+    const before = Object.fromEntries(Object.keys(S3_CREDENTIALS).map((variable) => [variable, process.env[variable]]));
     Object.assign(process.env, S3_CREDENTIALS);
-    const server = new S3Server(name, await mkdtemp(path.join(tmpdir(), 'clara-s3-')), await freePort());
+    const server = new S3Server(name, await mkdtemp(path.join(tmpdir(), 'clara-s3-')), await freePort(), before);
     await server.launch();
     return server;
   }
@@ -103,6 +105,10 @@ export class S3Server {
 
   async stop(): Promise<void> {
     await this.kill();
+    for (const [variable, value] of Object.entries(this.environmentBefore)) {
+      if (value === undefined) delete process.env[variable];
+      else process.env[variable] = value;
+    }
     await rm(this.folder, { recursive: true, force: true });
   }
 

@@ -33,6 +33,8 @@ export interface S3StoreOptions {
   readonly now?: () => number;
 }
 
+/** Of no object: the MD5 of no bytes, and the mark of a store has some. */
+const NO_ETAG = '"d41d8cd98f00b204e9800998ecf8427e"';
 /** Between two looks for what crashes have left. */
 const SWEEP_EVERY_MS = 24 * 3600e3;
 
@@ -225,8 +227,7 @@ export class S3Store implements ObjectStore {
    * one two coordinators would overwrite each other's events without a word, so it is refused.
    */
   async #proveConditions(): Promise<void> {
-    const condition = { IfNoneMatch: '*' } as const;
-    const mark = async (): Promise<boolean> => {
+    const writes = async (condition: WriteCondition): Promise<boolean> => {
       try {
         await this.bucket.put(FORMAT_NAME, Buffer.from('{"v":1}'), { condition });
         return true;
@@ -235,12 +236,13 @@ export class S3Store implements ObjectStore {
         throw error;
       }
     };
-    if ((await mark()) && (await mark())) {
-      throw new ClaraError(
-        'unsupported',
-        'this server ignores conditions of writes (If-None-Match), by which coordinators fence each other; use AWS S3 or a server that honours them',
-      );
-    }
+    const ifAbsent = { IfNoneMatch: '*' } as const;
+    const ignored = (await writes(ifAbsent)) && (await writes(ifAbsent)) ? 'If-None-Match' : undefined;
+    if (ignored === undefined && !(await writes({ IfMatch: NO_ETAG }))) return;
+    throw new ClaraError(
+      'unsupported',
+      `this server ignores conditions of writes (${ignored ?? 'If-Match'}), by which coordinators fence each other; use AWS S3 or a server that honours them`,
+    );
   }
 }
 

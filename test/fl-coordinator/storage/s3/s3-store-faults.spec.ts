@@ -301,7 +301,13 @@ describe('S3 store on a bad line', () => {
   it('refuses a server that ignores the conditions of writes, before anything is written', async () => {
     const careless = await open({ ...bucket, prefix: randomUUID(), endpoint: proxy.endpoint });
     proxy.arrange({ method: 'PUT', path: 'format.json', mishap: { kind: 'answer', status: 200, code: '' }, times: 2 });
-    await rejectsWith('unsupported', careless.putIfAbsent('journal/1', Buffer.from('x')), 'ignores conditions');
+    await rejectsWith('unsupported', careless.putIfAbsent('journal/1', Buffer.from('x')), 'If-None-Match');
+    proxy.reset();
+    const mishap = { kind: 'answer', status: 200, code: '' } as const;
+    proxy.arrange({ method: 'PUT', path: 'format.json', header: 'if-match', mishap });
+    await rejectsWith('unsupported', careless.resumeUpload('update', { size: 1 }), 'If-Match');
+    proxy.reset();
+    await careless.putIfAbsent('journal/1', Buffer.from('x'));
   });
 
   it('sweeps uploads of a week ago and parts of a day ago, and nothing younger', async () => {
