@@ -5,6 +5,7 @@ import { modelKey, momentsPrefix, updateKey } from '../runs/object-names';
 import { isNeeded, runObjectOf } from '../runs/run-objects';
 import { runsIn } from '../runs/run-register';
 import { type RunState, stagesOf } from '../runs/run-state';
+import { checkSubmissions } from '../runs/submissions';
 import type { ObjectStore } from '../storage/object-store';
 import { SiteRegister } from '../trust/site-register';
 
@@ -23,7 +24,8 @@ export type Finding =
  * @throws ClaraError when the store itself cannot be read: `unavailable`, `permission-denied`
  */
 export async function* verifyStore(store: ObjectStore, signal?: AbortSignal): AsyncGenerator<Finding> {
-  yield await journalOf('the register of sites and operators', async () => (await SiteRegister.open(store)).events);
+  yield await journalOf('sites and operators', async () => (await SiteRegister.open(store)).events);
+  yield await journalOf('submissions', () => checkSubmissions(store));
   for (const run of await runsIn(store)) {
     let state: RunState | undefined;
     yield await journalOf(`run ${run}`, async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { FAULT_POINT_VARIABLE } from '../../fl-coordinator/fault-points';
 import { readAll } from '../../fl-coordinator/storage/object-store';
@@ -85,5 +86,23 @@ describe('a coordinator whose store is in S3', function () {
     assert.equal(damaged.code, 65);
     assert.equal(damaged.program.records[0]!.what, `runs/${run}/rounds/0001/model.safetensors`);
     await store.close();
+  });
+
+  it('is led by a standby on the same bucket when the leader dies in a round', async () => {
+    const gate = path.join(federation!.folder, 'gate');
+    await mkdir(gate);
+    await federation!.startStandby();
+    for (const site of SITES) await federation!.stopSite(site);
+    await federation!.configureSite('a');
+    await federation!.configureSite('b', { trainer: { GATE: gate } });
+    for (const site of SITES) await federation!.startSite(site);
+    const run = await federation!.submit({ strategy: 'fedavg', rounds: 1 });
+    await federation!.seen(run, ({ stage, sites }) => stage === 'train' && sites[0]!.state === 'done');
+    federation!.coordinator.kill('SIGKILL');
+    await federation!.standby!.record(({ event }) => event === 'leading', 'the standby leads');
+    await writeFile(path.join(gate, 'open'), '');
+    const { summary } = await federation!.outcomeOf(run);
+    assert.equal(summary!.state, 'completed', summary!.reason);
+    assert.equal(summary!.modelDigest, shiftModel({ strategy: 'fedavg', elements: 1000, rounds: [SITES] }).digest);
   });
 });

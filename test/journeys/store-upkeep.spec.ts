@@ -46,7 +46,7 @@ describe('the upkeep of a store', function () {
     const { code, counts, stderr } = await verify();
     assert.equal(code, 0, stderr);
     // Three models; one first update, two of each round, two of each that was trained alone.
-    assert.deepEqual({ journals: counts!.journals, objects: counts!.objects }, { journals: 2, objects: 3 + 1 + 4 + 4 });
+    assert.deepEqual({ journals: counts!.journals, objects: counts!.objects }, { journals: 3, objects: 3 + 1 + 4 + 4 });
   });
 
   it('names everything that is broken, and exits with 65', async () => {
@@ -60,6 +60,10 @@ describe('the upkeep of a store', function () {
     await rm(at('runs', run, 'rounds', '0000', 'model.safetensors'));
     await mkdir(at('runs', 'ghost', 'journal'), { recursive: true });
     await writeFile(at('runs', 'ghost', 'journal', '000000000002.json'), '{}');
+    const [entry] = await readdir(at('federation', 'submissions'));
+    const entryFile = at('federation', 'submissions', entry!);
+    const submitted = await readFile(entryFile);
+    await writeFile(entryFile, 'not JSON');
     const { code, broken } = await verify();
     assert.equal(code, 65);
     const problems = broken.map(({ what, problem }) => [what, problem] as [string, string]);
@@ -68,12 +72,14 @@ describe('the upkeep of a store', function () {
       `runs/${run}/rounds/0001/model.safetensors`,
       `runs/${run}/rounds/0002/updates/a.safetensors`,
       'the journal of run ghost',
+      'the journal of submissions',
     ]);
     const problemOf = (part: string): string => problems.find(([what]) => what.includes(part))![1];
     assert.match(problemOf('0000/model'), /missing/);
     assert.match(problemOf('0001/model'), /digest/);
     assert.match(problemOf('0002/updates'), /100 bytes/);
     assert.match(problemOf('ghost'), /no event 1/);
+    await writeFile(entryFile, submitted);
     await writeFile(model, originals[0]!);
     await writeFile(update, originals[1]!);
     await rm(at('runs', 'ghost'), { recursive: true });

@@ -86,7 +86,15 @@ export class Federation {
     const listen = ['--listen', `127.0.0.1:${this.#standbyPort}`, '--enrolment', '127.0.0.1:0'];
     const shared = ['--store', this.#shared('store'), '--trust', this.#shared('trust')];
     const workspace = ['--workspace', path.join(this.folder, 'standby')];
-    this.standby = new Program(['coordinator', 'start', ...workspace, ...shared, ...listen, '--json']);
+    this.standby = new Program([
+      'coordinator',
+      'start',
+      ...workspace,
+      ...shared,
+      ...listen,
+      ...this.coordinatorOptions,
+      '--json',
+    ]);
     const standing = await this.standby.record(({ event }) => event === 'standing-by', 'the second one stands by');
     this.#standbyPort = portOf(standing.address);
     return this.standby;
