@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   model: () => (require('./commands/model') as typeof import('./commands/model')).modelCommand(),
   statistics: () => (require('./commands/statistics') as typeof import('./commands/statistics')).statisticsCommand(),
   aiaa: () => (require('./commands/aiaa') as typeof import('./commands/aiaa')).aiaaCommand(),
+  store: () => (require('./commands/store') as typeof import('./commands/store')).storeCommand(),
   trainer: () => (require('./commands/trainer') as typeof import('./commands/trainer')).trainerCommand(),
   dataset: () => (require('./commands/dataset') as typeof import('./commands/dataset')).datasetCommand(),
 };

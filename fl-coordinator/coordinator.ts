@@ -12,7 +12,8 @@ import { type Lead, takeLead } from './leadership/leadership';
 import type { Lease } from './leadership/lease';
 import { certificateEnds } from './observe/certificate-ends';
 import { CoordinatorMetrics } from './observe/coordinator-metrics';
-import { openDirectoryStore } from './storage/directory-store';
+import { type OpenStore, openStore } from './storage/open-store';
+import { type StoreAddress, storeInWorkspace } from './storage/store-address';
 import { newOwnerCard } from './storage/store-owner';
 import { keepRotating } from './transport/certificate-rotation';
 import { ConnectionRegister } from './transport/connection-register';
@@ -23,12 +24,13 @@ import type { Verb } from './trust/authorisation';
 import type { ServerCertificate } from './trust/certificate-authority';
 import { startEnrolmentServer } from './trust/enrolment-service';
 import { openSharedAuthority } from './trust/shared-authority';
+import type { KeepUpdates } from './upkeep/retention';
 
 export interface CoordinatorOptions {
   /** Of this coordinator alone: the first operator's credentials, and what has no folder of its own below. */
   readonly workspace: string;
-  /** Folder of the store. Coordinators with the same store are one service: one leads, the others stand by. @default `<workspace>/store` */
-  readonly store?: string | undefined;
+  /** Coordinators with the same store are one service: one leads, the others stand by. @default the folder `<workspace>/store` */
+  readonly store?: StoreAddress | undefined;
   /** Folder of the certificate authority, the same for every coordinator of a store. @default `<workspace>/trust` */
   readonly trust?: string | undefined;
   /** Name of the federation, part of every identity. */
@@ -49,6 +51,8 @@ export interface CoordinatorOptions {
   readonly livenessMillis?: number;
   /** Larger updates are refused. @default 16 GiB */
   readonly maxUpdateBytes?: number;
+  /** Which updates stay when nothing needs them any more. @default 'none' */
+  readonly keepUpdates?: KeepUpdates | undefined;
   /** Where Prometheus reads figures, over plain HTTP. @default nowhere */
   readonly metrics?: Address | undefined;
   readonly onEvent?: (event: CoordinatorEvent) => void;
@@ -62,6 +66,7 @@ export interface Address {
 export type CoordinatorEvent =
   | { readonly event: 'run-changed'; readonly run: string; readonly seq: number; readonly state: string }
   | { readonly event: 'call-refused'; readonly method: string; readonly code: string; readonly message: string }
+  | { readonly event: 'model-delayed'; readonly run: string; readonly round: number; readonly reason: string }
   /** Another coordinator leads. */
   | { readonly event: 'standing-by'; readonly leader: string; readonly address: string; readonly epoch: number }
   /** This coordinator leads after it has stood by, or lost the lead. */
@@ -130,8 +135,8 @@ class Coordinator implements RunningCoordinator {
   }
 
   async start(): Promise<void> {
-    const { workspace, federation, store: folder, trust } = this.options;
-    const store = await openDirectoryStore(folder ?? path.join(workspace, 'store'));
+    const { workspace, federation, store: address = storeInWorkspace(workspace), trust } = this.options;
+    const store = await openStore(address);
     try {
       const authority = await openSharedAuthority(trust ?? path.join(workspace, 'trust'), store, { federation });
       await this.#listen(authority);
@@ -240,7 +245,10 @@ class Coordinator implements RunningCoordinator {
       software,
       livenessMillis,
       maxUpdateBytes,
+      keepUpdates: this.options.keepUpdates ?? 'none',
       metrics: this.#metrics,
+      onDelayed: (run, round, { message }) => this.#tell({ event: 'model-delayed', run, round, reason: message }),
+      onRetentionFailed: (thrown) => this.#refused('retention', thrown),
       onRunChanged: ({ run, seq, outcome }) =>
         this.#tell({ event: 'run-changed', run, seq, state: outcome?.kind ?? 'running' }),
     });
@@ -339,7 +347,7 @@ class Coordinator implements RunningCoordinator {
 
 /** What is the same in every term. */
 interface TermBase {
-  readonly store: Awaited<ReturnType<typeof openDirectoryStore>>;
+  readonly store: OpenStore;
   readonly authority: Awaited<ReturnType<typeof openSharedAuthority>>;
 }
 

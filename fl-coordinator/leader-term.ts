@@ -2,6 +2,7 @@ import { ClaraError, hasCode } from '../base/errors';
 import { withControls } from '../federation/controls';
 import type { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
+import type { Plan } from '../federation/plan';
 import type { ServiceHandlers } from '../federation/service-handlers';
 import type { TensorLayout, TensorSpec } from '../federation/tensors/layout';
 import { readStoredLayout } from './aggregation/stored-layout';
@@ -27,6 +28,8 @@ import type { CertificateAuthority } from './trust/certificate-authority';
 import { inviteSite, renewSite } from './trust/enrolment';
 import { provideOperator } from './trust/first-operator';
 import { openTrust, type Trust } from './trust/trust';
+import { type KeepUpdates, Retention } from './upkeep/retention';
+import { checkRoom } from './upkeep/run-room';
 
 export interface TermOptions {
   readonly store: ObjectStore;
@@ -38,7 +41,11 @@ export interface TermOptions {
   readonly software: string;
   readonly livenessMillis: number;
   readonly maxUpdateBytes: number;
+  readonly keepUpdates: KeepUpdates;
   readonly onRunChanged: (state: RunState) => void;
+  /** A model could not be made now and is tried again. */
+  readonly onDelayed: (run: string, round: number, error: ClaraError) => void;
+  readonly onRetentionFailed: (error: unknown) => void;
   readonly metrics?: CoordinatorMetrics | undefined;
 }
 
@@ -105,17 +112,24 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     onBytes: ({ run, site }, bytes) => traffic.fromSite(run, site, bytes),
     maxBytes: options.maxUpdateBytes,
   });
+  const keep = options.keepUpdates;
+  const roomFor = (plan: Plan, sites: number, modelBytes: number) =>
+    checkRoom(store, { plan, sites, modelBytes, keep });
+  const retention = new Retention({ store, keep, onFailure: options.onRetentionFailed });
   const runs: RunRegister = new RunRegister({
     store,
     traffic,
     term: { epoch, address: addresses.own },
     afterOrderlyEnd,
     makeModel: (state, work, signal) =>
-      makeModel({ store, state, work, signal, stateOf: (run) => runs.get(run).state }),
+      makeModel({ store, state, work, signal, checkRoom: roomFor, stateOf: (run) => runs.get(run).state }),
+    checkRoom: roomFor,
+    onDelayed: options.onDelayed,
     onAppended: (event, seconds) => metrics?.appended(event, seconds),
     onChange: (state) => {
       dispatcher.runChanged(state);
       watchers.changed(state.run);
+      retention.runChanged(state);
       if (state.outcome) board.forget(state.run);
       options.onRunChanged(state);
     },
@@ -133,11 +147,14 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
       hub.close();
       await runs.close();
       await uploads.close();
+      await retention.close();
     })();
     return closing;
   };
   try {
     await runs.load();
+    // What a crash, or a rule of an earlier start, has left.
+    for (const { state } of runs.all()) retention.runChanged(state);
     stopRenewal = await provideOperator(trust, options.operatorFolder, addresses.coordinators);
   } catch (error) {
     await close();

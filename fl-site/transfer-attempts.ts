@@ -18,6 +18,11 @@ export interface AttemptOptions {
   readonly pacing: Pacing;
 }
 
+export interface TransferOptions extends AttemptOptions {
+  /** Failures of the other end that pass too. */
+  readonly alsoPassing?: readonly ErrorCode[];
+}
+
 /**
  * Repeats a resumable transfer with jittered waits until it succeeds, the signal aborts (the task's deadline) or a failure
  * comes that no repetition mends. An attempt that moved bytes starts the count of failures afresh.
@@ -26,7 +31,7 @@ export interface AttemptOptions {
  */
 export async function untilTransferred<Result>(
   attempt: (moved: () => void) => Promise<Result>,
-  { signal, pacing }: AttemptOptions,
+  { signal, pacing, alsoPassing = [] }: TransferOptions,
 ): Promise<Result> {
   let failures = 0;
   let damaged = 0;
@@ -39,7 +44,7 @@ export async function untilTransferred<Result>(
     } catch (thrown) {
       signal.throwIfAborted();
       const error = ClaraError.from(thrown);
-      if (!hasCode(error, ...PASSING)) throw error;
+      if (!hasCode(error, ...PASSING, ...alsoPassing)) throw error;
       if (error.code === 'corrupt' && ++damaged >= MAX_DAMAGED) throw error;
       await pacing.wait(backoffMillis(failures++, pacing.random), signal);
     }

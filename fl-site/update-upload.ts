@@ -24,27 +24,31 @@ export async function uploadUpdate(request: UpdateUpload): Promise<void> {
   const file = await open(request.file, 'r');
   try {
     let durableBefore = -1;
-    await untilTransferred(async (moved) => {
-      const durable = await client.uploadStatus(upload, signal);
-      if (durable > upload.size) {
-        throw new ClaraError(
-          'precondition-failed',
-          `the coordinator holds ${durable} bytes of the update of task ${upload.task}, which has only ${upload.size}`,
-        );
-      }
-      if (durable > durableBefore && durableBefore >= 0) moved();
-      durableBefore = durable;
-      request.onBytes(durable);
-      if (durable === upload.size) return;
-      const receipt = await client.upload(upload.task, chunksFrom(file, durable, request), signal);
-      if (receipt.size !== upload.size || !Buffer.from(upload.sha256).equals(receipt.sha256)) {
-        throw new ClaraError(
-          'corrupt',
-          `the coordinator's receipt names another update than the one of ${upload.task}`,
-        );
-      }
-      request.onBytes(upload.size);
-    }, request);
+    await untilTransferred(
+      async (moved) => {
+        const durable = await client.uploadStatus(upload, signal);
+        if (durable > upload.size) {
+          throw new ClaraError(
+            'precondition-failed',
+            `the coordinator holds ${durable} bytes of the update of task ${upload.task}, which has only ${upload.size}`,
+          );
+        }
+        if (durable > durableBefore && durableBefore >= 0) moved();
+        durableBefore = durable;
+        request.onBytes(durable);
+        if (durable === upload.size) return;
+        const receipt = await client.upload(upload.task, chunksFrom(file, durable, request), signal);
+        if (receipt.size !== upload.size || !Buffer.from(upload.sha256).equals(receipt.sha256)) {
+          throw new ClaraError(
+            'corrupt',
+            `the coordinator's receipt names another update than the one of ${upload.task}`,
+          );
+        }
+        request.onBytes(upload.size);
+        // The coordinator's disk is full: its administrator makes room, or finished rounds do.
+      },
+      { ...request, alsoPassing: ['out-of-space'] },
+    );
   } finally {
     await file.close();
   }

@@ -1,21 +1,23 @@
 import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { startCoordinator } from '../../fl-coordinator/coordinator';
+import { KEEP_UPDATES, type KeepUpdates } from '../../fl-coordinator/upkeep/retention';
 import { parseAddress } from '../address';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { aborted, stopSignal } from '../stopping';
+import { type StoreOptions, storeAddressOf, withStoreOptions } from '../store-options';
 import { openTerminal } from '../terminal';
 import { VERSION } from '../version';
 
-interface StartOptions {
+interface StartOptions extends StoreOptions {
   readonly workspace: string;
-  readonly store?: string;
   readonly trust?: string;
   readonly advertise?: readonly string[];
   readonly federation: string;
   readonly listen: string;
   readonly enrolment: string;
   readonly hostName: readonly string[];
+  readonly keepUpdates: KeepUpdates;
   readonly metrics?: string | true;
   readonly json?: boolean;
   readonly parentPipe?: boolean;
@@ -23,13 +25,12 @@ interface StartOptions {
 
 export function coordinatorCommand(): Command {
   const command = new Command('coordinator').description('The service that runs federated rounds.');
-  command
+  const starting = command
     .command('start')
     .description(
       'Starts the coordinator; makes its certificate authority and the first operator at the first start. A second one on the same store stands by.',
     )
     .requiredOption('--workspace <dir>', 'what is of this coordinator alone, and what has no folder of its own')
-    .option('--store <dir>', 'runs, models and the register, shared by all coordinators (default: WORKSPACE/store)')
     .option('--trust <dir>', 'certificate authority, the same for all coordinators (default: WORKSPACE/trust)')
     .option('--federation <name>', 'name of the federation', 'clara')
     .option('--listen <host:port>', 'where sites and operators connect (port 0: any free one)', '0.0.0.0:8443')
@@ -38,6 +39,11 @@ export function coordinatorCommand(): Command {
       'localhost',
       '127.0.0.1',
     ])
+    .addOption(
+      new Option('--keep-updates <which>', 'updates that stay when no round needs them any more')
+        .choices(KEEP_UPDATES)
+        .default('none'),
+    )
     .addOption(metricsOption())
     .option('--advertise <host:port...>', 'addresses of all coordinators, for invitations (default: its own)')
     .option('--json', 'one JSON object a line')
@@ -47,6 +53,7 @@ export function coordinatorCommand(): Command {
       '\nExample:\n  clara-fed coordinator start --workspace ./coordinator --host-name fl.example.org',
     )
     .action(start);
+  withStoreOptions(starting, 'runs, models and the register, shared by all coordinators (default: WORKSPACE/store)');
   return command;
 }
 
@@ -56,13 +63,14 @@ async function start(options: StartOptions): Promise<void> {
   for (const address of options.advertise ?? []) parseAddress(address);
   const coordinator = await startCoordinator({
     workspace: options.workspace,
-    store: options.store,
+    store: storeAddressOf(options),
     trust: options.trust,
     federation: options.federation,
     listen: parseAddress(options.listen),
     enrolmentListen: parseAddress(options.enrolment),
     hostNames: options.hostName,
     advertise: options.advertise,
+    keepUpdates: options.keepUpdates,
     software: `clara-fed ${VERSION}`,
     metrics: metricsAddress(options.metrics),
     onEvent: ({ event, ...facts }) => {

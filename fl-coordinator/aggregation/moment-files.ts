@@ -95,6 +95,11 @@ export class MomentFiles implements AsyncDisposable {
   }
 }
 
+/** How many vectors of the model's size the optimiser keeps between rounds. */
+export function momentCount(optimiser: ServerOptimiser): number {
+  return momentsOf(optimiser).length;
+}
+
 const momentKey = (prefix: string, name: string): string => `${prefix}/${name}.safetensors`;
 
 function momentsOf(optimiser: ServerOptimiser): readonly { readonly name: string; readonly start: number }[] {

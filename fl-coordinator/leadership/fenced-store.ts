@@ -12,6 +12,7 @@ export function fencedStore(store: ObjectStore, mustBeHeld: () => void): ObjectS
     head: (key) => store.head(key),
     list: (prefix, options) => store.list(prefix, options),
     openForRanges: (key) => store.openForRanges(key),
+    room: () => store.room(),
     put: guarded((...args) => store.put(...args)),
     putIfAbsent: guarded((...args) => store.putIfAbsent(...args)),
     putIfMatch: guarded((...args) => store.putIfMatch(...args)),

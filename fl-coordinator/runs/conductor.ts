@@ -1,6 +1,7 @@
 import { ClaraError, hasCode } from '../../base/errors';
 import { ownPeakRssBytes } from '../../base/own-memory';
 import { MAX_TIMER_MILLIS } from '../../base/timers';
+import type { Plan } from '../../federation/plan';
 import type { ObjectStore } from '../storage/object-store';
 import { advance, approvalDeadline, type Command, decide } from './decide';
 import type { NewEvent } from './events';
@@ -24,12 +25,18 @@ export interface ConductorOptions {
   readonly onAppended?: (event: NewEvent, seconds: number) => void;
   /** After every event, with the state that it led to. */
   readonly onChange: (state: RunState) => void;
+  /** Before anything of a run is made: is there room for models of so many bytes? @throws ClaraError `out-of-space` */
+  readonly checkRoom?: (plan: Plan, sites: number, modelBytes: number) => Promise<void>;
+  /** A model could not be made now and is tried again. */
+  readonly onDelayed?: (run: string, round: number, error: ClaraError) => void;
   /** This coordinator may not go on with the run: another one writes its journal, or the journal cannot be written. */
   readonly onFatal: (error: ClaraError) => void;
 }
 
 const RETRY_MILLIS = 1000;
 const MODEL_ATTEMPTS = 6;
+/** Between two attempts while the disk is full. */
+const LONGEST_RETRY_MILLIS = 30_000;
 
 /**
  * Carries one run from its journal to a final state: applies commands one after another, lets follow-up events happen, keeps
@@ -167,13 +174,23 @@ export class Conductor {
     if (this.#stop.signal.aborted || this.#state.outcome) return;
     this.#modelFailures++;
     const passing = hasCode(error, 'unavailable', 'out-of-space', 'resource-exhausted');
-    if (passing && this.#modelFailures < MODEL_ATTEMPTS) {
+    if (passing && (this.#modelFailures < MODEL_ATTEMPTS || this.#mayWaitForRoom(error))) {
+      this.options.onDelayed?.(this.#state.run, work.round, ClaraError.from(error));
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.start(), RETRY_MILLIS * 2 ** this.#modelFailures);
+      const pause = Math.min(RETRY_MILLIS * 2 ** this.#modelFailures, LONGEST_RETRY_MILLIS);
+      this.#timer = setTimeout(() => this.start(), pause);
       return;
     }
     const reason = `the model of round ${work.round} could not be made: ${ClaraError.from(error).message}`;
     await this.dispatch({ kind: 'fail', reason });
+  }
+
+  /** A full disk is waited for as long as a site would be: somebody makes room, or other runs let go of their updates. */
+  #mayWaitForRoom(error: unknown): boolean {
+    const { closed, submittedAt, plan } = this.#state;
+    const since = Date.parse(closed.at(-1)?.closedAt ?? submittedAt);
+    const now = (this.options.now ?? currentTime)().getTime();
+    return hasCode(error, 'out-of-space') && now < since + plan.deadline;
   }
 }
 

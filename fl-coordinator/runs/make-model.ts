@@ -1,17 +1,21 @@
 import { createHash } from 'node:crypto';
 import { ClaraError } from '../../base/errors';
+import type { Plan } from '../../federation/plan';
 import { type AggregateRequest, aggregate } from '../aggregation/aggregate';
 import { aggregateWithControls } from '../aggregation/controls';
 import type { ObjectStore } from '../storage/object-store';
 import { modelKey } from './object-names';
 import type { PendingModel } from './pending-model';
 import type { RunState } from './run-state';
+import { approvedSites } from './sequence';
 
 export interface MakeModelRequest {
   readonly store: ObjectStore;
   readonly state: RunState;
   readonly work: PendingModel;
   readonly signal: AbortSignal;
+  /** Before the first model of a run is kept. @throws ClaraError `out-of-space` */
+  readonly checkRoom?: (plan: Plan, sites: number, modelBytes: number) => Promise<void>;
   /** Another run, for a model that is taken over from it. */
   readonly stateOf: (run: string) => RunState;
 }
@@ -25,7 +29,11 @@ export interface MadeModel {
 /** Makes a model durable under its target key; doing it again after a crash gives the same bytes. */
 export async function makeModel(request: MakeModelRequest): Promise<MadeModel> {
   const { store, state, work, signal } = request;
-  if (work.kind === 'copy') return copyObject(store, sourceKey(request, work), work.target, signal);
+  if (work.kind === 'copy') {
+    const source = sourceKey(request, work);
+    await request.checkRoom?.(state.plan, approvedSites(state).length, (await store.head(source)).size);
+    return copyObject(store, source, work.target, signal);
+  }
   const { plan } = state;
   const round: AggregateRequest = {
     store,

@@ -5,7 +5,7 @@ import { impossibleCombinations } from '../../federation/plan-rules';
 import type { ObjectStore } from '../storage/object-store';
 import { Conductor, type ConductorOptions } from './conductor';
 import { loadRun, stampEvent, takeOverRun } from './journal';
-import type { RunState } from './run-state';
+import type { PublishedModel, RunState } from './run-state';
 import { Submissions } from './submissions';
 
 export interface Submission {
@@ -64,7 +64,8 @@ export class RunRegister {
     const known = this.#runs.get(run);
     if (known) return { run: this.#sameSubmission(known.state, submission), alreadySubmitted: true };
     const cohort = cohortOf(submission);
-    this.#checkInitialModel(plan);
+    const initial = this.#checkInitialModel(plan);
+    if (initial) await this.options.checkRoom?.(plan, cohort.length, initial.bytes);
     const event = { type: 'run-submitted' as const, plan, cohort, operator, submitToken };
     const began = performance.now();
     await this.#submissions.record(stampEvent(run, undefined, event, now(), term?.epoch));
@@ -111,10 +112,11 @@ export class RunRegister {
     );
   }
 
-  #checkInitialModel(plan: Plan): void {
-    if (plan.initialModel.from !== 'run') return;
+  /** The model to start from, where it is there already. */
+  #checkInitialModel(plan: Plan): PublishedModel | undefined {
+    if (plan.initialModel.from !== 'run') return undefined;
     const source = this.#runs.get(plan.initialModel.run)?.state;
-    if (source?.outcome?.kind === 'completed') return;
+    if (source?.outcome?.kind === 'completed') return source.models.at(-1);
     const rule = source ? 'must have completed; it has not' : 'must be a run of this coordinator; see the list of runs';
     throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.run', value: plan.initialModel.run, rule }]);
   }
@@ -140,7 +142,8 @@ function cohortOf({ plan, enrolledSites }: Submission): string[] {
   return cohort;
 }
 
-async function runsIn(store: ObjectStore): Promise<string[]> {
+/** The runs of a store, by their names. */
+export async function runsIn(store: ObjectStore): Promise<string[]> {
   const runs: string[] = [];
   for (let after = ''; ; ) {
     let found: string | undefined;

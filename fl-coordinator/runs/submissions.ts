@@ -98,6 +98,16 @@ export class Submissions {
   }
 }
 
+/** Reads every entry, and writes nothing. @returns how many there are. @throws ClaraError `corrupt`, naming the entry */
+export async function checkSubmissions(store: ObjectStore): Promise<number> {
+  let entries = 0;
+  for await (const { key, bytes } of readJournal(store, PLACE)) {
+    parseEntry(key, bytes);
+    entries++;
+  }
+  return entries;
+}
+
 /** Keys alone are read: of entries before the last, each was completed before the next one was written. */
 async function lastSeq(store: ObjectStore): Promise<number> {
   let seq = 0;

@@ -1,8 +1,9 @@
-import { link, rename, stat, unlink } from 'node:fs/promises';
+import { link, rename, stat, statfs, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type ByteSource, syncFolder } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { faultPoint } from '../fault-points';
+import { piecesOf } from './byte-source';
 import { DirectoryUpload } from './directory-upload';
 import { storeError, systemCode, throwIfAborted, unlessCode } from './file-errors';
 import { infoOf, infoOfFile, openObject, openRangeReader, resolveRange, streamFile } from './object-file';
@@ -52,6 +53,8 @@ export class DirectoryStore implements ObjectStore {
   /** Made by the first write, so that a read-only folder can be read. */
   #workroom: Promise<Workroom> | undefined;
   readonly #uploads = new Map<string, Promise<DirectoryUpload>>();
+  /** Those of {@link #uploads} that are open: their missing bytes are spoken for. */
+  readonly #openUploads = new Map<string, DirectoryUpload>();
 
   constructor(private readonly root: string) {}
 
@@ -150,6 +153,15 @@ export class DirectoryStore implements ObjectStore {
     });
   }
 
+  async room(): Promise<number> {
+    try {
+      const { bavail, bsize } = await statfs(this.root);
+      return bavail * bsize;
+    } catch (error) {
+      throw storeError(error, `looking for room in ${this.root}`);
+    }
+  }
+
   /** Suspends open uploads and takes this process's card out of the store. The store opens again by itself when it is used. */
   async close(): Promise<void> {
     const uploads = [...this.#uploads.values()];
@@ -178,17 +190,40 @@ export class DirectoryStore implements ObjectStore {
     try {
       const commit = (data: string): Promise<void> => this.#replace(key, data);
       const { size, sha256 } = expected;
-      return await DirectoryUpload.open({
+      const upload = await DirectoryUpload.open({
         key,
         expected: { size, ...(sha256 === undefined ? {} : { sha256 }) },
         files: workroom.uploadFiles(key),
         lock,
         commit,
       });
+      await this.#mustFit(key, upload);
+      return upload;
     } catch (error) {
       await lock.release();
       throw error;
     }
+  }
+
+  /** Refuses what cannot be taken whole before any of it is sent. */
+  async #mustFit(key: string, upload: DirectoryUpload): Promise<void> {
+    this.#openUploads.delete(key);
+    let spokenFor = 0;
+    for (const [other, { missingBytes }] of this.#openUploads) {
+      if (missingBytes === 0) this.#openUploads.delete(other);
+      spokenFor += missingBytes;
+    }
+    const { missingBytes } = upload;
+    const free = (await this.room()) - spokenFor;
+    if (missingBytes <= free) {
+      this.#openUploads.set(key, upload);
+      return;
+    }
+    await upload.suspend();
+    throw new ClaraError(
+      'out-of-space',
+      `${key} needs ${missingBytes} bytes and ${Math.max(0, free)} are free beside other uploads; make room, and the upload goes on`,
+    );
   }
 
   async #write(
@@ -263,10 +298,4 @@ export class DirectoryStore implements ObjectStore {
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   if (bytes.length > 0) yield bytes;
-}
-
-async function* piecesOf(source: ByteSource): AsyncGenerator<Uint8Array> {
-  if (typeof source === 'string') yield Buffer.from(source);
-  else if (source instanceof Uint8Array) yield source;
-  else yield* source;
 }

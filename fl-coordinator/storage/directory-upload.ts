@@ -71,6 +71,11 @@ export class DirectoryUpload implements ResumableUpload {
     return this.#durable;
   }
 
+  /** What still has to come, and to fit. */
+  get missingBytes(): number {
+    return this.#state === 'open' ? this.options.expected.size - this.#position : 0;
+  }
+
   async *readDurable(): AsyncGenerator<Uint8Array> {
     const end = this.#durable;
     for (let position = 0; position < end; ) {

@@ -51,7 +51,7 @@ export function resolveRange(range: GetOptions['range'], size: number, key: stri
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > size || !(length >= 0)) {
     throw new ClaraError(
       'invalid-input',
-      `the range of ${key} from ${offset} (length ${length}) must start within its ${size} bytes`,
+      `the range of ${key} from ${offset} (length ${length}) must be whole numbers of bytes that start within the object${Number.isFinite(size) ? `, which has ${size}` : ''}`,
     );
   }
   return { begin: offset, end: Math.min(size, offset + length) };

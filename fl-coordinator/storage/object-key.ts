@@ -17,9 +17,14 @@ export function isKeySegment(name: string): boolean {
   return name.length <= MAX_SEGMENT_LENGTH && SEGMENT.test(name);
 }
 
+/** True when `text` is a key. */
+export function isKey(text: string): boolean {
+  return text.length <= MAX_KEY_LENGTH && text.split('/').every(isKeySegment);
+}
+
 /** @throws ClaraError `invalid-input` */
 export function checkKey(key: string): void {
-  if (key.length <= MAX_KEY_LENGTH && key.split('/').every(isKeySegment)) return;
+  if (isKey(key)) return;
   throw new ClaraError(
     'invalid-input',
     `the object key ${showValue(key)} must be segments of a-z, A-Z, 0-9, "_", "-" and "." (not first), each at most ${MAX_SEGMENT_LENGTH} characters, joined by "/" to at most ${MAX_KEY_LENGTH}`,

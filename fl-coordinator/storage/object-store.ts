@@ -14,8 +14,8 @@ import { ClaraError } from '../../base/errors';
  */
 export interface ObjectStore {
   /**
-   * Opens an object. A later change of the key does not touch the bytes of this answer.
-   * The stream must be read to its end or left by `break`, which both release it.
+   * Opens an object. A later change of the key does not touch the bytes of this answer; where the old content cannot be kept,
+   * the stream ends with `precondition-failed`. It must be read to its end or left by `break`, which both release it.
    * @throws ClaraError `not-found`; `invalid-input` when the range starts behind the end
    */
   get(key: string, options?: GetOptions): Promise<StoredObject>;
@@ -41,7 +41,7 @@ export interface ObjectStore {
   /** Does nothing when there is no such object. */
   delete(key: string): Promise<void>;
 
-  /** Random access for aggregation and downloads. A later change of the key does not touch an open reader. */
+  /** Random access for aggregation and downloads. A later change of the key touches an open reader as it does a stream of `get`. */
   openForRanges(key: string): Promise<RangeReader>;
 
   /** A new object, written in order; visible from `finish` on. */
@@ -50,9 +50,14 @@ export interface ObjectStore {
   /**
    * The unfinished upload under this key, found again after any crash, or a new one when there is none of the same size and
    * digest. One at a time: opening it again in this process ends the earlier handle (its methods then throw
-   * `precondition-failed`); while another living process has it open, `unavailable`.
+   * `precondition-failed`). While another living process has it open it is `unavailable` where that can be told (a folder), and
+   * is taken over where it cannot (a bucket): the other handle's next checkpoint or completion throws `precondition-failed`.
+   * @throws ClaraError `out-of-space` when the missing bytes of this and of the other open uploads do not fit any more
    */
   resumeUpload(key: string, expected: ExpectedObject): Promise<ResumableUpload>;
+
+  /** Bytes that can still be written; infinity where there is no end or nobody can tell. */
+  room(): Promise<number>;
 }
 
 export interface AbortOption {

@@ -72,6 +72,11 @@ export class SiteRegister {
     });
   }
 
+  /** How many its journal has. */
+  get events(): number {
+    return this.#state.seq;
+  }
+
   /** In order of name. */
   sites(): SiteRecord[] {
     return [...this.#state.sites.values()].sort((a, b) => (a.site < b.site ? -1 : 1));

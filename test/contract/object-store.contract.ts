@@ -9,15 +9,19 @@ import { StoreProcess } from './store-process';
 
 const MEBIBYTE = 1 << 20;
 
-export interface StoreFixture {
+export interface StoreFixture<Description extends StoreDescription = StoreDescription> {
   /** An empty store. */
-  create(): Promise<StoreDescription>;
-  remove(description: StoreDescription): Promise<void>;
+  create(): Promise<Description>;
+  remove(description: Description): Promise<void>;
+  /** What becomes of an upload that another living process has open, when this one opens it. */
+  readonly openUploads: 'are-locked' | 'are-taken-over';
+  /** What becomes of readers whose object is replaced: they go on, or end with an error, but never mix two contents. */
+  readonly replacedObjects: 'stay-readable' | 'end-their-readers';
 }
 
 /** What every adapter of the port must do. */
-export function objectStoreContract(fixture: StoreFixture): void {
-  let description: StoreDescription;
+export function objectStoreContract<Description extends StoreDescription>(fixture: StoreFixture<Description>): void {
+  let description: Description;
   let opened: DescribedStore;
   let store: ObjectStore;
 
@@ -72,18 +76,34 @@ export function objectStoreContract(fixture: StoreFixture): void {
       assert.equal(await digest(got.bytes), await digest(stream(pieces)));
     });
 
-    it('goes on giving the old bytes to whoever opened the object before it was replaced', async () => {
-      const old = randomBytes(1, 3 * MEBIBYTE);
-      await store.put('model', old);
-      const { bytes } = await store.get('model');
-      const reader = await store.openForRanges('model');
-      await store.put('model', randomBytes(2, 3 * MEBIBYTE));
-      const target = Buffer.alloc(old.length);
-      await reader.read(0, target);
-      await reader.close();
-      assert.equal(await digest(bytes), await digest(stream([old])));
-      assert.ok(target.equals(old));
-    });
+    if (fixture.replacedObjects === 'stay-readable') {
+      it('goes on giving the old bytes to whoever opened the object before it was replaced', async () => {
+        const old = randomBytes(1, 3 * MEBIBYTE);
+        await store.put('model', old);
+        const { bytes } = await store.get('model');
+        const reader = await store.openForRanges('model');
+        await store.put('model', randomBytes(2, 3 * MEBIBYTE));
+        const target = Buffer.alloc(old.length);
+        await reader.read(0, target);
+        await reader.close();
+        assert.equal(await digest(bytes), await digest(stream([old])));
+        assert.ok(target.equals(old));
+      });
+    } else {
+      it('ends whoever opened an object that was replaced, and never gives bytes of both', async () => {
+        const old = randomBytes(1, 9 * MEBIBYTE);
+        await store.put('model', old);
+        const { bytes } = await store.get('model');
+        const reader = await store.openForRanges('model');
+        await store.put('model', randomBytes(2, 9 * MEBIBYTE));
+        await rejectsWith('precondition-failed', reader.read(MEBIBYTE, Buffer.alloc(10)), 'model was replaced');
+        await reader.close();
+        // What was on its way already may arrive whole.
+        const all = digest(bytes);
+        const outcome = await all.catch((error: unknown) => ClaraError.from(error).code);
+        assert.ok([await digest(stream([old])), 'precondition-failed'].includes(outcome), outcome);
+      });
+    }
 
     it('says not-found for what is not there, and for a folder of keys', async () => {
       await store.put('runs/a/plan.json', 'x');
@@ -449,6 +469,30 @@ export function objectStoreContract(fixture: StoreFixture): void {
       assert.equal(await digest((await store.get('updates/a')).bytes), sha256);
     });
 
+    it('goes on in another process with an upload of many MiB, whatever its checkpoints and crashes', async () => {
+      const big = randomBytes(11, 21 * MEBIBYTE + 3);
+      const announced = { size: big.length, sha256: createHash('sha256').update(big).digest('hex') };
+      let sent = 0;
+      for (const upTo of [5 * MEBIBYTE + 1, 16 * MEBIBYTE, 16 * MEBIBYTE + 7, big.length]) {
+        const other = await openDescribed(description);
+        try {
+          const upload = await other.store.resumeUpload('updates/big', announced);
+          assert.equal(upload.durableBytes, sent);
+          assert.equal(await digest(upload.readDurable()), await digest(stream([big.subarray(0, sent)])));
+          for (; sent < upTo; sent = Math.min(upTo, sent + 700_001)) {
+            await upload.append(big.subarray(sent, Math.min(upTo, sent + 700_001)));
+          }
+          assert.equal(await upload.checkpoint(), upTo);
+          assert.deepEqual(await keys(''), []);
+          if (upTo === big.length) await upload.complete();
+        } finally {
+          await other.close();
+        }
+      }
+      assert.equal(await digest((await store.get('updates/big')).bytes), announced.sha256);
+      assert.deepEqual(await keys(''), ['updates/big']);
+    });
+
     it('completes an empty object', async () => {
       const upload = await store.resumeUpload('empty', { size: 0 });
       await upload.complete();
@@ -461,23 +505,63 @@ export function objectStoreContract(fixture: StoreFixture): void {
       }
     });
 
-    it('is unavailable while another process has it open, and goes on once that was killed', async () => {
+    const ofAnotherProcess = async (): Promise<StoreProcess> => {
       const pieces = ['abc', 'def'];
       const action = { kind: 'upload', key: 'updates/a', size: 9, pieces, keepOpen: true } as const;
       const holder = await StoreProcess.start(description, action);
-      try {
-        holder.go();
-        assert.equal(await holder.line(), 'open');
-        await rejectsWith('unavailable', store.resumeUpload('updates/a', { size: 9 }), 'updates/a');
-      } finally {
-        await holder.kill();
-      }
+      holder.go();
+      assert.equal(await holder.line(), 'open');
+      return holder;
+    };
+    const goOnFrom6 = async (): Promise<void> => {
       const upload = await store.resumeUpload('updates/a', { size: 9 });
       assert.equal(upload.durableBytes, 6);
       await upload.append(Buffer.from('ghi'));
       await upload.complete();
       assert.equal(await read('updates/a'), 'abcdefghi');
-    });
+    };
+
+    if (fixture.openUploads === 'are-locked') {
+      it('is unavailable while another process has it open, and goes on once that was killed', async () => {
+        const holder = await ofAnotherProcess();
+        try {
+          await rejectsWith('unavailable', store.resumeUpload('updates/a', { size: 9 }), 'updates/a');
+        } finally {
+          await holder.kill();
+        }
+        await goOnFrom6();
+      });
+    } else {
+      it('goes on although another process was killed over it', async () => {
+        const holder = await ofAnotherProcess();
+        await holder.kill();
+        await goOnFrom6();
+      });
+
+      it('is taken over from whoever has it open, who is told and spoils nothing', async () => {
+        const other = await openDescribed(description);
+        try {
+          const theirs = await other.store.resumeUpload('updates/a', expected);
+          await theirs.append(content.subarray(0, 1000));
+          await theirs.checkpoint();
+          const ours = await store.resumeUpload('updates/a', expected);
+          assert.equal(ours.durableBytes, 1000);
+          await theirs.append(Buffer.alloc(content.length - 1000));
+          await rejectsWith('precondition-failed', theirs.complete(), 'updates/a');
+          await rejectsWith('precondition-failed', theirs.append(Buffer.alloc(1)), 'updates/a');
+          await theirs.discard();
+          await ours.append(content.subarray(1000));
+          await ours.complete();
+        } finally {
+          await other.close();
+        }
+        assert.equal(await digest((await store.get('updates/a')).bytes), sha256);
+      });
+    }
+  });
+
+  it('has room for what it takes', async () => {
+    assert.ok((await store.room()) > 0);
   });
 
   describe('abort signals', () => {

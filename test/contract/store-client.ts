@@ -5,7 +5,7 @@ import { openDescribed, type StoreDescription } from './described-store';
 
 /** What a child process does with the store; see {@link StoreProcess} in store-process.ts. */
 export type StoreAction =
-  | { readonly kind: 'put'; readonly key: string; readonly pieces: readonly string[] }
+  | { readonly kind: 'put'; readonly key: string; readonly pieces: readonly string[]; readonly repeat?: number }
   | { readonly kind: 'put-if-absent'; readonly key: string; readonly text: string }
   /** Tries to create `key/0`, `key/1`, ... and to leave its text in them. */
   | { readonly kind: 'create-many'; readonly key: string; readonly text: string; readonly times: number }
@@ -19,6 +19,8 @@ export type StoreAction =
       readonly key: string;
       readonly size: number;
       readonly pieces: readonly string[];
+      /** Makes long pieces of short texts. @default 1 */
+      readonly repeat?: number;
       readonly keepOpen?: boolean;
     };
 
@@ -26,7 +28,7 @@ async function act(store: ObjectStore, action: StoreAction): Promise<void> {
   const { key } = action;
   switch (action.kind) {
     case 'put':
-      await store.put(key, action.pieces.map(Buffer.from));
+      await store.put(key, piecesOf(action));
       return;
     case 'put-if-absent':
       await store.putIfAbsent(key, Buffer.from(action.text));
@@ -45,8 +47,8 @@ async function act(store: ObjectStore, action: StoreAction): Promise<void> {
       return;
     case 'upload': {
       const upload = await store.resumeUpload(key, { size: action.size });
-      for (const piece of action.pieces) {
-        await upload.append(Buffer.from(piece));
+      for (const piece of piecesOf(action)) {
+        await upload.append(piece);
         await upload.checkpoint();
       }
       if (action.keepOpen) {
@@ -56,6 +58,10 @@ async function act(store: ObjectStore, action: StoreAction): Promise<void> {
       await upload.complete();
     }
   }
+}
+
+function piecesOf({ pieces, repeat = 1 }: { readonly pieces: readonly string[]; readonly repeat?: number }): Buffer[] {
+  return pieces.map((piece) => Buffer.from(piece.repeat(repeat)));
 }
 
 async function createOrLose(store: ObjectStore, key: string, text: string): Promise<void> {

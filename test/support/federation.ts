@@ -32,14 +32,22 @@ export class Federation {
   #enrolmentPort = 0;
   readonly sites = new Map<string, Program>();
 
-  private constructor(readonly folder: string) {}
+  private constructor(
+    readonly folder: string,
+    private readonly coordinatorOptions: readonly string[],
+  ) {}
 
-  /** A coordinator with the given sites, enrolled and connected. */
+  /**
+   * A coordinator with the given sites, enrolled and connected.
+   * @param coordinatorOptions more options of `coordinator start`, at every start
+   */
   static async start(
     sites: readonly string[],
     options: Readonly<Record<string, SiteOptions>> = {},
+    coordinatorOptions: readonly string[] = [],
   ): Promise<Federation> {
-    const federation = new Federation(await mkdtemp(path.join(os.tmpdir(), 'clara-journey-')));
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'clara-journey-'));
+    const federation = new Federation(folder, coordinatorOptions);
     try {
       await federation.startCoordinator();
       await Promise.all(
@@ -68,7 +76,8 @@ export class Federation {
   launchCoordinator(environment: Readonly<Record<string, string>> = {}): Program {
     const listen = ['--listen', `127.0.0.1:${this.port}`, '--enrolment', `127.0.0.1:${this.#enrolmentPort}`];
     const workspace = ['--workspace', path.join(this.folder, 'coordinator')];
-    this.coordinator = new Program(['coordinator', 'start', ...workspace, ...listen, '--json'], { environment });
+    const options = [...workspace, ...listen, ...this.coordinatorOptions, '--json'];
+    this.coordinator = new Program(['coordinator', 'start', ...options], { environment });
     return this.coordinator;
   }
 
@@ -77,7 +86,15 @@ export class Federation {
     const listen = ['--listen', `127.0.0.1:${this.#standbyPort}`, '--enrolment', '127.0.0.1:0'];
     const shared = ['--store', this.#shared('store'), '--trust', this.#shared('trust')];
     const workspace = ['--workspace', path.join(this.folder, 'standby')];
-    this.standby = new Program(['coordinator', 'start', ...workspace, ...shared, ...listen, '--json']);
+    this.standby = new Program([
+      'coordinator',
+      'start',
+      ...workspace,
+      ...shared,
+      ...listen,
+      ...this.coordinatorOptions,
+      '--json',
+    ]);
     const standing = await this.standby.record(({ event }) => event === 'standing-by', 'the second one stands by');
     this.#standbyPort = portOf(standing.address);
     return this.standby;

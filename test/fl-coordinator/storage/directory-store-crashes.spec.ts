@@ -65,7 +65,7 @@ const WRITES: Record<
 const COMMITTED: readonly FaultPoint[] = ['store.committed', 'store.upload-committed'];
 
 describe('directory store killed in the middle of a write', () => {
-  let description: StoreDescription;
+  let description: StoreDescription & { readonly kind: 'directory' };
   let store: DirectoryStore;
 
   beforeEach(async () => {

@@ -24,12 +24,15 @@ describe('directory store on a bad disk', () => {
     await withMount(this, folder, 'size=2m', async () => {
       const store = await openDirectoryStore(folder);
       await store.put('model', 'old');
-      const upload = await store.resumeUpload('update', { size: 4 * MEBIBYTE });
+      const size = 1.5 * MEBIBYTE;
+      const upload = await store.resumeUpload('update', { size });
       await upload.append(Buffer.alloc(1000, 1));
       assert.equal(await upload.checkpoint(), 1000);
+      // Somebody else takes the room that the upload was promised.
+      await writeFile(path.join(folder, '.else'), Buffer.alloc(MEBIBYTE));
 
       await rejectsWith('out-of-space', store.put('model', Buffer.alloc(4 * MEBIBYTE)));
-      await rejectsWith('out-of-space', upload.append(Buffer.alloc(4 * MEBIBYTE - 1000)));
+      await rejectsWith('out-of-space', upload.append(Buffer.alloc(size - 1000)));
       const writer = await store.create('model');
       await rejectsWith('out-of-space', writer.write(Buffer.alloc(4 * MEBIBYTE)));
       await writer.discard();
@@ -37,10 +40,36 @@ describe('directory store on a bad disk', () => {
       assert.deepEqual(await readdir(path.join(folder, '.store', 'partial')), []);
 
       await upload.suspend();
-      const again = await store.resumeUpload('update', { size: 4 * MEBIBYTE });
+      await rm(path.join(folder, '.else'));
+      const again = await store.resumeUpload('update', { size });
       assert.equal(again.durableBytes, 1000);
       await again.discard();
       await store.put('model', Buffer.alloc(MEBIBYTE));
+      await store.close();
+    });
+  });
+
+  it('refuses an upload that cannot fit beside the others before it begins, keeps what is durable, and takes it when there is room', async function () {
+    await withMount(this, folder, 'size=8m', async () => {
+      const store = await openDirectoryStore(folder);
+      assert.ok((await store.room()) > 7 * MEBIBYTE && (await store.room()) <= 8 * MEBIBYTE);
+      await rejectsWith('out-of-space', store.resumeUpload('huge', { size: 9 * MEBIBYTE }), 'huge needs 9437184 bytes');
+      const first = await store.resumeUpload('first', { size: 5 * MEBIBYTE });
+      await rejectsWith('out-of-space', store.resumeUpload('second', { size: 5 * MEBIBYTE }), 'beside other uploads');
+      await first.append(Buffer.alloc(2 * MEBIBYTE, 1));
+      await first.suspend();
+      const second = await store.resumeUpload('second', { size: 5 * MEBIBYTE });
+      // Two of its five are durable; the other three are not free while the second has the room.
+      await rejectsWith(
+        'out-of-space',
+        store.resumeUpload('first', { size: 5 * MEBIBYTE }),
+        'first needs 3145728 bytes',
+      );
+      await second.discard();
+      const again = await store.resumeUpload('first', { size: 5 * MEBIBYTE });
+      assert.equal(again.durableBytes, 2 * MEBIBYTE);
+      await again.append(Buffer.alloc(3 * MEBIBYTE, 2));
+      await again.complete();
       await store.close();
     });
   });

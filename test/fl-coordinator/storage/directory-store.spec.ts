@@ -5,7 +5,9 @@ import { objectStoreContract } from '../../contract/object-store.contract';
 
 describe('directory store', () => {
   objectStoreContract({
-    create: async () => ({ kind: 'directory', root: await mkdtemp(path.join(tmpdir(), 'clara-store-')) }),
+    create: async () => ({ kind: 'directory' as const, root: await mkdtemp(path.join(tmpdir(), 'clara-store-')) }),
     remove: ({ root }) => rm(root, { recursive: true }),
+    openUploads: 'are-locked',
+    replacedObjects: 'stay-readable',
   });
 });

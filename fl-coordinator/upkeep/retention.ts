@@ -1,0 +1,74 @@
+import { isNeeded, isOfLastRound, objectPrefixes, type RunObject, runObjectOf } from '../runs/run-objects';
+import type { RunState } from '../runs/run-state';
+import type { ObjectStore } from '../storage/object-store';
+
+/** Which updates stay when nothing needs them any more. Models and journals always stay. */
+export const KEEP_UPDATES = ['none', 'last', 'all'] as const;
+export type KeepUpdates = (typeof KEEP_UPDATES)[number];
+
+export interface RetentionOptions {
+  readonly store: ObjectStore;
+  readonly keep: KeepUpdates;
+  /** What could not be deleted now is tried again after the next change, and at the next start. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** True when the rule lets go of this object, whenever and however often it is asked. */
+export function isDisposable(state: RunState, object: RunObject, keep: KeepUpdates): boolean {
+  if (keep === 'all' || isNeeded(state, object)) return false;
+  return object.kind === 'moments' || keep === 'none' || !isOfLastRound(state, object.stage);
+}
+
+/**
+ * Deletes updates and moments that a run has done with. What goes follows from the journal alone, and only after the event that
+ * made it superfluous is durable: a crash at any moment leaves at most something that the next start deletes.
+ */
+export class Retention {
+  /** What was true of a run when it was last tidied. */
+  readonly #tidied = new Map<string, string>();
+  #tail: Promise<unknown> = Promise.resolve();
+  #stopped = false;
+
+  constructor(private readonly options: RetentionOptions) {}
+
+  /** Tidies the run, if something has become superfluous, after all runs before it. */
+  runChanged(state: RunState): void {
+    if (this.options.keep === 'all') return;
+    const mark = markOf(state);
+    if (this.#tidied.get(state.run) === mark) return;
+    this.#tidied.set(state.run, mark);
+    this.#tail = this.#tail
+      .then(() => this.#tidy(state))
+      .catch((error: unknown) => {
+        this.#tidied.delete(state.run);
+        this.options.onFailure(error);
+      });
+  }
+
+  /** Resolves when nothing is being deleted. */
+  async settled(): Promise<void> {
+    await this.#tail;
+  }
+
+  async close(): Promise<void> {
+    this.#stopped = true;
+    await this.#tail;
+  }
+
+  async #tidy(state: RunState): Promise<void> {
+    const { store, keep } = this.options;
+    for (const prefix of objectPrefixes(state.run)) {
+      for await (const { key } of store.list(prefix)) {
+        if (this.#stopped) return;
+        const object = runObjectOf(state.run, key);
+        if (object && isDisposable(state, object, keep)) await store.delete(key);
+      }
+    }
+  }
+}
+
+/** Changes when something may have become superfluous. */
+function markOf(state: RunState): string {
+  const alone = state.closed.filter(({ stage }) => stage.kind === 'train-alone').length;
+  return `${state.models.length} models, ${alone} alone, ${state.outcome?.kind ?? 'open'}`;
+}

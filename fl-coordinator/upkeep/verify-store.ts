@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import { ClaraError, hasCode } from '../../base/errors';
+import { loadRun } from '../runs/journal';
+import { modelKey, momentsPrefix, updateKey } from '../runs/object-names';
+import { isNeeded, runObjectOf } from '../runs/run-objects';
+import { runsIn } from '../runs/run-register';
+import { type RunState, stagesOf } from '../runs/run-state';
+import { checkSubmissions } from '../runs/submissions';
+import type { ObjectStore } from '../storage/object-store';
+import { SiteRegister } from '../trust/site-register';
+
+/** What a look at one part of a store found. */
+export type Finding =
+  | { readonly kind: 'journal'; readonly of: string; readonly events: number }
+  | { readonly kind: 'object'; readonly key: string; readonly bytes: number }
+  /** An update that no round needs any more and that is not there: the retention rule has deleted it. */
+  | { readonly kind: 'deleted'; readonly key: string }
+  | { readonly kind: 'broken'; readonly what: string; readonly problem: string };
+
+/**
+ * Reads a whole store and says of each journal whether it can be replayed, and of each object that the journals name whether
+ * its bytes are those of its digest. Writes nothing; a coordinator may work on the store meanwhile.
+ *
+ * @throws ClaraError when the store itself cannot be read: `unavailable`, `permission-denied`
+ */
+export async function* verifyStore(store: ObjectStore, signal?: AbortSignal): AsyncGenerator<Finding> {
+  yield await journalOf('sites and operators', async () => (await SiteRegister.open(store)).events);
+  yield await journalOf('submissions', () => checkSubmissions(store));
+  for (const run of await runsIn(store)) {
+    let state: RunState | undefined;
+    yield await journalOf(`run ${run}`, async () => {
+      state = await loadRun(store, run);
+      if (!state) throw new ClaraError('corrupt', `run ${run} has objects and no journal`);
+      return state.seq;
+    });
+    if (state) yield* objectsOf(store, state, signal);
+  }
+}
+
+async function journalOf(what: string, replay: () => Promise<number>): Promise<Finding> {
+  try {
+    return { kind: 'journal', of: what, events: await replay() };
+  } catch (error) {
+    if (!hasCode(error, 'corrupt', 'not-found', 'resource-exhausted')) throw error;
+    return { kind: 'broken', what: `the journal of ${what}`, problem: error.message };
+  }
+}
+
+async function* objectsOf(store: ObjectStore, state: RunState, signal?: AbortSignal): AsyncGenerator<Finding> {
+  for (const { round, digest, bytes } of state.models) {
+    yield await objectAt(store, { key: modelKey(state.run, round), digest, bytes }, signal);
+  }
+  for (const { stage, results } of stagesOf(state)) {
+    for (const [site, result] of results) {
+      if (result.kind !== 'update') continue;
+      const { digest, bytes } = result;
+      const key = updateKey(state.run, stage, site);
+      const finding = await objectAt(store, { key, digest, bytes }, signal);
+      const isMissing = finding.kind === 'broken' && finding.problem === MISSING;
+      yield isMissing && !(await isNeededNow(store, state, key)) ? { kind: 'deleted', key } : finding;
+    }
+  }
+  const newest = state.models.length - 1;
+  const keepsMoments = state.plan.strategy.serverOptimiser.kind !== 'replace' && newest > 0;
+  if (keepsMoments && isNeeded(state, { kind: 'moments', round: newest })) {
+    const prefix = momentsPrefix(state.run, newest);
+    let found = 0;
+    for await (const _ of store.list(`${prefix}/`)) found++;
+    if (found === 0) yield { kind: 'broken', what: prefix, problem: 'the moments of the server optimiser are missing' };
+  }
+}
+
+const MISSING = 'it is missing';
+
+async function objectAt(
+  store: ObjectStore,
+  expected: { readonly key: string; readonly digest: string; readonly bytes: number },
+  signal?: AbortSignal,
+): Promise<Finding> {
+  const { key, digest, bytes } = expected;
+  const broken = (problem: string): Finding => ({ kind: 'broken', what: key, problem });
+  try {
+    const object = await store.get(key, { signal });
+    const hash = createHash('sha256');
+    for await (const piece of object.bytes) hash.update(piece);
+    if (object.size !== bytes) return broken(`it has ${object.size} bytes; the journal says ${bytes}`);
+    const found = `sha256:${hash.digest('hex')}`;
+    return found === digest
+      ? { kind: 'object', key, bytes }
+      : broken(`its digest is ${found}; the journal says ${digest}`);
+  } catch (error) {
+    if (hasCode(error, 'not-found')) return broken(MISSING);
+    if (hasCode(error, 'corrupt')) return broken(error.message);
+    throw error;
+  }
+}
+
+/** The run may have gone on since its journal was read, and the update may have become superfluous. */
+async function isNeededNow(store: ObjectStore, state: RunState, key: string): Promise<boolean> {
+  const object = runObjectOf(state.run, key)!;
+  if (!isNeeded(state, object)) return false;
+  const now = await loadRun(store, state.run);
+  return now !== undefined && isNeeded(now, object);
+}

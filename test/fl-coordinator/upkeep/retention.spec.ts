@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { ClaraError } from '../../../base/errors';
+import { modelKey, updateKey } from '../../../fl-coordinator/runs/object-names';
+import { stagesOf } from '../../../fl-coordinator/runs/run-state';
+import { openTasks } from '../../../fl-coordinator/runs/tasks';
+import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
+import { Retention } from '../../../fl-coordinator/upkeep/retention';
+import { RUN, Story } from '../runs/story';
+
+const unexpected = (error: unknown): void => assert.fail(String(error));
+
+describe('retention', () => {
+  let folder: string;
+  let store: DirectoryStore;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(os.tmpdir(), 'clara-retention-'));
+    store = await openDirectoryStore(folder);
+  });
+  afterEach(async () => {
+    await store.close();
+    await rm(folder, { recursive: true });
+  });
+
+  const start = () => {
+    const story = new Story({ rounds: 2, evaluation: { everyRound: false } }, ['a', 'b']);
+    story.approveAll();
+    return story;
+  };
+  /** Delivers an update as a site does: first the object, then the event. */
+  const deliver = async (story: Story, site: string): Promise<void> => {
+    await store.put(updateKey(RUN, story.state.open!.stage, site), 'update');
+    story.deliver(site);
+    for (const { round } of story.state.models) await store.put(modelKey(RUN, round), 'model');
+  };
+  const left = async (): Promise<string[]> => {
+    const keys = [];
+    for await (const { key } of store.list('')) keys.push(key.slice(`runs/${RUN}/rounds/`.length));
+    return keys;
+  };
+
+  it('deletes the updates of a round when its model is published, and never a model', async () => {
+    const retention = new Retention({ store, keep: 'none', onFailure: unexpected });
+    const story = start();
+    const seen: string[][] = [];
+    while (!story.state.outcome) {
+      await deliver(story, openTasks(story.state)[0]!.site);
+      retention.runChanged(story.state);
+      await retention.settled();
+      seen.push(await left());
+    }
+    const model = (round: number) => `000${round}/model.safetensors`;
+    assert.deepEqual(seen, [
+      [model(0)],
+      [model(0), '0001/updates/a.safetensors'],
+      [model(0), model(1)],
+      [model(0), model(1), '0002/updates/a.safetensors'],
+      [model(0), model(1), model(2)],
+    ]);
+  });
+
+  it('deletes nothing of a run that goes on or of its neighbour, and nothing at all when everything is kept', async () => {
+    const story = start();
+    for (let i = 0; i < 3; i++) await deliver(story, openTasks(story.state)[0]!.site);
+    await store.put('runs/other/rounds/0001/updates/a.safetensors', 'update');
+    await store.put('runs/other/journal/000000000001.json', '{}');
+    const before = await left();
+    const all = new Retention({ store, keep: 'all', onFailure: unexpected });
+    all.runChanged(story.state);
+    await all.settled();
+    assert.deepEqual(await left(), before);
+    const none = new Retention({ store, keep: 'none', onFailure: unexpected });
+    none.runChanged(story.state);
+    await none.settled();
+    assert.equal((await store.head('runs/other/rounds/0001/updates/a.safetensors')).size, 6);
+    assert.equal((await store.head('runs/other/journal/000000000001.json')).size, 2);
+  });
+
+  it('tells what it could not delete and tries again at the next change; so does the next start', async () => {
+    const story = start();
+    while (!story.state.outcome) await deliver(story, openTasks(story.state)[0]!.site);
+    const failures: unknown[] = [];
+    let passes = 2;
+    const failing = new Proxy(store, {
+      get: (target, name) =>
+        name === 'delete'
+          ? async (key: string) => {
+              if (passes-- <= 0) throw new ClaraError('unavailable', 'the store is away');
+              await target.delete(key);
+            }
+          : Reflect.get(target, name, target).bind(target),
+    });
+    const retention = new Retention({ store: failing, keep: 'none', onFailure: (error) => failures.push(error) });
+    const updates = async () => (await left()).filter((key) => key.includes('updates')).length;
+    assert.equal(stagesOf(story.state).flatMap(({ cohort }) => cohort).length, 5);
+    assert.equal(await updates(), 5);
+    retention.runChanged(story.state);
+    await retention.settled();
+    assert.equal(failures.length, 1);
+    assert.equal(await updates(), 3);
+    passes = 1;
+    retention.runChanged(story.state);
+    await retention.settled();
+    assert.equal(await updates(), 2);
+
+    const next = new Retention({ store, keep: 'none', onFailure: unexpected });
+    next.runChanged(story.state);
+    await next.settled();
+    assert.equal(await updates(), 0);
+  });
+});
