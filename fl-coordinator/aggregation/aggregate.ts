@@ -129,6 +129,7 @@ export async function combineStored(request: StoredCombination): Promise<Aggrega
     // Nothing may touch the kernels' memory or a closed file any more.
     await Promise.allSettled([loading, writing]);
   }
+  memory.release();
   faultPoint('aggregate.before-finish');
   await moments.finish();
   const model = await output.finish();

@@ -24,6 +24,18 @@ export interface Reading {
 }
 
 /**
+ * Of the round before: rounds of one run need the same, and fresh memory in each would have the garbage collector mark the whole
+ * heap every few rounds.
+ */
+let spare: WebAssembly.Memory | undefined;
+
+function takeMemory(pages: number): WebAssembly.Memory {
+  const memory = spare?.buffer.byteLength === pages * PAGE_BYTES ? spare : undefined;
+  if (memory) spare = undefined;
+  return memory ?? new WebAssembly.Memory({ initial: pages });
+}
+
+/**
  * The memory in which blocks are worked on, and the kernels on it: columns of the contributors, the global model, the server
  * optimiser's moments, results. It never grows, so views of it stay good.
  */
@@ -40,6 +52,7 @@ export class BlockMemory {
   readonly scratch: number;
   readonly buffer: ArrayBuffer;
   readonly #sets: readonly Slots[];
+  readonly #memory: WebAssembly.Memory;
 
   constructor(contributors: number, scratchBytes: number) {
     const share = Math.floor(COLUMNS_BYTES / contributors / SLOT_ALIGNMENT) * SLOT_ALIGNMENT;
@@ -60,9 +73,15 @@ export class BlockMemory {
     this.acc = take(2 * slotBytes);
     this.model64 = take(2 * slotBytes);
     this.scratch = take(scratchBytes);
-    const memory = new WebAssembly.Memory({ initial: Math.ceil(top / PAGE_BYTES) });
-    this.buffer = memory.buffer;
-    this.kernels = kernelsOn(memory);
+    this.#memory = takeMemory(Math.ceil(top / PAGE_BYTES));
+    this.buffer = this.#memory.buffer;
+    new Uint8Array(this.buffer, this.scratch, scratchBytes).fill(0);
+    this.kernels = kernelsOn(this.#memory);
+  }
+
+  /** Leaves the memory to the next round, after one that came to its end: nothing may read or write it any more. */
+  release(): void {
+    spare = this.#memory;
   }
 
   /** How many elements a block may have. */

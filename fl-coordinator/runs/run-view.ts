@@ -14,7 +14,6 @@ import {
 import { bestModels } from './best-models';
 import type { LiveBoard } from './live-board';
 import { type ClosedStage, type OpenStage, type RunState, type SiteResult, stagesOf } from './run-state';
-import { sameStage } from './stage';
 import { GLOBAL_MODEL } from './tasks';
 import type { Traffic } from './traffic';
 
@@ -39,11 +38,13 @@ export function summaryOf(state: RunState): RunSummary {
 }
 
 export function viewOf(state: RunState, live: LiveSources): RunView {
+  // Looked up for every round of every view: searching would make a long run's views cost its length squared.
+  const stages = new Map(stagesOf(state).map((stage) => [`${stage.stage.kind} ${stage.stage.round}`, stage]));
   return create(RunViewSchema, {
     summary: summaryOf(state),
     stage: stageName(state),
     sites: state.candidates.map((site) => siteView(state, site, live)),
-    rounds: state.models.slice(1).map(({ round }) => roundView(state, round)),
+    rounds: state.models.slice(1).map(({ round }) => roundView(state, round, stages)),
     ...matrixOf(state),
   });
 }
@@ -120,10 +121,9 @@ function settledActivity(result: SiteResult): SiteActivity {
   }
 }
 
-function roundView(state: RunState, round: number): RoundView {
-  const of = (kind: 'train' | 'evaluate') => stagesOf(state).find(({ stage }) => sameStage(stage, { kind, round }));
-  const trained = of('train') as ClosedStage;
-  const evaluated = of('evaluate');
+function roundView(state: RunState, round: number, stages: ReadonlyMap<string, OpenStage | ClosedStage>): RoundView {
+  const trained = stages.get(`train ${round}`) as ClosedStage;
+  const evaluated = stages.get(`evaluate ${round}`);
   const ended = evaluated && 'closedAt' in evaluated ? evaluated.closedAt : state.models[round]!.at;
   const moved = [trained, evaluated].filter((stage): stage is ClosedStage => !!stage && 'closedAt' in stage);
   return create(RoundViewSchema, {
