@@ -16,11 +16,11 @@ export interface RetentionOptions {
 /** True when the rule lets go of this object, whenever and however often it is asked. */
 export function isDisposable(state: RunState, object: RunObject, keep: KeepUpdates): boolean {
   if (keep === 'all' || isNeeded(state, object)) return false;
-  return object.kind === 'moments' || keep === 'none' || !isOfLastRound(state, object.stage);
+  return object.kind === 'server-state' || keep === 'none' || !isOfLastRound(state, object.stage);
 }
 
 /**
- * Deletes updates and moments that a run has done with. What goes follows from the journal alone, and only after the event that
+ * Deletes updates, moments and control variates that a run has done with. What goes follows from the journal alone, and only after the event that
  * made it superfluous is durable: a crash at any moment leaves at most something that the next start deletes.
  */
 export class Retention {

@@ -13,31 +13,36 @@ export interface RunSize {
 }
 
 /** The most that a run will hold in the store at once: models of all rounds, and what the retention rule lets lie. Bytes. */
-export function bytesOfRun({ plan, sites, modelBytes, keep }: RunSize): number {
-  const { rounds, evaluation, strategy } = plan;
+export function bytesOfRun(size: RunSize): number {
+  const { rounds, strategy } = size.plan;
   const models = rounds + 1;
-  // The round that is being aggregated reads the moments of the one before.
-  const moments = momentCount(strategy.serverOptimiser) * (keep === 'all' ? rounds : Math.min(2, rounds));
-  return modelBytes * (models + moments + updatesOf(keep, sites, rounds, evaluation));
+  // The round that is being aggregated reads what the server kept of the one before.
+  const kept = momentCount(strategy.serverOptimiser) + (hasControls(size.plan) ? 1 : 0);
+  return size.modelBytes * (models + kept * (size.keep === 'all' ? rounds : Math.min(2, rounds)) + updatesOf(size));
 }
 
-function updatesOf(
-  keep: KeepUpdates,
-  sites: number,
-  rounds: number,
-  { siteModels, crossSite }: Plan['evaluation'],
-): number {
+/** In models. */
+function updatesOf({ keep, sites, plan }: RunSize): number {
+  const { rounds, evaluation } = plan;
+  const { siteModels, crossSite } = evaluation;
+  // An update of a federated round may carry a control variate of the same size.
+  const ofRound = sites * (hasControls(plan) ? 2 : 1);
+  const ofTwoRounds = ofRound * Math.min(2, rounds);
   // A site that trains alone goes on from its last update, which stays until the next one is there.
-  const alone = siteModels ? Math.min(2, rounds) : 0;
+  const alone = siteModels ? sites * Math.min(2, rounds) : 0;
   switch (keep) {
     case 'none':
-      return sites * Math.max(1, (crossSite ? 1 : 0) + alone);
+      return Math.max(hasControls(plan) ? ofTwoRounds : ofRound, (crossSite ? ofRound : 0) + alone);
     case 'last':
       // The first weights count as the update of a round.
-      return Math.max(1 + sites, sites * Math.min(2, rounds), siteModels ? sites * (1 + alone) : 0);
+      return Math.max(1 + ofRound, ofTwoRounds, siteModels ? ofRound + alone : 0);
     case 'all':
-      return 1 + sites * rounds * (siteModels ? 2 : 1);
+      return 1 + ofRound * rounds + (siteModels ? sites * rounds : 0);
   }
+}
+
+function hasControls({ strategy }: Plan): boolean {
+  return strategy.clientRule.kind === 'scaffold';
 }
 
 /** @throws ClaraError `out-of-space` when the store has no room for the run, with what it needs and what is free */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ClaraError, hasCode } from '../../base/errors';
 import { loadRun } from '../runs/journal';
-import { modelKey, momentsPrefix, updateKey } from '../runs/object-names';
+import { controlsKey, modelKey, momentsPrefix, updateKey } from '../runs/object-names';
 import { isNeeded, runObjectOf } from '../runs/run-objects';
 import { runsIn } from '../runs/run-register';
 import { type RunState, stagesOf } from '../runs/run-state';
@@ -47,22 +47,22 @@ async function journalOf(what: string, replay: () => Promise<number>): Promise<F
 }
 
 async function* objectsOf(store: ObjectStore, state: RunState, signal?: AbortSignal): AsyncGenerator<Finding> {
-  for (const { round, digest, bytes } of state.models) {
+  for (const { round, digest, bytes, controls } of state.models) {
     yield await objectAt(store, { key: modelKey(state.run, round), digest, bytes }, signal);
+    if (controls)
+      yield await passingObjectAt(store, state, { key: controlsKey(state.run, round), ...controls }, signal);
   }
   for (const { stage, results } of stagesOf(state)) {
     for (const [site, result] of results) {
       if (result.kind !== 'update') continue;
       const { digest, bytes } = result;
       const key = updateKey(state.run, stage, site);
-      const finding = await objectAt(store, { key, digest, bytes }, signal);
-      const isMissing = finding.kind === 'broken' && finding.problem === MISSING;
-      yield isMissing && !(await isNeededNow(store, state, key)) ? { kind: 'deleted', key } : finding;
+      yield await passingObjectAt(store, state, { key, digest, bytes }, signal);
     }
   }
   const newest = state.models.length - 1;
   const keepsMoments = state.plan.strategy.serverOptimiser.kind !== 'replace' && newest > 0;
-  if (keepsMoments && isNeeded(state, { kind: 'moments', round: newest })) {
+  if (keepsMoments && isNeeded(state, { kind: 'server-state', round: newest })) {
     const prefix = momentsPrefix(state.run, newest);
     let found = 0;
     for await (const _ of store.list(`${prefix}/`)) found++;
@@ -72,11 +72,26 @@ async function* objectsOf(store: ObjectStore, state: RunState, signal?: AbortSig
 
 const MISSING = 'it is missing';
 
-async function objectAt(
+interface ExpectedBytes {
+  readonly key: string;
+  readonly digest: string;
+  readonly bytes: number;
+}
+
+/** As {@link objectAt}, of what the retention rule deletes in time. */
+async function passingObjectAt(
   store: ObjectStore,
-  expected: { readonly key: string; readonly digest: string; readonly bytes: number },
+  state: RunState,
+  expected: ExpectedBytes,
   signal?: AbortSignal,
 ): Promise<Finding> {
+  const finding = await objectAt(store, expected, signal);
+  const isMissing = finding.kind === 'broken' && finding.problem === MISSING;
+  const { key } = expected;
+  return isMissing && !(await isNeededNow(store, state, key)) ? { kind: 'deleted', key } : finding;
+}
+
+async function objectAt(store: ObjectStore, expected: ExpectedBytes, signal?: AbortSignal): Promise<Finding> {
   const { key, digest, bytes } = expected;
   const broken = (problem: string): Finding => ({ kind: 'broken', what: key, problem });
   try {

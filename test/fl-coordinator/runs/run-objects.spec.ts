@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { momentsPrefix, updateKey } from '../../../fl-coordinator/runs/object-names';
 import { pendingModel } from '../../../fl-coordinator/runs/pending-model';
 import { isNeeded, runObjectOf } from '../../../fl-coordinator/runs/run-objects';
-import { stagesOf } from '../../../fl-coordinator/runs/run-state';
+import { type RunState, reduce, stagesOf } from '../../../fl-coordinator/runs/run-state';
 import { expectsUpdate } from '../../../fl-coordinator/runs/stage';
 import { openTasks } from '../../../fl-coordinator/runs/tasks';
 import { isDisposable } from '../../../fl-coordinator/upkeep/retention';
@@ -11,7 +11,7 @@ import { RUN, Story } from './story';
 const SITES = ['a', 'b'];
 
 /** Every state that a run passes through with one delivery after another, and the keys that its objects have by then. */
-function* lifeOf(strategy: 'fedavg' | 'fedadam'): Generator<{ story: Story; keys: string[] }> {
+function* lifeOf(strategy: 'fedavg' | 'fedadam' | 'scaffold'): Generator<{ story: Story; keys: string[] }> {
   const story = new Story(
     { strategy, rounds: 3, evaluation: { everyRound: true, siteModels: true, crossSite: true } },
     SITES,
@@ -30,39 +30,32 @@ function* lifeOf(strategy: 'fedavg' | 'fedadam'): Generator<{ story: Story; keys
 
 describe('what a run still needs', () => {
   it('is whatever its open tasks and its pending model read, in every state of its life', () => {
-    let states = 0;
-    for (const { story } of lifeOf('fedadam')) {
-      const { state } = story;
-      const pending = pendingModel(state);
-      const read = [
-        ...openTasks(state).flatMap(({ models }) => models.map(({ key }) => key)),
-        ...(pending?.kind === 'aggregate' ? pending.updates.map(({ key }) => key) : []),
-        ...(pending?.kind === 'aggregate' && pending.momentsBefore
-          ? [`${pending.momentsBefore}/first.safetensors`]
-          : []),
-        // What came in for the stage that is open is combined, or gone on from, when it has closed.
-        ...(state.open && expectsUpdate(state.open.stage)
-          ? state.open.cohort.map((site) => updateKey(RUN, state.open!.stage, site))
-          : []),
-      ];
-      for (const key of read) {
-        const object = runObjectOf(RUN, key);
-        if (object) assert.ok(isNeeded(state, object), `${key} after ${story.stages().at(-1)}`);
+    let pendings = 0;
+    for (const strategy of ['fedadam', 'scaffold'] as const) {
+      const [{ events }] = [...lifeOf(strategy)].map(({ story }) => story).slice(-1) as [Story];
+      let state: RunState | undefined;
+      for (const event of events) {
+        state = reduce(state, RUN, event);
+        const pending = pendingModel(state);
+        const aggregation = pending?.kind === 'aggregate' ? pending : undefined;
+        if (aggregation) pendings++;
+        const read = [
+          ...openTasks(state).flatMap(({ models }) => models.map(({ key }) => key)),
+          ...(aggregation?.updates ?? []).map(({ key }) => key),
+          ...(aggregation?.controls?.sources ?? []).map(({ key }) => key),
+          ...(aggregation?.momentsBefore ? [`${aggregation.momentsBefore}/first.safetensors`] : []),
+          // What came in for the stage that is open is combined, or gone on from, when it has closed.
+          ...(state.open && expectsUpdate(state.open.stage)
+            ? state.open.cohort.map((site) => updateKey(RUN, state!.open!.stage, site))
+            : []),
+        ];
+        for (const key of read) {
+          const object = runObjectOf(RUN, key);
+          if (object) assert.ok(isNeeded(state, object), `${strategy}: ${key} after event ${event.seq}, ${event.type}`);
+        }
       }
-      states++;
     }
-    assert.ok(states > 15, `${states} states`);
-  });
-
-  it('is also what the next round reads: moments of the newest model, and what each site learned alone', () => {
-    for (const { story } of lifeOf('fedadam')) {
-      const { state } = story;
-      const newest = state.models.length - 1;
-      if (!state.outcome) assert.ok(isNeeded(state, { kind: 'moments', round: newest }));
-      const last = state.closed.at(-1)?.stage;
-      if (last?.kind === 'train-alone' && !state.outcome)
-        assert.ok(isNeeded(state, { kind: 'update', stage: last, site: 'a' }));
-    }
+    assert.equal(pendings, 6, 'every aggregation was looked at');
   });
 
   it('is, with SCAFFOLD, the newest update of each site, however long ago, since its control still counts', () => {
@@ -88,6 +81,17 @@ describe('what a run still needs', () => {
     story.answerAll();
     assert.equal(story.state.outcome?.kind, 'completed');
     assert.deepEqual(needed(), []);
+  });
+
+  it('is also what the next round reads: moments of the newest model, and what each site learned alone', () => {
+    for (const { story } of lifeOf('fedadam')) {
+      const { state } = story;
+      const newest = state.models.length - 1;
+      if (!state.outcome) assert.ok(isNeeded(state, { kind: 'server-state', round: newest }));
+      const last = state.closed.at(-1)?.stage;
+      if (last?.kind === 'train-alone' && !state.outcome)
+        assert.ok(isNeeded(state, { kind: 'update', stage: last, site: 'a' }));
+    }
   });
 
   it('never comes back: what may go once may go in every later state', () => {
@@ -119,7 +123,7 @@ describe('what a run still needs', () => {
       site: 'a',
     });
     assert.deepEqual(runObjectOf(RUN, `runs/${RUN}/rounds/0002/moments/first.safetensors`), {
-      kind: 'moments',
+      kind: 'server-state',
       round: 2,
     });
     for (const key of [
