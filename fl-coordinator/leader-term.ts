@@ -8,6 +8,7 @@ import type { TensorLayout, TensorSpec } from '../federation/tensors/layout';
 import { readStoredLayout } from './aggregation/stored-layout';
 import { Dispatcher } from './api/dispatcher';
 import { federationService } from './api/federation-service';
+import { ModelUploads } from './api/model-uploads';
 import { operationsService, type SiteAdministration } from './api/operations-service';
 import { RunWatchers } from './api/run-watchers';
 import { SiteHub } from './api/site-hub';
@@ -183,6 +184,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     operations: operationsService({
       runs,
       store,
+      modelUploads: new ModelUploads({ store, maxBytes: options.maxUpdateBytes }),
       live,
       watchers,
       sites: siteAdministration(trust, addresses),
