@@ -86,8 +86,13 @@ const limitsSchema = z.strictObject({
 });
 
 const policySchema = z.strictObject({
-  /** `automatic`: runs within the limits are approved; `never`: this site takes part in nothing. @default automatic */
-  approve: z.enum(['automatic', 'never'], { error: 'must be automatic or never' }).default('automatic'),
+  /**
+   * `automatic`: runs within the limits are approved; `person`: somebody must approve them too; `never`: this site takes part
+   * in nothing. @default automatic
+   */
+  approve: z
+    .enum(['automatic', 'person', 'never'], { error: 'must be automatic, person or never' })
+    .default('automatic'),
 });
 
 const statisticsSchema = z.strictObject({
