@@ -21,7 +21,7 @@ import { LiveBoard } from './runs/live-board';
 import { makeModel } from './runs/make-model';
 import { RunRegister } from './runs/run-register';
 import type { RunState } from './runs/run-state';
-import { baseModelOf, type SiteTask, sendsControls } from './runs/tasks';
+import { baseModelOf, openTasks, type SiteTask, sendsControls } from './runs/tasks';
 import { Traffic } from './runs/traffic';
 import type { ObjectStore } from './storage/object-store';
 import type { ConnectionRegister } from './transport/connection-register';
@@ -129,6 +129,8 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     onAppended: (event, seconds) => metrics?.appended(event, seconds),
     onChange: (state) => {
       dispatcher.runChanged(state);
+      const open = new Set(openTasks(state).map(({ id }) => id));
+      void uploads.release(state.run, (task) => open.has(task));
       watchers.changed(state.run);
       retention.runChanged(state);
       if (state.outcome) board.forget(state.run);
