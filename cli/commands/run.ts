@@ -90,7 +90,7 @@ async function submit(
 async function list(options: Common): Promise<void> {
   const terminal = openTerminal(options);
   const { runs } = await asOperator(options, (client) => client.listRuns({}));
-  for (const { $typeName: _, ...run } of runs) terminal.record({ event: 'run', ...run });
+  for (const { $typeName: _, ...run } of runs) terminal.record({ event: 'run-summary', ...run });
   const rows = runs.map((r) => [
     r.run,
     r.state,
