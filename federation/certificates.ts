@@ -1,4 +1,10 @@
-import { createHash, X509Certificate as NodeCertificate, webcrypto } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  X509Certificate as NodeCertificate,
+  webcrypto,
+} from 'node:crypto';
 import { ClaraError, showValue } from '../base/errors';
 import { type Identity, parseIdentity } from './identity';
 import {
@@ -23,6 +29,21 @@ export async function makeKeyPair(): Promise<KeyPair> {
 /** PKCS #8 in PEM. */
 export async function privateKeyPem(keys: KeyPair): Promise<string> {
   return `${PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY')}\n`;
+}
+
+/** Both halves of a key that {@link privateKeyPem} wrote. @throws ClaraError `corrupt` */
+export async function keyPairOf(pem: string): Promise<KeyPair> {
+  const { subtle } = webcrypto;
+  try {
+    const pkcs8 = createPrivateKey(pem).export({ type: 'pkcs8', format: 'der' });
+    const spki = createPublicKey(pem).export({ type: 'spki', format: 'der' });
+    return {
+      privateKey: await subtle.importKey('pkcs8', pkcs8, KEY_ALGORITHM, true, ['sign']),
+      publicKey: await subtle.importKey('spki', spki, KEY_ALGORITHM, true, ['verify']),
+    };
+  } catch (error) {
+    throw new ClaraError('corrupt', 'this is not a P-256 key in PEM form; remove the file', { cause: error });
+  }
 }
 
 /**

@@ -1,19 +1,20 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { ClaraError } from '../base/errors';
+import { ClaraError, hasCode } from '../base/errors';
 import { splitAddress } from './address';
 import {
   certificatesIn,
   fingerprintOf,
   identityIn,
   makeCertificateRequest,
-  makeKeyPair,
   pemOf,
   privateKeyPem,
 } from './certificates';
 import { openChannel } from './channel';
 import { type Credentials, isKeyOf, saveCredentials } from './credentials';
+import { EnrolmentKey } from './enrolment-key';
 import { Enrolment } from './gen/federation/v1/federation_pb';
+import { neverConnected } from './grpc-errors';
 import { formatIdentity, sameIdentity, siteIdentity } from './identity';
 import type { Invitation } from './invitation';
 import { clientOf } from './services';
@@ -37,6 +38,8 @@ export interface EnrolOptions {
 const MAX_PRESENTED = 10;
 
 /**
+ * May be called again after a failure: an enrolment that the coordinator could not finish is completed with the same key.
+ *
  * @throws ClaraError `deadline-exceeded` for an expired invitation, `unauthenticated` when the server does not present the
  * pinned root or answers a certificate that is not this site's, or the coordinator's own refusal of the token
  */
@@ -49,7 +52,8 @@ export async function enrol(invitation: Invitation, options: EnrolOptions): Prom
     );
   }
   const root = await fetchPinnedRoot(invitation, timeoutMillis, signal);
-  const keys = await makeKeyPair();
+  const attempt = await EnrolmentKey.open(folder, invitation.token);
+  const { keys } = attempt;
   const channel = openChannel({ address: invitation.enrolment, credentials: { rootsPem: pemOf(root) } });
   try {
     const reply = await clientOf(Enrolment, channel).enrol(
@@ -65,7 +69,13 @@ export async function enrol(invitation: Invitation, options: EnrolOptions): Prom
     };
     checkIssued(credentials, root);
     await saveCredentials(folder, credentials);
+    await attempt.forget();
     return credentials;
+  } catch (error) {
+    // A call that was sent and not answered may have spent the token: then only this key can complete the enrolment.
+    const unanswered = hasCode(error, 'unavailable', 'deadline-exceeded', 'cancelled', 'internal');
+    if (!unanswered || neverConnected(error)) await attempt.forget();
+    throw error;
   } finally {
     channel.close();
   }

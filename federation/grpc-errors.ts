@@ -82,6 +82,11 @@ export function fromServiceError(thrown: unknown, peer = 'coordinator'): ClaraEr
   return new ClaraError(code, ownSentence(code, thrown.details, peer), { cause: thrown });
 }
 
+/** True for the failure of a call that found no connection, so that nothing of it was sent. */
+export function neverConnected({ cause }: ClaraError): boolean {
+  return isServiceError(cause) && cause.details.startsWith('No connection established');
+}
+
 function ownSentence(code: ErrorCode, details: string, peer: string): string {
   if (code === 'unavailable') return `${peer} cannot be reached: ${reasonOf(details)}`;
   if (code === 'deadline-exceeded') return `${peer} did not answer in time`;

@@ -1,7 +1,7 @@
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultAt, faultsOf } from '../base/faults';
+import { readYaml } from '../base/yaml';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
 import { impossibleCombinations, statisticsRules } from './plan-rules';
 import { strategySchema } from './strategy-forms';
@@ -36,6 +36,14 @@ export const durationSchema = z
 const initialModelSchema = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('trainer') }),
   z.strictObject({ from: z.literal('run'), run: z.string().min(1).max(100) }),
+  z.strictObject({
+    from: z.literal('file'),
+    /** Of a safetensors file that an operator uploaded before; kept as plain hexadecimal. */
+    sha256: z
+      .string()
+      .regex(/^(sha256:)?[0-9a-f]{64}$/, 'must be the SHA-256 of an uploaded model: 64 of 0-9, a-f')
+      .transform((text) => text.replace(/^sha256:/, '')),
+  }),
 ]);
 
 const regularExpression = z
@@ -46,7 +54,10 @@ const regularExpression = z
 
 export const planSchema = z.strictObject({
   name: name('a plan name'),
-  /** Where round 1 starts: a site's trainer makes the weights, or the final model of an earlier run. @default trainer */
+  /**
+   * Where round 1 starts: a site's trainer makes the weights, or it is the final model of an earlier run, or a file of the
+   * operator. @default trainer
+   */
   initialModel: initialModelSchema.default({ from: 'trainer' }),
   /** Which trainer every site must be configured with, and what it is told. */
   trainer: z.strictObject({
@@ -129,20 +140,12 @@ export type PlanInput = z.input<typeof planSchema>;
  * @throws ClaraError `invalid-input` with every fault.
  */
 export function parsePlan(text: string): Plan {
-  if (text.length > MAX_PLAN_CHARACTERS) {
-    throw new ClaraError(
-      'invalid-input',
-      `the plan has ${text.length} characters; at most ${MAX_PLAN_CHARACTERS} are read`,
-    );
-  }
-  let document: unknown;
-  try {
-    document = parseYaml(text, { maxAliasCount: 10, uniqueKeys: true, logLevel: 'error' });
-  } catch (error) {
-    const first = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new ClaraError('invalid-input', `the plan is neither YAML nor JSON: ${first}`, { cause: error });
-  }
-  return checkPlan(document);
+  return checkPlan(planDocument(text));
+}
+
+/** What a plan's text says, unchecked. @throws ClaraError `invalid-input` when it is neither YAML nor JSON */
+export function planDocument(text: string): unknown {
+  return readYaml(text, { what: 'the plan', maxCharacters: MAX_PLAN_CHARACTERS });
 }
 
 /** As {@link parsePlan}, for a document that is already parsed. */

@@ -49,7 +49,7 @@ export interface CoordinatorOptions {
    * it, the rest is for the change. @default 15 s
    */
   readonly livenessMillis?: number;
-  /** Larger updates are refused. @default 16 GiB */
+  /** Larger updates and uploaded models are refused. @default 16 GiB */
   readonly maxUpdateBytes?: number;
   /** Which updates stay when nothing needs them any more. @default 'none' */
   readonly keepUpdates?: KeepUpdates | undefined;

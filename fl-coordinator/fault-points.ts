@@ -23,6 +23,7 @@ export const FAULT_POINTS = [
   'aggregate.after-block',
   'aggregate.before-finish',
   'aggregate.after-finish',
+  'enrol.token-spent',
 ] as const;
 
 export type FaultPoint = (typeof FAULT_POINTS)[number];

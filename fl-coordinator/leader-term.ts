@@ -8,6 +8,7 @@ import type { TensorLayout, TensorSpec } from '../federation/tensors/layout';
 import { readStoredLayout } from './aggregation/stored-layout';
 import { Dispatcher } from './api/dispatcher';
 import { federationService } from './api/federation-service';
+import { ModelUploads } from './api/model-uploads';
 import { operationsService, type SiteAdministration } from './api/operations-service';
 import { RunWatchers } from './api/run-watchers';
 import { SiteHub } from './api/site-hub';
@@ -20,7 +21,7 @@ import { LiveBoard } from './runs/live-board';
 import { makeModel } from './runs/make-model';
 import { RunRegister } from './runs/run-register';
 import type { RunState } from './runs/run-state';
-import { baseModelOf, type SiteTask, sendsControls } from './runs/tasks';
+import { baseModelOf, openTasks, type SiteTask, sendsControls } from './runs/tasks';
 import { Traffic } from './runs/traffic';
 import type { ObjectStore } from './storage/object-store';
 import type { ConnectionRegister } from './transport/connection-register';
@@ -128,6 +129,8 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     onAppended: (event, seconds) => metrics?.appended(event, seconds),
     onChange: (state) => {
       dispatcher.runChanged(state);
+      const open = new Set(openTasks(state).map(({ id }) => id));
+      void uploads.release(state.run, (task) => open.has(task));
       watchers.changed(state.run);
       retention.runChanged(state);
       if (state.outcome) board.forget(state.run);
@@ -183,6 +186,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     operations: operationsService({
       runs,
       store,
+      modelUploads: new ModelUploads({ store, maxBytes: options.maxUpdateBytes }),
       live,
       watchers,
       sites: siteAdministration(trust, addresses),

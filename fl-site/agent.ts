@@ -1,14 +1,8 @@
-import { create } from '@bufbuild/protobuf';
 import { ClaraError, hasCode } from '../base/errors';
 import type { ProgramStart } from '../base/own-program';
 import { openChannel } from '../federation/channel';
 import { type Credentials, loadCredentials } from '../federation/credentials';
-import {
-  type CoordinatorMessage,
-  ProposalAnswerSchema,
-  type Task,
-  type TaskResult,
-} from '../federation/gen/federation/v1/federation_pb';
+import type { CoordinatorMessage, Task, TaskResult } from '../federation/gen/federation/v1/federation_pb';
 import { formatIdentity } from '../federation/identity';
 import { PROTOCOL } from '../federation/protocol';
 import type { TaskKind } from '../federation/trainer-contract';
@@ -21,7 +15,8 @@ import type { CoordinatorClient } from './coordinator-client';
 import { CoordinatorLine } from './coordinator-line';
 import { grpcCoordinatorClient } from './grpc-coordinator-client';
 import { ModelCache } from './model-cache';
-import { answerProposal } from './policy';
+import { ProposalDesk } from './proposal-desk';
+import { Proposals } from './proposals';
 import type { SiteEvent } from './site-events';
 import { TaskJournal } from './task-journal';
 import { TaskRunner } from './task-runner';
@@ -89,6 +84,7 @@ class Agent {
   readonly #approvals: Approvals;
   readonly #runner: TaskRunner;
   readonly #connection: Connection;
+  readonly #desk: ProposalDesk;
   readonly #pacing: Pacing;
   readonly #line: CoordinatorLine;
   /** Tasks that the coordinator asked for on the present connection. */
@@ -106,6 +102,15 @@ class Agent {
     this.#approvals = new Approvals(this.#workspace);
     this.#runner = this.#makeRunner(program);
     this.#connection = this.#makeConnection();
+    this.#desk = new ProposalDesk({
+      site,
+      approvals: this.#approvals,
+      proposals: new Proposals(this.#workspace),
+      pacing: this.#pacing,
+      send: (message) => this.#connection.send(message),
+      tell: (event) => this.#tell(event),
+      onProblem: (error) => this.#onProblem(error),
+    });
   }
 
   /** Works until the signal aborts; then nothing is left running. */
@@ -117,7 +122,8 @@ class Agent {
     if (signal.aborted) onAbort();
     try {
       await this.#runner.recover();
-      await Promise.all([this.#connection.run(stop.signal), this.#keepCertificateFresh(stop.signal)]);
+      const { signal: until } = stop;
+      await Promise.all([this.#connection.run(until), this.#keepCertificateFresh(until), this.#desk.watch(until)]);
     } finally {
       signal.removeEventListener('abort', onAbort);
       stop.abort();
@@ -186,7 +192,7 @@ class Agent {
   async #onMessage(message: CoordinatorMessage['message']): Promise<void> {
     switch (message.case) {
       case 'proposal':
-        return this.#answer(message.value.run, message.value.planJson);
+        return this.#desk.propose(message.value.run, message.value.planJson);
       case 'task':
         this.#announced.add(message.value.id);
         // Both are queued before the next message can be.
@@ -199,21 +205,13 @@ class Agent {
       case 'taskSettled':
         return this.#runner.settle(message.value.task);
       case 'runFinished':
+        this.#desk.forget(message.value.run);
         await this.#runner.finishRun(message.value.run);
         return this.#tell({ kind: 'run-finished', run: message.value.run, state: message.value.state });
       default:
         // A welcome out of turn, or a message of a later protocol: nothing that this agent could do.
         return;
     }
-  }
-
-  async #answer(run: string, planJson: string): Promise<void> {
-    const decision = answerProposal(planJson, this.site);
-    if (decision.approved) await this.#approvals.record(run, decision.plan);
-    const { approved } = decision;
-    const reason = decision.approved ? '' : decision.reason;
-    this.#connection.send({ case: 'proposalAnswer', value: create(ProposalAnswerSchema, { run, approved, reason }) });
-    this.#tell({ kind: 'proposal-answered', run, approved, reason });
   }
 
   #keepCertificateFresh(signal: AbortSignal): Promise<void> {

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultsOf } from '../base/faults';
+import { readYaml } from '../base/yaml';
 import { durationSchema, siteIdSchema, trainerNameSchema } from '../federation/plan';
 import { TRAINER_FEATURES } from '../federation/trainer-contract';
 
@@ -86,8 +86,13 @@ const limitsSchema = z.strictObject({
 });
 
 const policySchema = z.strictObject({
-  /** `automatic`: runs within the limits are approved; `never`: this site takes part in nothing. @default automatic */
-  approve: z.enum(['automatic', 'never'], { error: 'must be automatic or never' }).default('automatic'),
+  /**
+   * `automatic`: runs within the limits are approved; `person`: somebody must approve them too; `never`: this site takes part
+   * in nothing. @default automatic
+   */
+  approve: z
+    .enum(['automatic', 'person', 'never'], { error: 'must be automatic, person or never' })
+    .default('automatic'),
 });
 
 const statisticsSchema = z.strictObject({
@@ -140,22 +145,9 @@ export async function loadSiteConfiguration(file: string): Promise<SiteConfigura
   } catch (error) {
     throw ClaraError.from(error, `cannot read the site configuration ${file}`);
   }
-  if (text.length > MAX_CHARACTERS) {
-    throw new ClaraError(
-      'invalid-input',
-      `the site configuration ${file} has ${text.length} characters; at most ${MAX_CHARACTERS} are read`,
-    );
-  }
-  let document: unknown;
-  try {
-    document = parseYaml(text, { maxAliasCount: 10, uniqueKeys: true, logLevel: 'error' });
-  } catch (error) {
-    const first = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new ClaraError('invalid-input', `the site configuration ${file} is neither YAML nor JSON: ${first}`, {
-      cause: error,
-    });
-  }
-  return checkSiteConfiguration(document, path.dirname(path.resolve(file)), `the site configuration ${file}`);
+  const what = `the site configuration ${file}`;
+  const document = readYaml(text, { what, maxCharacters: MAX_CHARACTERS });
+  return checkSiteConfiguration(document, path.dirname(path.resolve(file)), what);
 }
 
 /** As {@link loadSiteConfiguration}, for a document that is already parsed; `folder` is where relative paths start. */

@@ -13,6 +13,8 @@ export type SiteEvent =
       readonly retryMillis: number;
     }
   | { readonly kind: 'proposal-answered'; readonly run: string; readonly approved: boolean; readonly reason: string }
+  /** A person has to answer: `clara-fed site approve` or `refuse`. */
+  | { readonly kind: 'proposal-waits'; readonly run: string }
   | ({ readonly kind: 'task-started'; readonly round: number; readonly taskKind: TaskKind } & OfTask)
   | ({ readonly kind: 'progress' } & TaskActivity & OfTask)
   | ({ readonly kind: 'log'; readonly line: string } & OfTask)

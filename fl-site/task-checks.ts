@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../base/errors';
 import type { Task } from '../federation/gen/federation/v1/federation_pb';
@@ -53,24 +54,31 @@ export function checkTask(
     fault('kind', task.kind, rule);
   }
   if (task.trainer !== site.trainer.name) fault('trainer', task.trainer, `must be ${site.trainer.name}, as approved`);
-  if (task.rounds > approved.rounds || task.round > task.rounds) {
+  if (task.trainer !== approved.trainer.name) fault('trainer', task.trainer, approvedRule(approved.trainer.name));
+  if (task.rounds !== approved.rounds || task.round > task.rounds) {
     fault(
       'round',
       `${task.round} of ${task.rounds}`,
-      `must lie within the ${approved.rounds} rounds that were approved`,
+      `must be one of the ${approved.rounds} rounds that were approved`,
     );
   }
-  for (const pattern of approved.excludedTensors) {
-    if (task.excludedTensors.includes(pattern)) continue;
-    fault('excludedTensors', task.excludedTensors, `must hold ${pattern}, as approved`);
+  if (!isDeepStrictEqual([...task.excludedTensors].sort(), [...approved.excludedTensors].sort())) {
+    fault('excludedTensors', task.excludedTensors, approvedRule(approved.excludedTensors));
   }
   const federated = task.kind === 'train' && task.track === FEDERATED_TRACK;
   const rule = federated ? approved.strategy.clientRule : { kind: 'none' as const };
   checkModels(task, rule, site.limits.modelBytes, fault);
   const parameters = parametersOf(task, fault);
+  if (parameters && !isDeepStrictEqual(parameters, approved.trainer.parameters)) {
+    fault('parametersJson', task.parametersJson, approvedRule(approved.trainer.parameters));
+  }
   const excluded = task.excludedTensors.flatMap((text) => patternOf(text, fault));
-  if (faults.length > 0) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
+  if (faults.length > 0 || !parameters) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
   return { kind: task.kind as TaskKind, parameters, excluded, rule, statistics: approved.statistics };
+}
+
+function approvedRule(value: unknown): string {
+  return `must be ${showValue(value)}, as approved`;
 }
 
 type AddFault = (path: string, value: unknown, rule: string) => void;
@@ -96,7 +104,7 @@ function checkModels({ kind, models }: Task, rule: ClientRule, limit: number, fa
   });
 }
 
-function parametersOf(task: Task, fault: AddFault): CheckedTask['parameters'] {
+function parametersOf(task: Task, fault: AddFault): CheckedTask['parameters'] | undefined {
   try {
     const parsed = parametersSchema.safeParse(task.parametersJson === '' ? {} : JSON.parse(task.parametersJson));
     if (parsed.success) return parsed.data;
@@ -104,7 +112,7 @@ function parametersOf(task: Task, fault: AddFault): CheckedTask['parameters'] {
     // Not JSON at all: the same fault.
   }
   fault('parametersJson', task.parametersJson, 'must be a JSON object');
-  return {};
+  return undefined;
 }
 
 function patternOf(text: string, fault: AddFault): RegExp[] {

@@ -1,8 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
+import { open } from 'node:fs/promises';
 import { ClaraError } from '../base/errors';
-import { CHUNK_BYTES, type WireChunk } from '../federation/chunk-codec';
-import { ChunkRing } from '../federation/chunk-ring';
+import { fileChunks } from '../federation/file-chunks';
 import type { CoordinatorClient, UploadDescription } from './coordinator-client';
 import { type AttemptOptions, untilTransferred } from './transfer-attempts';
 
@@ -37,7 +35,15 @@ export async function uploadUpdate(request: UpdateUpload): Promise<void> {
         durableBefore = durable;
         request.onBytes(durable);
         if (durable === upload.size) return;
-        const receipt = await client.upload(upload.task, chunksFrom(file, durable, request), signal);
+        const { size, sha256, task } = upload;
+        const chunks = fileChunks(file, {
+          what: `the update of ${task}`,
+          header: { size, sha256 },
+          begin: durable,
+          signal,
+          onBytes: request.onBytes,
+        });
+        const receipt = await client.upload(task, chunks, signal);
         if (receipt.size !== upload.size || !Buffer.from(upload.sha256).equals(receipt.sha256)) {
           throw new ClaraError(
             'corrupt',
@@ -51,30 +57,5 @@ export async function uploadUpdate(request: UpdateUpload): Promise<void> {
     );
   } finally {
     await file.close();
-  }
-}
-
-/** Memory is used again: see {@link ChunkRing}. */
-async function* chunksFrom(
-  file: FileHandle,
-  begin: number,
-  { upload, signal, onBytes }: UpdateUpload,
-): AsyncGenerator<WireChunk> {
-  const ring = new ChunkRing();
-  for (let offset = begin; offset < upload.size; ) {
-    signal.throwIfAborted();
-    const data = ring.next(Math.min(CHUNK_BYTES, upload.size - offset));
-    const { bytesRead } = await file.read(data, 0, data.length, offset);
-    if (bytesRead === 0) {
-      throw new ClaraError(
-        'precondition-failed',
-        `the update of ${upload.task} ends at byte ${offset} of ${upload.size}`,
-      );
-    }
-    const bytes = data.subarray(0, bytesRead);
-    const header = offset === begin ? { size: upload.size, sha256: upload.sha256 } : undefined;
-    yield { ...(header && { header }), offset, crc32: crc32(bytes), data: bytes };
-    offset += bytesRead;
-    onBytes(offset);
   }
 }

@@ -9,6 +9,8 @@ import { STATE_FOLDER } from '../federation/trainer-contract';
  * Where things lie in a site's workspace:
  *
  *     runs/<run>/approval.json             the plan that this site's policy approved
+ *     runs/<run>/proposal.json             a plan that a person has to answer
+ *     runs/<run>/decision.json             that person's answer
  *     runs/<run>/journal/<task>.json       what is known of each task
  *     runs/<run>/models/<sha256>.safetensors   downloaded models, by digest
  *     runs/<run>/state/<track>/            the trainer's private state while no task has it
@@ -17,7 +19,7 @@ import { STATE_FOLDER } from '../federation/trainer-contract';
  * Runs and tasks are named by a coordinator, so names become folder names by {@link folderName} only.
  */
 
-const RESERVED = new Set(['approval.json', 'journal', 'models', 'state']);
+const RESERVED = new Set(['approval.json', 'proposal.json', 'decision.json', 'journal', 'models', 'state']);
 const HASH_CHARACTERS = 12;
 
 /** A name that is safe and unique as a folder: itself when it is plain, otherwise its end made plain with its hash behind it. */

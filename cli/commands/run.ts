@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { Command } from 'commander';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import type { LedgerEntry } from '../../federation/gen/federation/v1/federation_pb';
 import { received } from '../../federation/stream-flow';
+import { planToSubmit, uploadModel } from '../initial-model';
 import { ledgerCsv, ledgerTable } from '../ledger-table';
 import { matrixLines } from '../matrix-table';
 import { asOperator, type OperatorOptions, withOperator } from '../operator';
@@ -19,7 +21,9 @@ interface Common extends OperatorOptions {
 export function runCommand(): Command {
   const command = new Command('run').description('Federated runs: submit a plan, watch it, end it.');
   withOperator(command.command('submit <plan>'))
-    .description('Submits a plan (YAML or JSON). Everything wrong with it is reported at once.')
+    .description(
+      'Submits a plan (YAML or JSON), and first the file that it starts from, if it names one. Everything wrong with a plan is reported at once.',
+    )
     .option('--wait', 'watch the run until it ends; exit 0 only when it completes')
     .option('--token <text>', 'submit token: repeating a submission with the same token answers the same run')
     .option('--json', 'one JSON object a line')
@@ -66,10 +70,15 @@ async function submit(
   options: Common & { readonly wait?: boolean; readonly token?: string },
 ): Promise<void> {
   const terminal = openTerminal(options);
-  const plan = await readFile(file, 'utf8').catch((error: unknown) => {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
     throw ClaraError.from(error, `the plan ${file} cannot be read`);
   });
+  const { plan, model } = await planToSubmit(text, path.dirname(path.resolve(file)));
   const run = await asOperator(options, async (client) => {
+    if (model) {
+      await uploadModel(client, model);
+      terminal.record({ event: 'model-uploaded', sha256: model.sha256.toString('hex'), bytes: model.size });
+    }
     const { run, alreadySubmitted } = await client.submitRun({ plan, submitToken: options.token ?? randomUUID() });
     terminal.record({ event: 'submitted', run, alreadySubmitted });
     terminal.line(options.wait ? `run ${run}` : run);
@@ -81,7 +90,7 @@ async function submit(
 async function list(options: Common): Promise<void> {
   const terminal = openTerminal(options);
   const { runs } = await asOperator(options, (client) => client.listRuns({}));
-  for (const { $typeName: _, ...run } of runs) terminal.record({ event: 'run', ...run });
+  for (const { $typeName: _, ...run } of runs) terminal.record({ event: 'run-summary', ...run });
   const rows = runs.map((r) => [
     r.run,
     r.state,

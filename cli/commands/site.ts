@@ -13,6 +13,7 @@ import { startSiteAgent } from '../../fl-site/agent';
 import { loadSiteConfiguration, type SiteConfiguration } from '../../fl-site/configuration';
 import { SiteMetrics } from '../../fl-site/observe/site-metrics';
 import { type PreflightCheck, type PreflightLimits, preflight } from '../../fl-site/preflight/preflight';
+import { Proposals } from '../../fl-site/proposals';
 import type { SiteEvent } from '../../fl-site/site-events';
 import { trainerProgram } from '../../fl-site/trainers/trainer-program';
 import { Workspace } from '../../fl-site/workspace';
@@ -20,7 +21,7 @@ import { metricsAddress, metricsOption } from '../metrics-option';
 import { preflightTable } from '../preflight-table';
 import { referenceTrainer } from '../reference-trainer';
 import { stopSignal } from '../stopping';
-import { counted, openTerminal, type Terminal } from '../terminal';
+import { counted, openTerminal, type Terminal, table } from '../terminal';
 import { VERSION } from '../version';
 import { wholeNumber } from '../whole-number';
 
@@ -30,6 +31,8 @@ interface StartOptions {
   readonly json?: boolean;
   readonly parentPipe?: boolean;
 }
+
+const MAX_REASON = 2000;
 
 interface EnrolOptions {
   readonly invitation: string;
@@ -71,6 +74,35 @@ export function siteCommand(): Command {
     .option('--json', 'one JSON object a check')
     .addHelpText('after', '\nExample:\n  clara-fed site preflight --config site.yaml')
     .action(lookAhead);
+  command
+    .command('proposals')
+    .description('Lists the plans that were laid before this site, with what was answered (policy.approve: person).')
+    .requiredOption('--config <file>', 'site configuration (YAML)')
+    .option('--json', 'one JSON object a proposal')
+    .addHelpText('after', '\nExample:\n  clara-fed site proposals --config site.yaml')
+    .action(listProposals);
+  command
+    .command('approve <run>')
+    .description(
+      'Lets a run use this site, within the limits of its configuration. The running agent tells the coordinator.',
+    )
+    .requiredOption('--config <file>', 'site configuration (YAML)')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExample:\n  clara-fed site approve spleen-1a2b3c4d --config site.yaml')
+    .action((run: string, options: StartOptions) => decide(run, true, '', options));
+  command
+    .command('refuse <run>')
+    .description('Keeps a run from using this site. The investigator is told the reason.')
+    .requiredOption('--config <file>', 'site configuration (YAML)')
+    .requiredOption('--reason <text>', 'why, for the investigator and the record')
+    .option('--json', 'one JSON object')
+    .addHelpText(
+      'after',
+      "\nExample:\n  clara-fed site refuse spleen-1a2b3c4d --reason 'not covered by our consent' --config site.yaml",
+    )
+    .action((run: string, options: StartOptions & { readonly reason: string }) =>
+      decide(run, false, options.reason, options),
+    );
   return command;
 }
 
@@ -93,6 +125,33 @@ async function readInvitation(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((error: unknown) => {
     throw ClaraError.from(error, `the invitation ${file} cannot be read`);
   });
+}
+
+async function proposalsOf({ config }: StartOptions): Promise<Proposals> {
+  return new Proposals(new Workspace((await loadSiteConfiguration(path.resolve(config))).workspace));
+}
+
+async function listProposals(options: StartOptions): Promise<void> {
+  const terminal = openTerminal(options);
+  const all = await (await proposalsOf(options)).list();
+  const rows = all.map(({ run, plan, at, decision }) => {
+    const state = decision ? (decision.approved ? 'approved' : 'refused') : 'waiting';
+    terminal.record({ event: 'proposal', run, state, at, reason: decision?.reason ?? '', plan });
+    const cohort = plan.cohort === 'all' ? 'all' : plan.cohort.join(' ');
+    return [run, state, plan.trainer.name, String(plan.rounds), cohort, at];
+  });
+  terminal.line(table([['run', 'state', 'trainer', 'rounds', 'sites', 'proposed'], ...rows]));
+}
+
+async function decide(run: string, approved: boolean, reason: string, options: StartOptions): Promise<void> {
+  if (reason.length > MAX_REASON) {
+    throw new ClaraError('invalid-input', `the reason has ${reason.length} characters; at most ${MAX_REASON} are kept`);
+  }
+  const terminal = openTerminal(options);
+  await (await proposalsOf(options)).decide(run, approved, reason);
+  const state = approved ? 'approved' : 'refused';
+  terminal.record({ event: 'proposal-decided', run, approved, reason });
+  terminal.line(`run ${run} is ${state}; the agent tells the coordinator`);
 }
 
 async function start(options: StartOptions): Promise<void> {

@@ -185,6 +185,14 @@ async function onSiteMessage(
         .dispatch(approved ? { kind: 'approve', site } : { kind: 'refuse', site, reason: reason.slice(0, 2000) });
       return;
     }
+    case 'proposalPending': {
+      const { run } = message.message.value;
+      const state = runs.has(run) ? runs.get(run).state : undefined;
+      if (!state?.candidates.includes(site) || state.outcome || state.answers.has(site)) return;
+      board.personAsked(run, site);
+      options.onProgress(run);
+      return;
+    }
     case 'taskResult':
       await onTaskResult(options, connection, message.message.value);
       return;

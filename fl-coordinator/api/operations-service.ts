@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { ClaraError } from '../../base/errors';
+import type { WireChunk } from '../../federation/chunk-codec';
 import type { Operations, RunView } from '../../federation/gen/federation/v1/federation_pb';
 import { SiteViewSchema } from '../../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity } from '../../federation/identity';
@@ -13,6 +14,7 @@ import { type LiveSources, summaryOf, viewOf } from '../runs/run-view';
 import { toldStatistics } from '../runs/statistics';
 import type { ObjectStore } from '../storage/object-store';
 import { downloadChunks } from './downloads';
+import type { ModelUploads } from './model-uploads';
 import type { RunWatchers } from './run-watchers';
 
 /** Sites as the operators' verbs see them; the trust room keeps their register. */
@@ -31,6 +33,7 @@ export interface SiteRecord {
 export interface OperationsServiceOptions {
   readonly runs: RunRegister;
   readonly store: ObjectStore;
+  readonly modelUploads: Pick<ModelUploads, 'receive'>;
   readonly live: LiveSources;
   readonly watchers: RunWatchers;
   readonly sites: SiteAdministration;
@@ -117,6 +120,11 @@ export function operationsService(
       const told = toldStatistics(state);
       yield { site: '', statisticsJson: JSON.stringify(mergeStatistics(told)) };
       for (const own of told) yield { site: own[0], statisticsJson: JSON.stringify(mergeStatistics(new Map([own]))) };
+    },
+
+    async uploadModel(chunks: AsyncIterable<WireChunk>) {
+      const { sha256, bytes } = await options.modelUploads.receive(chunks);
+      return { size: BigInt(bytes), sha256: Buffer.from(sha256, 'hex') };
     },
 
     async listSites() {

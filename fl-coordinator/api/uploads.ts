@@ -96,6 +96,16 @@ export class Uploads {
     void upload.target.suspend().catch(() => undefined);
   }
 
+  /** Throws away what is here of updates of this run that nobody waits for any more: their files and locks are released. */
+  async release(run: string, isOpen: (task: string) => boolean): Promise<void> {
+    // One that is being opened right now is released when it is open.
+    const opening = [...this.#opening].filter(([id]) => id.startsWith(`${run}/`) && !isOpen(id));
+    await Promise.allSettled(opening.map(([, attempt]) => attempt));
+    const closed = [...this.#open.values()].filter(({ task }) => task.run === run && !isOpen(task.id));
+    for (const { task } of closed) this.#open.delete(task.id);
+    await Promise.allSettled(closed.map(({ target }) => target.discard()));
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#open.values()].map((upload) => upload.target.suspend().catch(() => undefined)));
     this.#open.clear();

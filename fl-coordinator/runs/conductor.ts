@@ -118,27 +118,33 @@ export class Conductor {
   /** Lets every event happen that follows by itself, then arranges for what the run waits for. */
   async #settleDown(): Promise<void> {
     const { traffic, now = currentTime } = this.options;
+    let seen: Date;
     for (;;) {
+      seen = now();
       const event = advance(this.#state, {
-        now: now(),
+        now: seen,
         ...traffic.ofStage(this.#state.run),
         peakRssBytes: ownPeakRssBytes(),
       });
       if (!event) break;
       await this.#append(event);
     }
-    this.#watchDeadline();
+    this.#watchDeadline(seen.getTime());
     this.#makePendingModel();
   }
 
-  #watchDeadline(): void {
+  /**
+   * @param seen the time of the last look at the state. A deadline that had passed by then has had its effect: what the run
+   *   waits for now is a model, and a timer would only spin.
+   */
+  #watchDeadline(seen: number): void {
     clearTimeout(this.#timer);
     if (this.#state.outcome || this.#stop.signal.aborted) return;
     const { open, closed } = this.#state;
     if (!open && closed.length > 0) return;
     const deadline = open ? Date.parse(open.deadline) : approvalDeadline(this.#state);
-    const now = (this.options.now ?? currentTime)().getTime();
-    this.#timer = setTimeout(() => this.start(), Math.min(Math.max(deadline - now, 0), MAX_TIMER_MILLIS));
+    if (deadline <= seen) return;
+    this.#timer = setTimeout(() => this.start(), Math.min(deadline - seen, MAX_TIMER_MILLIS));
   }
 
   #retryLater(error: unknown): void {

@@ -21,6 +21,7 @@ const ACTIVITIES = new Set([
 
 export class LiveBoard {
   readonly #progress = new Map<string, LiveProgress>();
+  readonly #asked = new Set<string>();
 
   /** @returns the run that the progress belongs to, or none when it names no task of this site. */
   report(site: string, progress: TaskProgress): string | undefined {
@@ -41,7 +42,17 @@ export class LiveBoard {
     return progress && sameStage(progress.stage, stage) ? progress : undefined;
   }
 
+  /** A person at the site has been asked to approve the run. */
+  personAsked(run: string, site: string): void {
+    this.#asked.add(`${run}/${site}`);
+  }
+
+  waitsForPerson(run: string, site: string): boolean {
+    return this.#asked.has(`${run}/${site}`);
+  }
+
   forget(run: string): void {
+    for (const key of this.#asked) if (key.startsWith(`${run}/`)) this.#asked.delete(key);
     for (const key of this.#progress.keys()) if (key.startsWith(`${run}/`)) this.#progress.delete(key);
   }
 }

@@ -30,9 +30,9 @@ export interface MadeModel {
 export async function makeModel(request: MakeModelRequest): Promise<MadeModel> {
   const { store, state, work, signal } = request;
   if (work.kind === 'copy') {
-    const source = sourceKey(request, work);
-    await request.checkRoom?.(state.plan, approvedSites(state).length, (await store.head(source)).size);
-    return copyObject(store, source, work.target, signal);
+    const from = sourceKey(request, work);
+    await request.checkRoom?.(state.plan, approvedSites(state).length, (await store.head(from)).size);
+    return copyObject(store, { ...work, from }, signal);
   }
   const { plan } = state;
   const round: AggregateRequest = {
@@ -57,7 +57,13 @@ function sourceKey({ stateOf }: MakeModelRequest, work: PendingModel & { kind: '
   return modelKey(run, last.round);
 }
 
-async function copyObject(store: ObjectStore, from: string, to: string, signal: AbortSignal) {
+interface Copy {
+  readonly from: string;
+  readonly target: string;
+  readonly digest?: string;
+}
+
+async function copyObject(store: ObjectStore, { from, target, digest: expected }: Copy, signal: AbortSignal) {
   const hash = createHash('sha256');
   const { size, bytes } = await store.get(from, { signal });
   async function* digested(): AsyncGenerator<Uint8Array> {
@@ -65,7 +71,10 @@ async function copyObject(store: ObjectStore, from: string, to: string, signal: 
       hash.update(piece);
       yield piece;
     }
+    const found = `sha256:${hash.copy().digest('hex')}`;
+    if (expected === undefined || found === expected) return;
+    throw new ClaraError('corrupt', `${from} has digest ${found}, the plan names ${expected}; upload the file again`);
   }
-  await store.put(to, digested());
+  await store.put(target, digested());
   return { digest: `sha256:${hash.digest('hex')}`, bytes: size };
 }

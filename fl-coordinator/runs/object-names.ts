@@ -1,6 +1,6 @@
 import type { Stage } from './stage';
 
-/** Where the objects of a run lie in the store. Paths are the address, digests in the journal are the proof. */
+/** Where the objects of runs lie in the store. Paths are the address, digests in the journal are the proof. */
 
 const round4 = (round: number): string => String(round).padStart(4, '0');
 
@@ -16,3 +16,6 @@ export function updateKey(run: string, stage: Stage, site: string): string {
   const folder = stage.kind === 'train-alone' ? 'alone' : 'rounds';
   return `runs/${run}/${folder}/${round4(stage.round)}/updates/${site}.safetensors`;
 }
+
+/** A model that an operator brought for plans to start from; its name is its digest, so it never changes. */
+export const uploadedModelKey = (sha256: string): string => `models/${sha256}.safetensors`;

@@ -1,5 +1,5 @@
 import type { Contribution } from '../aggregation/contribution';
-import { controlsKey, modelKey, momentsPrefix, updateKey } from './object-names';
+import { controlsKey, modelKey, momentsPrefix, updateKey, uploadedModelKey } from './object-names';
 import type { ClosedStage, RunState } from './run-state';
 import { approvedSites } from './sequence';
 import { sendsControls } from './tasks';
@@ -7,10 +7,12 @@ import { sendsControls } from './tasks';
 /** Work on models that the state of a run asks of the coordinator itself, between two stages. */
 export type PendingModel =
   | {
-      /** Bytes that exist already become the model of a round: the first weights, or another run's model. */
+      /** Bytes that exist already become the model of a round: first weights, another run's model, an operator's file. */
       readonly kind: 'copy';
       readonly round: 0;
       readonly source: { readonly key: string } | { readonly run: string };
+      /** What the plan says that the bytes are. */
+      readonly digest?: string;
       readonly target: string;
     }
   | {
@@ -37,8 +39,12 @@ export function pendingModel(state: RunState): PendingModel | undefined {
   const last = state.closed.at(-1);
   if (state.models.length === 0) {
     const target = modelKey(run, 0);
-    if (plan.initialModel.from === 'run')
-      return { kind: 'copy', round: 0, source: { run: plan.initialModel.run }, target };
+    const { initialModel } = plan;
+    if (initialModel.from === 'run') return { kind: 'copy', round: 0, source: { run: initialModel.run }, target };
+    if (initialModel.from === 'file') {
+      const { sha256 } = initialModel;
+      return { kind: 'copy', round: 0, source: { key: uploadedModelKey(sha256) }, digest: `sha256:${sha256}`, target };
+    }
     const site = last?.contributors[0];
     if (last?.stage.kind !== 'initialise' || !site) return undefined;
     return { kind: 'copy', round: 0, source: { key: updateKey(run, last.stage, site) }, target };

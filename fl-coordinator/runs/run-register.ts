@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { ClaraError } from '../../base/errors';
+import { ClaraError, hasCode } from '../../base/errors';
 import type { Plan } from '../../federation/plan';
 import { impossibleCombinations } from '../../federation/plan-rules';
 import type { ObjectStore } from '../storage/object-store';
 import { Conductor, type ConductorOptions } from './conductor';
 import { loadRun, stampEvent, takeOverRun } from './journal';
-import type { PublishedModel, RunState } from './run-state';
+import { uploadedModelKey } from './object-names';
+import type { RunState } from './run-state';
 import { Submissions } from './submissions';
 
 export interface Submission {
@@ -64,8 +65,8 @@ export class RunRegister {
     const known = this.#runs.get(run);
     if (known) return { run: this.#sameSubmission(known.state, submission), alreadySubmitted: true };
     const cohort = cohortOf(submission);
-    const initial = this.#checkInitialModel(plan);
-    if (initial) await this.options.checkRoom?.(plan, cohort.length, initial.bytes);
+    const initialBytes = await this.#checkInitialModel(plan);
+    if (initialBytes !== undefined) await this.options.checkRoom?.(plan, cohort.length, initialBytes);
     const event = { type: 'run-submitted' as const, plan, cohort, operator, submitToken };
     const began = performance.now();
     await this.#submissions.record(stampEvent(run, undefined, event, now(), term?.epoch));
@@ -112,13 +113,25 @@ export class RunRegister {
     );
   }
 
-  /** The model to start from, where it is there already. */
-  #checkInitialModel(plan: Plan): PublishedModel | undefined {
-    if (plan.initialModel.from !== 'run') return undefined;
-    const source = this.#runs.get(plan.initialModel.run)?.state;
-    if (source?.outcome?.kind === 'completed') return source.models.at(-1);
+  /** @returns the size of the model to start from, where it is there already */
+  async #checkInitialModel({ initialModel }: Plan): Promise<number | undefined> {
+    if (initialModel.from === 'trainer') return undefined;
+    if (initialModel.from === 'file') return this.#uploadedBytes(initialModel.sha256);
+    const source = this.#runs.get(initialModel.run)?.state;
+    if (source?.outcome?.kind === 'completed') return source.models.at(-1)?.bytes;
     const rule = source ? 'must have completed; it has not' : 'must be a run of this coordinator; see the list of runs';
-    throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.run', value: plan.initialModel.run, rule }]);
+    throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.run', value: initialModel.run, rule }]);
+  }
+
+  async #uploadedBytes(sha256: string): Promise<number> {
+    try {
+      return (await this.options.store.head(uploadedModelKey(sha256))).size;
+    } catch (error) {
+      if (!hasCode(error, 'not-found')) throw error;
+      const rule =
+        'is no model that was uploaded here; name the file as initialModel.path, and "run submit" uploads it';
+      throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.sha256', value: sha256, rule }]);
+    }
   }
 }
 

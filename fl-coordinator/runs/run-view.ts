@@ -98,7 +98,7 @@ interface SiteActivity {
 function siteActivity(state: RunState, site: string, live: LiveSources): SiteActivity {
   const answer = state.answers.get(site);
   if (answer?.kind === 'refused') return { state: 'refused', reason: answer.reason };
-  if (!answer) return { state: 'waiting' };
+  if (!answer) return { state: live.board.waitsForPerson(state.run, site) ? 'waiting for approval' : 'waiting' };
   const stage = state.open ?? state.closed.at(-1);
   if (!stage?.cohort.includes(site)) return { state: 'approved' };
   const result = stage.results.get(site);

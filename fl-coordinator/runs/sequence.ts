@@ -13,8 +13,8 @@ export type NextStep =
 export function firstStage(state: RunState, approved: readonly string[]): NextStep | undefined {
   if (state.plan.statistics) return open('statistics', 1, approved);
   if (state.models.length > 0) return open('train', 1, approved);
-  // From an earlier run: the coordinator copies that model and publishes it as round 0; nothing to ask of a site.
-  if (state.plan.initialModel.from === 'run') return undefined;
+  // It is here: the coordinator copies that model and publishes it as round 0; nothing to ask of a site.
+  if (state.plan.initialModel.from !== 'trainer') return undefined;
   return open('initialise', 0, approved.slice(0, 1));
 }
 

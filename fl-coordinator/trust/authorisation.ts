@@ -31,6 +31,7 @@ export const ALLOWED: Readonly<Record<Verb, readonly Role[]>> = {
   'operations.fetchModel': ['admin', 'researcher'],
   'operations.showLedger': ['admin', 'researcher', 'auditor'],
   'operations.showStatistics': ['admin', 'researcher', 'auditor'],
+  'operations.uploadModel': ['admin', 'researcher'],
   'operations.listSites': ['admin', 'researcher', 'auditor'],
   'operations.inviteSite': ['admin'],
   'operations.revokeSite': ['admin'],

@@ -1,11 +1,14 @@
-import { ClaraError } from '../../base/errors';
+import { createHash } from 'node:crypto';
+import { ClaraError, hasCode } from '../../base/errors';
 import { makeCertificateRequest, makeKeyPair, privateKeyPem } from '../../federation/certificates';
 import { type Credentials, saveCredentials } from '../../federation/credentials';
 import { operatorIdentity, type SiteIdentity, siteIdentity } from '../../federation/identity';
 import { formatInvitation } from '../../federation/invitation';
+import { faultPoint } from '../fault-points';
 import type { OperatorRole } from './authorisation';
 import type { IssuedCertificate } from './certificate-authority';
 import { checkCertificateRequest } from './certificate-request';
+import { usedToken } from './token-store';
 import type { Trust } from './trust';
 
 /** The ways into the federation: invite, enrol, renew for sites; bootstrap for the first operator. */
@@ -52,7 +55,8 @@ export async function inviteSite(
 
 /**
  * Spends a token for a certificate. The request is checked before the token is spent, so that a broken program does not
- * use its invitation up.
+ * use its invitation up. A coordinator that died between spending and the register is no reason to invite again: until the
+ * register has the enrolment, the same key may complete it.
  * @throws ClaraError `unauthenticated` for the token, `invalid-input` for the request
  */
 export async function enrolSite(
@@ -63,10 +67,17 @@ export async function enrolSite(
   const checked = await tokens.check(token);
   const { identity } = checked;
   if (identity.kind !== 'site') throw new ClaraError('unauthenticated', 'the token is not one of a site');
-  await checkCertificateRequest(csrDer);
-  await tokens.spend(checked);
+  const key = await checkCertificateRequest(csrDer);
+  const keySha256 = createHash('sha256').update(new Uint8Array(key.rawData)).digest('hex');
+  const use = await tokens.spend(checked, keySha256);
+  faultPoint('enrol.token-spent');
   const issued = await authority.issue(csrDer, identity);
-  await register.enrolled(identity.id, checked.id, issued);
+  try {
+    await register.enrolled(identity.id, checked.id, issued);
+  } catch (error) {
+    // The register has it, or had it: there is nothing to complete any more.
+    throw use === 'again' && hasCode(error, 'unauthenticated') ? usedToken(identity) : error;
+  }
   return { identity, issued };
 }
 

@@ -7,7 +7,8 @@ import { type ObjectStore, readAll } from '../storage/object-store';
 /**
  * One-time tokens for enrolment. A token reads `<id>-<secret>`; the store keeps the SHA-256 of the secret only, and one
  * marker object, written with create-if-absent, spends it: of any number of concurrent uses one wins, also across
- * coordinators and restarts.
+ * coordinators and restarts. The marker names the key that the token was spent for, so that an enrolment whose coordinator
+ * died before the register had it can be completed, by the same key only.
  *
  * `federation/tokens/<id>.json`, `federation/tokens/<id>.used.json`
  */
@@ -20,6 +21,15 @@ const recordSchema = z.strictObject({
   identity: z.string().max(400),
   secretSha256: z.string().regex(/^[0-9a-f]{64}$/),
   expires: z.iso.datetime(),
+});
+
+/** Markers of earlier releases name no key: nobody completes them. */
+const markerSchema = z.object({
+  v: z.literal(1),
+  keySha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
 });
 
 const INVALID = 'the token is not valid; copy the whole invitation again, or ask for a new one';
@@ -70,17 +80,30 @@ export class TokenStore {
     return { id, identity };
   }
 
-  /** @throws ClaraError `unauthenticated` when the token has been spent before */
-  async spend({ id, identity }: CheckedToken): Promise<void> {
-    const marker = Buffer.from(JSON.stringify({ v: 1, at: this.now().toISOString() }));
+  /**
+   * Spends the token for one public key, once; spending it again for the same key is left to the caller to judge.
+   * @param keySha256 of the public key (SPKI in DER), lower-case hexadecimal
+   * @returns `again` when it had been spent for this key before
+   * @throws ClaraError `unauthenticated` when it was spent for another key
+   */
+  async spend({ id, identity }: CheckedToken, keySha256: string): Promise<'first' | 'again'> {
+    const marker = Buffer.from(JSON.stringify({ v: 1, at: this.now().toISOString(), keySha256 }));
     try {
       await this.store.putIfAbsent(usedKey(id), marker);
+      return 'first';
     } catch (error) {
       if (!hasCode(error, 'precondition-failed', 'already-exists')) throw error;
-      throw new ClaraError(
-        'unauthenticated',
-        `the token of ${showIdentity(identity)} has been used; if that was not you, tell the coordinator's operator, and ask for a new invitation`,
-      );
+    }
+    if ((await this.#keyOf(id)) === keySha256) return 'again';
+    throw usedToken(identity);
+  }
+
+  async #keyOf(id: string): Promise<string | undefined> {
+    const bytes = await readAll(this.store, usedKey(id), MAX_RECORD_BYTES);
+    try {
+      return markerSchema.parse(JSON.parse(bytes.toString('utf8'))).keySha256;
+    } catch {
+      return undefined; // It is spent, whatever stands in it.
     }
   }
 
@@ -100,6 +123,13 @@ export class TokenStore {
       });
     }
   }
+}
+
+export function usedToken(identity: Identity): ClaraError {
+  return new ClaraError(
+    'unauthenticated',
+    `the token of ${showIdentity(identity)} has been used; if that was not you, tell the coordinator's operator, and ask for a new invitation`,
+  );
 }
 
 function digestOf(secret: string): Buffer {

@@ -52,7 +52,8 @@ describe('a site agent', () => {
   };
   const propose = async (plan = {}) => {
     await coordinator.until(() => coordinator.connected);
-    const checked = checkPlan({ name: 'p', trainer: { name: 'scripted' }, rounds: 5, cohort: ['a'], ...plan });
+    const trainer = { name: 'scripted', parameters: { steps: 4 } };
+    const checked = checkPlan({ name: 'p', trainer, rounds: 5, cohort: ['a'], ...plan });
     coordinator.push({ case: 'proposal', value: { run: RUN, planJson: JSON.stringify(checked) } });
     return coordinator.heard((message) => (message.case === 'proposalAnswer' ? message.value : undefined));
   };
@@ -116,7 +117,15 @@ describe('a site agent', () => {
     await start();
     await propose();
     const init = `${RUN}/initialise/0/a`;
-    const common = { run: RUN, round: 0, rounds: 5, seed: 3, trainer: 'scripted', remainingMillis: 60_000n };
+    const common = {
+      run: RUN,
+      round: 0,
+      rounds: 5,
+      seed: 3,
+      trainer: 'scripted',
+      remainingMillis: 60_000n,
+      parametersJson: '{"steps":4}',
+    };
     coordinator.open({ id: init, kind: 'initialise', ...common });
     await done(init);
     assert.deepEqual(Object.keys(decodeModel(coordinator.uploads.get(init)!.bytes)), ['enc.w', 'enc.b', 'bn.count']);
@@ -187,6 +196,27 @@ describe('a site agent', () => {
     assert.equal(bytes.includes('patient'), false);
     assert.equal(bytes.length, MODEL.length);
   });
+
+  const beyondThePlan: [string, object, RegExp][] = [
+    ['other parameters', { parametersJson: '{"steps":4000}' }, /parametersJson .*must be \{"steps":4\}, as approved/],
+    ['fewer rounds', { rounds: 4 }, /round \(.*\): must be one of the 5 rounds that were approved/],
+    [
+      'more excluded tensors',
+      { excludedTensors: ['^bn', '^enc'] },
+      /excludedTensors .*must be \["\^bn"\], as approved/,
+    ],
+    ['fewer excluded tensors', { excludedTensors: [] }, /excludedTensors .*must be \["\^bn"\], as approved/],
+    ['another trainer', { trainer: 'other' }, /trainer .*must be "?scripted"?, as approved/],
+  ];
+  for (const [what, more, message] of beyondThePlan) {
+    it(`refuses a task with ${what} than the plan that was approved`, async () => {
+      await start();
+      await propose({ excludedTensors: ['^bn'] });
+      const failure = await failed(train(1, { excludedTensors: ['^bn'], ...more }));
+      assert.equal(failure.code, 'invalid-input');
+      assert.match(failure.message, message);
+    });
+  }
 
   const badOutputs: [string, string, RegExp][] = [
     ['nan', 'invalid-input', /enc\.w.*element 4 is NaN/],

@@ -43,7 +43,12 @@ describe('an agent that is killed with -9', () => {
   const begin = async (model: Buffer, steps: number) => {
     start();
     await coordinator.until(() => coordinator.connected);
-    const plan = checkPlan({ name: 'p', trainer: { name: 'scripted' }, rounds: 5, cohort: ['a'] });
+    const plan = checkPlan({
+      name: 'p',
+      trainer: { name: 'scripted', parameters: { steps } },
+      rounds: 5,
+      cohort: ['a'],
+    });
     coordinator.push({ case: 'proposal', value: { run: RUN, planJson: JSON.stringify(plan) } });
     await coordinator.heard((message) => (message.case === 'proposalAnswer' ? true : undefined));
     coordinator.open({

@@ -74,6 +74,10 @@ describe('a federated run, from invitation to model', () => {
       const listed = await federation.verb('run', 'list', '--json');
       assert.ok(listed.program.records.some((record) => record.run === run && record.state === 'completed'));
       const show = await federation.verb('run', 'show', run, '--json');
+      assert.deepEqual(
+        [listed, show].map(({ program }) => program.records[0]!.event),
+        ['run-summary', 'run'],
+      );
       const [view] = show.program.records as { rounds: { contributors: string[] }[]; sites: { site: string }[] }[];
       assert.deepEqual(
         view!.rounds.map(({ contributors }) => contributors),

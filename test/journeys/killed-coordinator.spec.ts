@@ -37,6 +37,8 @@ const PASSAGES: Readonly<Record<FaultPoint, readonly number[]>> = {
   // Passed only by uploads that break off; they have a story of their own below.
   'store.upload-synced': [],
   'store.upload-recorded': [],
+  // Passed by enrolments only: enrolment-interrupted.spec.ts.
+  'enrol.token-spent': [],
 };
 
 describe('a coordinator that is killed with -9', function () {

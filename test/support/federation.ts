@@ -17,6 +17,7 @@ export interface SiteOptions {
   /** Environment of the trainer; see shift-trainer.cjs. */
   readonly trainer?: Readonly<Record<string, string>>;
   readonly limits?: SiteConfigurationInput['limits'];
+  readonly policy?: SiteConfigurationInput['policy'];
   /** Port at which the site finds the coordinator. @default the coordinator's own */
   readonly port?: number;
 }
@@ -125,7 +126,7 @@ export class Federation {
   }
 
   /** Writes the configuration anew; it counts from the next start of the site on. */
-  async configureSite(site: string, { trainer = {}, limits, port }: SiteOptions = {}): Promise<void> {
+  async configureSite(site: string, { trainer = {}, limits, policy, port }: SiteOptions = {}): Promise<void> {
     const configuration: SiteConfigurationInput = {
       id: site,
       coordinator: port === undefined ? this.addresses : `localhost:${port}`,
@@ -140,6 +141,7 @@ export class Federation {
         environment: { ...trainer },
       },
       ...(limits ? { limits } : {}),
+      ...(policy ? { policy } : {}),
     };
     await writeFile(this.configurationOf(site), stringify(configuration));
   }

@@ -13,13 +13,16 @@ export interface ShiftRun {
   readonly elements: number;
   /** The sites that contribute to each round; each is one letter. */
   readonly rounds: readonly (readonly string[])[];
+  /** Bytes of a model of {@link shiftModel} where round 1 starts. @default what the trainer makes */
+  readonly start?: Buffer;
 }
 
-export function shiftModel({ strategy, elements, rounds }: ShiftRun): {
+export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
   readonly bytes: Buffer;
   readonly digest: string;
 } {
-  let model = [...Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4), 0.5, -1, 2].map(Math.fround);
+  const first = [...Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4), 0.5, -1, 2].map(Math.fround);
+  let model = start ? first.map((_, i) => start.readFloatLE(start.length - (first.length - i) * 4)) : first;
   const optimiser = optimisers[strategy]();
   // SCAFFOLD: what each site kept, and the mean of it, weighed like updates; all sites take part in each round.
   const own = new Map<string, readonly number[]>();

@@ -273,6 +273,24 @@ describe('uploads of updates', () => {
     assert.equal(uploads.receiptOf(TASK.id), undefined);
   });
 
+  it('a broken upload whose task is not open any more lets go of its file and lock, and no other does', async () => {
+    const other = siteTask('run-1', 'b');
+    for (const task of [TASK, other]) {
+      await rejectsWith('cancelled', receive(broken(chunksOf(MODEL, 0, 2 * CHUNK)), task));
+    }
+    await uploads.release('run-1', (task) => task === other.id);
+    assert.equal(await uploads.status(other, announcementOf(MODEL)), 2 * CHUNK);
+    // Another process could not open it while this one held its lock; nothing of the old bytes is left.
+    const elsewhere = await openDirectoryStore(path.join(folder, 'store'));
+    try {
+      const taken = await elsewhere.resumeUpload(KEY, announcementOf(MODEL));
+      assert.equal(taken.durableBytes, 0);
+      await taken.discard();
+    } finally {
+      await elsewhere.close();
+    }
+  });
+
   it('uploads of several sites at once do not mix', async () => {
     const tasks = ['a', 'b', 'c', 'd'].map((site) => siteTask('run-1', site));
     const models = tasks.map((_, site) => modelFile(Array.from({ length: 1500 }, (_, i) => i * site)));

@@ -45,6 +45,42 @@ describe('the register of runs', () => {
     assert.equal(runs.all().length, 1);
   });
 
+  it('does not look again and again while a model is copied after the deadline for approvals', async () => {
+    await runs.close();
+    let looks = 0;
+    let time = Date.now();
+    let begun = (): void => {};
+    const copying = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    runs = new RunRegister({
+      store,
+      traffic: new Traffic(),
+      now: () => {
+        looks++;
+        return new Date(time);
+      },
+      makeModel: () => {
+        begun();
+        return new Promise(() => undefined);
+      },
+      onChange: () => undefined,
+      onFatal: (error) => assert.fail(error),
+    });
+    const sha256 = 'ab'.repeat(32);
+    await store.put(`models/${sha256}.safetensors`, Buffer.from('model'));
+    const { run } = await runs.submit(
+      submission({ initialModel: { from: 'file', sha256 }, quorum: 1, deadline: '1s' }),
+    );
+    await copying;
+    time += 60_000;
+    for (const site of ['a', 'b']) await runs.get(run).dispatch({ kind: 'approve', site });
+    assert.equal(runs.get(run).state.outcome, undefined);
+    const before = looks;
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert.equal(looks, before);
+  });
+
   it('keeps no event that it could not read again', async () => {
     const trainer = { name: 'shift', parameters: { text: 'x'.repeat(8 << 20) } };
     await rejectsWith('resource-exhausted', runs.submit(submission({ trainer })), 'at most 8388608 are kept');

@@ -63,6 +63,7 @@ describe('mutual TLS', () => {
     fetchModel: nothing,
     showLedger: nothing,
     showStatistics: nothing,
+    uploadModel: refuse,
     listSites: refuse,
     inviteSite: refuse,
     revokeSite: refuse,

@@ -19,6 +19,7 @@ const EXPECTED = `
   operations.fetchModel    x  x  -  -
   operations.showLedger    x  x  x  -
   operations.showStatistics  x  x  x  -
+  operations.uploadModel   x  x  -  -
   operations.listSites     x  x  x  -
   operations.inviteSite    x  -  -  -
   operations.revokeSite    x  -  -  -`;

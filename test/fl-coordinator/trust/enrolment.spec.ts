@@ -24,6 +24,7 @@ import {
   X509CertificateGenerator,
 } from '../../../federation/x509';
 import { startSecureServer } from '../../../fl-coordinator/transport/mtls-server';
+import { enrolSite } from '../../../fl-coordinator/trust/enrolment';
 import { COORDINATOR, FederationFixture, failureOf, issueDirectly } from './support/federation-fixture';
 
 describe('enrolment', () => {
@@ -118,6 +119,43 @@ describe('enrolment', () => {
     assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
     for (const result of results)
       if (result.status === 'rejected') assert.match(String(result.reason), /has been used/);
+  });
+
+  describe('whose coordinator dies with the token spent', () => {
+    /** As a kill between the two writes: the marker is there, the register never heard of it. */
+    const cutShort = async (token: string, csrDer: Uint8Array) => {
+      const { register } = fed.trust;
+      const dying = Object.create(register, { enrolled: { value: () => Promise.reject(new Error('killed')) } });
+      await failureOf(enrolSite({ ...fed.trust, register: dying }, token, csrDer));
+      fed.trust = await fed.reopen();
+      assert.equal(fed.trust.register.site('st-marys')?.state, 'invited');
+    };
+
+    it('is completed for the same key, once', async () => {
+      const { token } = parseInvitation(await fed.invite('st-marys', 1));
+      const keys = await makeKeyPair();
+      await cutShort(token, await makeCertificateRequest(keys));
+      await enrolSite(fed.trust, token, await makeCertificateRequest(keys));
+      assert.equal(fed.trust.register.site('st-marys')?.state, 'enrolled');
+      const again = await failureOf(enrolSite(fed.trust, token, await makeCertificateRequest(keys)));
+      assert.match(String(again), /has been used/);
+    });
+
+    it('is refused to another key', async () => {
+      const { token } = parseInvitation(await fed.invite('st-marys', 1));
+      await cutShort(token, await makeCertificateRequest(await makeKeyPair()));
+      const thief = await failureOf(enrolSite(fed.trust, token, await makeCertificateRequest(await makeKeyPair())));
+      assert.match(String(thief), /has been used/);
+      assert.equal(fed.trust.register.site('st-marys')?.state, 'invited');
+    });
+
+    it('is refused to every key when an earlier release spent the token', async () => {
+      const { token } = parseInvitation(await fed.invite('st-marys', 1));
+      const marker = Buffer.from(JSON.stringify({ v: 1, at: new Date().toISOString() }));
+      await fed.store.putIfAbsent(`federation/tokens/${token.slice(0, 16)}.used.json`, marker);
+      const failure = await failureOf(enrolSite(fed.trust, token, await makeCertificateRequest(await makeKeyPair())));
+      assert.match(String(failure), /has been used/);
+    });
   });
 
   it('voids earlier invitations of a site by a later one, and all of them by revocation', async () => {

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file federation/v1/federation.proto.
  */
 export const file_federation_v1_federation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEi2gEKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SABCCQoHbWVzc2FnZSL2AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAEjgKD2hlYXJ0YmVhdF9oZWFyZBgHIAEoCzIdLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SGVhcmRIAEIJCgdtZXNzYWdlIlAKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEg8KB3RyYWluZXIYAyABKAkSEgoKZnJlZV9ieXRlcxgEIAEoBCI1CgdXZWxjb21lEhAKCHNvZnR3YXJlGAEgASgJEhgKEGhlYXJ0YmVhdF9taWxsaXMYAiABKA0iOgoJSGVhcnRiZWF0Ei0KCHByb2dyZXNzGAEgAygLMhsuZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MiEAoOSGVhcnRiZWF0SGVhcmQiuQEKDFRhc2tQcm9ncmVzcxIMCgR0YXNrGAEgASgJEhAKCGFjdGl2aXR5GAIgASgJEhAKCGZyYWN0aW9uGAMgASgBEgwKBHN0ZXAYBCABKAQSOQoHbWV0cmljcxgFIAMoCzIoLmZlZGVyYXRpb24udjEuVGFza1Byb2dyZXNzLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASIqCghQcm9wb3NhbBILCgNydW4YASABKAkSEQoJcGxhbl9qc29uGAIgASgJIj8KDlByb3Bvc2FsQW5zd2VyEgsKA3J1bhgBIAEoCRIQCghhcHByb3ZlZBgCIAEoCBIOCgZyZWFzb24YAyABKAki9gEKBFRhc2sSCgoCaWQYASABKAkSDAoEa2luZBgCIAEoCRILCgNydW4YAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEgwKBHNlZWQYBiABKA0SGAoQcmVtYWluaW5nX21pbGxpcxgHIAEoBBIPCgd0cmFpbmVyGAggASgJEhcKD3BhcmFtZXRlcnNfanNvbhgJIAEoCRItCgZtb2RlbHMYCiADKAsyHS5mZWRlcmF0aW9uLnYxLk1vZGVsUmVmZXJlbmNlEhgKEGV4Y2x1ZGVkX3RlbnNvcnMYCyADKAkSDQoFdHJhY2sYDCABKAkiTAoOTW9kZWxSZWZlcmVuY2USDAoEbmFtZRgBIAEoCRIOCgZvYmplY3QYAiABKAkSDAoEc2l6ZRgDIAEoBBIOCgZzaGEyNTYYBCABKAwiewoKVGFza1Jlc3VsdBIMCgR0YXNrGAEgASgJEicKBGRvbmUYAiABKAsyFy5mZWRlcmF0aW9uLnYxLlRhc2tEb25lSAASKwoGZmFpbGVkGAMgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrRmFpbGVkSABCCQoHb3V0Y29tZSKxAgoIVGFza0RvbmUSDwoHc2FtcGxlcxgBIAEoBBINCgVzdGVwcxgCIAEoBBI1CgdtZXRyaWNzGAMgAygLMiQuZmVkZXJhdGlvbi52MS5UYXNrRG9uZS5NZXRyaWNzRW50cnkSMwoLZXZhbHVhdGlvbnMYBCADKAsyHi5mZWRlcmF0aW9uLnYxLk1vZGVsRXZhbHVhdGlvbhIQCgh3YXJuaW5ncxgFIAMoCRIVCg11cGRhdGVfc2hhMjU2GAYgASgMEg8KB3NlY29uZHMYByABKAESFgoOcGVha19yc3NfYnl0ZXMYCCABKAQSFwoPc3RhdGlzdGljc19qc29uGAkgASgJGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIo4BCg9Nb2RlbEV2YWx1YXRpb24SDQoFbW9kZWwYASABKAkSPAoHbWV0cmljcxgCIAMoCzIrLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASIrCgpUYXNrRmFpbGVkEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSItCg1UYXNrQ2FuY2VsbGVkEgwKBHRhc2sYASABKAkSDgoGcmVhc29uGAIgASgJIhsKC1Rhc2tTZXR0bGVkEgwKBHRhc2sYASABKAkiKQoLUnVuRmluaXNoZWQSCwoDcnVuGAEgASgJEg0KBXN0YXRlGAIgASgJIjEKD0Rvd25sb2FkUmVxdWVzdBIOCgZvYmplY3QYASABKAkSDgoGb2Zmc2V0GAIgASgEIl8KBUNodW5rEikKBmhlYWRlchgBIAEoCzIZLmZlZGVyYXRpb24udjEuQmxvYkhlYWRlchIOCgZvZmZzZXQYAiABKAQSDQoFY3JjMzIYAyABKAcSDAoEZGF0YRgEIAEoDCIqCgpCbG9iSGVhZGVyEgwKBHNpemUYASABKAQSDgoGc2hhMjU2GAIgASgMIkEKE1VwbG9hZFN0YXR1c1JlcXVlc3QSDAoEdGFzaxgBIAEoCRIMCgRzaXplGAIgASgEEg4KBnNoYTI1NhgDIAEoDCIqChFVcGxvYWRTdGF0dXNSZXBseRIVCg1kdXJhYmxlX2J5dGVzGAEgASgEIicKB1JlY2VpcHQSDAoEc2l6ZRgBIAEoBBIOCgZzaGEyNTYYAiABKAwiHwoMUmVuZXdSZXF1ZXN0Eg8KB2Nzcl9kZXIYASABKAwiDgoMUHJvYmVSZXF1ZXN0IkUKClByb2JlUmVwbHkSEAoIc29mdHdhcmUYASABKAkSEAoIcHJvdG9jb2wYAiABKA0SEwoLdW5peF9taWxsaXMYAyABKAQiMwoLQ3JlZGVudGlhbHMSEQoJY2hhaW5fcGVtGAEgASgJEhEKCXJvb3RzX3BlbRgCIAEoCSIuCgxFbnJvbFJlcXVlc3QSDQoFdG9rZW4YASABKAkSDwoHY3NyX2RlchgCIAEoDCJPCgpFbnJvbFJlcGx5Ei8KC2NyZWRlbnRpYWxzGAEgASgLMhouZmVkZXJhdGlvbi52MS5DcmVkZW50aWFscxIQCghpZGVudGl0eRgCIAEoCSI2ChBTdWJtaXRSdW5SZXF1ZXN0EgwKBHBsYW4YASABKAkSFAoMc3VibWl0X3Rva2VuGAIgASgJIjgKDlN1Ym1pdFJ1blJlcGx5EgsKA3J1bhgBIAEoCRIZChFhbHJlYWR5X3N1Ym1pdHRlZBgCIAEoCCIRCg9MaXN0UnVuc1JlcXVlc3QiOAoNTGlzdFJ1bnNSZXBseRInCgRydW5zGAEgAygLMhkuZmVkZXJhdGlvbi52MS5SdW5TdW1tYXJ5IpEBCgpSdW5TdW1tYXJ5EgsKA3J1bhgBIAEoCRIMCgRuYW1lGAIgASgJEg0KBXN0YXRlGAMgASgJEg0KBXJvdW5kGAQgASgNEg4KBnJvdW5kcxgFIAEoDRIUCgxzdWJtaXR0ZWRfYXQYBiABKAkSFAoMbW9kZWxfZGlnZXN0GAcgASgJEg4KBnJlYXNvbhgIIAEoCSIZCgpSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCSIuCg9BYm9ydFJ1blJlcXVlc3QSCwoDcnVuGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI+ChFGZXRjaE1vZGVsUmVxdWVzdBILCgNydW4YASABKAkSEgoFcm91bmQYAiABKA1IAIgBAUIICgZfcm91bmQi8AEKB1J1blZpZXcSKgoHc3VtbWFyeRgBIAEoCzIZLmZlZGVyYXRpb24udjEuUnVuU3VtbWFyeRINCgVzdGFnZRgCIAEoCRIpCgVzaXRlcxgDIAMoCzIaLmZlZGVyYXRpb24udjEuUnVuU2l0ZVZpZXcSKAoGcm91bmRzGAQgAygLMhguZmVkZXJhdGlvbi52MS5Sb3VuZFZpZXcSLQoGbWF0cml4GAUgAygLMh0uZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbhImCgRiZXN0GAYgAygLMhguZmVkZXJhdGlvbi52MS5CZXN0TW9kZWwiOAoJQmVzdE1vZGVsEg4KBm1ldHJpYxgBIAEoCRINCgVtb2RlbBgCIAEoCRIMCgRtZWFuGAMgASgBIpECCgtSdW5TaXRlVmlldxIMCgRzaXRlGAEgASgJEhEKCWNvbm5lY3RlZBgCIAEoCBINCgVzdGF0ZRgDIAEoCRIQCghmcmFjdGlvbhgEIAEoARI4CgdtZXRyaWNzGAUgAygLMicuZmVkZXJhdGlvbi52MS5SdW5TaXRlVmlldy5NZXRyaWNzRW50cnkSFQoNYnl0ZXNfdG9fc2l0ZRgGIAEoBBIXCg9ieXRlc19mcm9tX3NpdGUYByABKAQSDgoGcmVhc29uGAggASgJEhYKDnBlYWtfcnNzX2J5dGVzGAkgASgEGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIqUCCglSb3VuZFZpZXcSDQoFcm91bmQYASABKA0SFAoMbW9kZWxfZGlnZXN0GAIgASgJEhQKDGNvbnRyaWJ1dG9ycxgDIAMoCRIyCgtldmFsdWF0aW9ucxgEIAMoCzIdLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24SNgoHbWV0cmljcxgFIAMoCzIlLmZlZGVyYXRpb24udjEuUm91bmRWaWV3Lk1ldHJpY3NFbnRyeRIPCgdzZWNvbmRzGAYgASgBEhYKDmJ5dGVzX3RvX3NpdGVzGAcgASgEEhgKEGJ5dGVzX2Zyb21fc2l0ZXMYCCABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiqwEKDlNpdGVFdmFsdWF0aW9uEgwKBHNpdGUYASABKAkSDQoFbW9kZWwYAiABKAkSOwoHbWV0cmljcxgDIAMoCzIqLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24uTWV0cmljc0VudHJ5Eg8KB3NhbXBsZXMYBCABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiNwoOU3RhdGlzdGljc1ZpZXcSDAoEc2l0ZRgBIAEoCRIXCg9zdGF0aXN0aWNzX2pzb24YAiABKAkipwIKC0xlZGdlckVudHJ5EgwKBHBhcnQYASABKAkSDQoFcm91bmQYAiABKA0SDwoHc2Vjb25kcxgDIAEoARIXCg93YWl0aW5nX3NlY29uZHMYBCABKAESGAoQdHJhbnNmZXJfc2Vjb25kcxgFIAEoARIbChNhZ2dyZWdhdGlvbl9zZWNvbmRzGAYgASgBEhoKEmV2YWx1YXRpb25fc2Vjb25kcxgHIAEoARIWCg5ieXRlc190b19zaXRlcxgIIAEoBBIYChBieXRlc19mcm9tX3NpdGVzGAkgASgEEiIKGmNvb3JkaW5hdG9yX3BlYWtfcnNzX2J5dGVzGAogASgEEigKBXNpdGVzGAsgAygLMhkuZmVkZXJhdGlvbi52MS5MZWRnZXJTaXRlImoKCkxlZGdlclNpdGUSDAoEc2l0ZRgBIAEoCRIPCgdvdXRjb21lGAIgASgJEg8KB3NlY29uZHMYAyABKAESFAoMdXBkYXRlX2J5dGVzGAQgASgEEhYKDnBlYWtfcnNzX2J5dGVzGAUgASgEIhIKEExpc3RTaXRlc1JlcXVlc3QiOAoOTGlzdFNpdGVzUmVwbHkSJgoFc2l0ZXMYASADKAsyFy5mZWRlcmF0aW9uLnYxLlNpdGVWaWV3ImYKCFNpdGVWaWV3EgwKBHNpdGUYASABKAkSDQoFc3RhdGUYAiABKAkSEQoJY29ubmVjdGVkGAMgASgIEhgKEGNlcnRpZmljYXRlX2VuZHMYBCABKAkSEAoIc29mdHdhcmUYBSABKAkiOAoRSW52aXRlU2l0ZVJlcXVlc3QSDAoEc2l0ZRgBIAEoCRIVCg12YWxpZF9taW51dGVzGAIgASgNIjkKD0ludml0ZVNpdGVSZXBseRISCgppbnZpdGF0aW9uGAEgASgJEhIKCmV4cGlyZXNfYXQYAiABKAkiMQoRUmV2b2tlU2l0ZVJlcXVlc3QSDAoEc2l0ZRgBIAEoCRIOCgZyZWFzb24YAiABKAkysQMKCkZlZGVyYXRpb24STAoHQ29ubmVjdBIaLmZlZGVyYXRpb24udjEuU2l0ZU1lc3NhZ2UaIS5mZWRlcmF0aW9uLnYxLkNvb3JkaW5hdG9yTWVzc2FnZSgBMAESQgoIRG93bmxvYWQSHi5mZWRlcmF0aW9uLnYxLkRvd25sb2FkUmVxdWVzdBoULmZlZGVyYXRpb24udjEuQ2h1bmswARI4CgZVcGxvYWQSFC5mZWRlcmF0aW9uLnYxLkNodW5rGhYuZmVkZXJhdGlvbi52MS5SZWNlaXB0KAESVAoMVXBsb2FkU3RhdHVzEiIuZmVkZXJhdGlvbi52MS5VcGxvYWRTdGF0dXNSZXF1ZXN0GiAuZmVkZXJhdGlvbi52MS5VcGxvYWRTdGF0dXNSZXBseRJACgVSZW5ldxIbLmZlZGVyYXRpb24udjEuUmVuZXdSZXF1ZXN0GhouZmVkZXJhdGlvbi52MS5DcmVkZW50aWFscxI/CgVQcm9iZRIbLmZlZGVyYXRpb24udjEuUHJvYmVSZXF1ZXN0GhkuZmVkZXJhdGlvbi52MS5Qcm9iZVJlcGx5MkwKCUVucm9sbWVudBI/CgVFbnJvbBIbLmZlZGVyYXRpb24udjEuRW5yb2xSZXF1ZXN0GhkuZmVkZXJhdGlvbi52MS5FbnJvbFJlcGx5MqkGCgpPcGVyYXRpb25zEksKCVN1Ym1pdFJ1bhIfLmZlZGVyYXRpb24udjEuU3VibWl0UnVuUmVxdWVzdBodLmZlZGVyYXRpb24udjEuU3VibWl0UnVuUmVwbHkSSAoITGlzdFJ1bnMSHi5mZWRlcmF0aW9uLnYxLkxpc3RSdW5zUmVxdWVzdBocLmZlZGVyYXRpb24udjEuTGlzdFJ1bnNSZXBseRI8CgdTaG93UnVuEhkuZmVkZXJhdGlvbi52MS5SdW5SZXF1ZXN0GhYuZmVkZXJhdGlvbi52MS5SdW5WaWV3Ej8KCFdhdGNoUnVuEhkuZmVkZXJhdGlvbi52MS5SdW5SZXF1ZXN0GhYuZmVkZXJhdGlvbi52MS5SdW5WaWV3MAESQgoIQWJvcnRSdW4SHi5mZWRlcmF0aW9uLnYxLkFib3J0UnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxJGCgpGZXRjaE1vZGVsEiAuZmVkZXJhdGlvbi52MS5GZXRjaE1vZGVsUmVxdWVzdBoULmZlZGVyYXRpb24udjEuQ2h1bmswARJFCgpTaG93TGVkZ2VyEhkuZmVkZXJhdGlvbi52MS5SdW5SZXF1ZXN0GhouZmVkZXJhdGlvbi52MS5MZWRnZXJFbnRyeTABEkwKDlNob3dTdGF0aXN0aWNzEhkuZmVkZXJhdGlvbi52MS5SdW5SZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5TdGF0aXN0aWNzVmlldzABEksKCUxpc3RTaXRlcxIfLmZlZGVyYXRpb24udjEuTGlzdFNpdGVzUmVxdWVzdBodLmZlZGVyYXRpb24udjEuTGlzdFNpdGVzUmVwbHkSTgoKSW52aXRlU2l0ZRIgLmZlZGVyYXRpb24udjEuSW52aXRlU2l0ZVJlcXVlc3QaHi5mZWRlcmF0aW9uLnYxLkludml0ZVNpdGVSZXBseRJHCgpSZXZva2VTaXRlEiAuZmVkZXJhdGlvbi52MS5SZXZva2VTaXRlUmVxdWVzdBoXLmZlZGVyYXRpb24udjEuU2l0ZVZpZXdiBnByb3RvMw");
+  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEilgIKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SAASOgoQcHJvcG9zYWxfcGVuZGluZxgFIAEoCzIeLmZlZGVyYXRpb24udjEuUHJvcG9zYWxQZW5kaW5nSABCCQoHbWVzc2FnZSL2AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAEjgKD2hlYXJ0YmVhdF9oZWFyZBgHIAEoCzIdLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SGVhcmRIAEIJCgdtZXNzYWdlIlAKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEg8KB3RyYWluZXIYAyABKAkSEgoKZnJlZV9ieXRlcxgEIAEoBCI1CgdXZWxjb21lEhAKCHNvZnR3YXJlGAEgASgJEhgKEGhlYXJ0YmVhdF9taWxsaXMYAiABKA0iOgoJSGVhcnRiZWF0Ei0KCHByb2dyZXNzGAEgAygLMhsuZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MiEAoOSGVhcnRiZWF0SGVhcmQiuQEKDFRhc2tQcm9ncmVzcxIMCgR0YXNrGAEgASgJEhAKCGFjdGl2aXR5GAIgASgJEhAKCGZyYWN0aW9uGAMgASgBEgwKBHN0ZXAYBCABKAQSOQoHbWV0cmljcxgFIAMoCzIoLmZlZGVyYXRpb24udjEuVGFza1Byb2dyZXNzLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASIqCghQcm9wb3NhbBILCgNydW4YASABKAkSEQoJcGxhbl9qc29uGAIgASgJIj8KDlByb3Bvc2FsQW5zd2VyEgsKA3J1bhgBIAEoCRIQCghhcHByb3ZlZBgCIAEoCBIOCgZyZWFzb24YAyABKAkiHgoPUHJvcG9zYWxQZW5kaW5nEgsKA3J1bhgBIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIrECCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBIXCg9zdGF0aXN0aWNzX2pzb24YCSABKAkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEijgEKD01vZGVsRXZhbHVhdGlvbhINCgVtb2RlbBgBIAEoCRI8CgdtZXRyaWNzGAIgAygLMisuZmVkZXJhdGlvbi52MS5Nb2RlbEV2YWx1YXRpb24uTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIisKClRhc2tGYWlsZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIi0KDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIOCgZyZWFzb24YAiABKAkiGwoLVGFza1NldHRsZWQSDAoEdGFzaxgBIAEoCSIpCgtSdW5GaW5pc2hlZBILCgNydW4YASABKAkSDQoFc3RhdGUYAiABKAkiMQoPRG93bmxvYWRSZXF1ZXN0Eg4KBm9iamVjdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiXwoFQ2h1bmsSKQoGaGVhZGVyGAEgASgLMhkuZmVkZXJhdGlvbi52MS5CbG9iSGVhZGVyEg4KBm9mZnNldBgCIAEoBBINCgVjcmMzMhgDIAEoBxIMCgRkYXRhGAQgASgMIioKCkJsb2JIZWFkZXISDAoEc2l6ZRgBIAEoBBIOCgZzaGEyNTYYAiABKAwiQQoTVXBsb2FkU3RhdHVzUmVxdWVzdBIMCgR0YXNrGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgMIioKEVVwbG9hZFN0YXR1c1JlcGx5EhUKDWR1cmFibGVfYnl0ZXMYASABKAQiJwoHUmVjZWlwdBIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCIfCgxSZW5ld1JlcXVlc3QSDwoHY3NyX2RlchgBIAEoDCIOCgxQcm9iZVJlcXVlc3QiRQoKUHJvYmVSZXBseRIQCghzb2Z0d2FyZRgBIAEoCRIQCghwcm90b2NvbBgCIAEoDRITCgt1bml4X21pbGxpcxgDIAEoBCIzCgtDcmVkZW50aWFscxIRCgljaGFpbl9wZW0YASABKAkSEQoJcm9vdHNfcGVtGAIgASgJIi4KDEVucm9sUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdjc3JfZGVyGAIgASgMIk8KCkVucm9sUmVwbHkSLwoLY3JlZGVudGlhbHMYASABKAsyGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEhAKCGlkZW50aXR5GAIgASgJIjYKEFN1Ym1pdFJ1blJlcXVlc3QSDAoEcGxhbhgBIAEoCRIUCgxzdWJtaXRfdG9rZW4YAiABKAkiOAoOU3VibWl0UnVuUmVwbHkSCwoDcnVuGAEgASgJEhkKEWFscmVhZHlfc3VibWl0dGVkGAIgASgIIhEKD0xpc3RSdW5zUmVxdWVzdCI4Cg1MaXN0UnVuc1JlcGx5EicKBHJ1bnMYASADKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkikQEKClJ1blN1bW1hcnkSCwoDcnVuGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEhQKDHN1Ym1pdHRlZF9hdBgGIAEoCRIUCgxtb2RlbF9kaWdlc3QYByABKAkSDgoGcmVhc29uGAggASgJIhkKClJ1blJlcXVlc3QSCwoDcnVuGAEgASgJIi4KD0Fib3J0UnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJIj4KEUZldGNoTW9kZWxSZXF1ZXN0EgsKA3J1bhgBIAEoCRISCgVyb3VuZBgCIAEoDUgAiAEBQggKBl9yb3VuZCLwAQoHUnVuVmlldxIqCgdzdW1tYXJ5GAEgASgLMhkuZmVkZXJhdGlvbi52MS5SdW5TdW1tYXJ5Eg0KBXN0YWdlGAIgASgJEikKBXNpdGVzGAMgAygLMhouZmVkZXJhdGlvbi52MS5SdW5TaXRlVmlldxIoCgZyb3VuZHMYBCADKAsyGC5mZWRlcmF0aW9uLnYxLlJvdW5kVmlldxItCgZtYXRyaXgYBSADKAsyHS5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uEiYKBGJlc3QYBiADKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RNb2RlbCI4CglCZXN0TW9kZWwSDgoGbWV0cmljGAEgASgJEg0KBW1vZGVsGAIgASgJEgwKBG1lYW4YAyABKAEikQIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEipQIKCVJvdW5kVmlldxINCgVyb3VuZBgBIAEoDRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFAoMY29udHJpYnV0b3JzGAMgAygJEjIKC2V2YWx1YXRpb25zGAQgAygLMh0uZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbhI2CgdtZXRyaWNzGAUgAygLMiUuZmVkZXJhdGlvbi52MS5Sb3VuZFZpZXcuTWV0cmljc0VudHJ5Eg8KB3NlY29uZHMYBiABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYByABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKrAQoOU2l0ZUV2YWx1YXRpb24SDAoEc2l0ZRgBIAEoCRINCgVtb2RlbBgCIAEoCRI7CgdtZXRyaWNzGAMgAygLMiouZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkSDwoHc2FtcGxlcxgEIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASI3Cg5TdGF0aXN0aWNzVmlldxIMCgRzaXRlGAEgASgJEhcKD3N0YXRpc3RpY3NfanNvbhgCIAEoCSKnAgoLTGVkZ2VyRW50cnkSDAoEcGFydBgBIAEoCRINCgVyb3VuZBgCIAEoDRIPCgdzZWNvbmRzGAMgASgBEhcKD3dhaXRpbmdfc2Vjb25kcxgEIAEoARIYChB0cmFuc2Zlcl9zZWNvbmRzGAUgASgBEhsKE2FnZ3JlZ2F0aW9uX3NlY29uZHMYBiABKAESGgoSZXZhbHVhdGlvbl9zZWNvbmRzGAcgASgBEhYKDmJ5dGVzX3RvX3NpdGVzGAggASgEEhgKEGJ5dGVzX2Zyb21fc2l0ZXMYCSABKAQSIgoaY29vcmRpbmF0b3JfcGVha19yc3NfYnl0ZXMYCiABKAQSKAoFc2l0ZXMYCyADKAsyGS5mZWRlcmF0aW9uLnYxLkxlZGdlclNpdGUiagoKTGVkZ2VyU2l0ZRIMCgRzaXRlGAEgASgJEg8KB291dGNvbWUYAiABKAkSDwoHc2Vjb25kcxgDIAEoARIUCgx1cGRhdGVfYnl0ZXMYBCABKAQSFgoOcGVha19yc3NfYnl0ZXMYBSABKAQiEgoQTGlzdFNpdGVzUmVxdWVzdCI4Cg5MaXN0U2l0ZXNSZXBseRImCgVzaXRlcxgBIAMoCzIXLmZlZGVyYXRpb24udjEuU2l0ZVZpZXciZgoIU2l0ZVZpZXcSDAoEc2l0ZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRIRCgljb25uZWN0ZWQYAyABKAgSGAoQY2VydGlmaWNhdGVfZW5kcxgEIAEoCRIQCghzb2Z0d2FyZRgFIAEoCSI4ChFJbnZpdGVTaXRlUmVxdWVzdBIMCgRzaXRlGAEgASgJEhUKDXZhbGlkX21pbnV0ZXMYAiABKA0iOQoPSW52aXRlU2l0ZVJlcGx5EhIKCmludml0YXRpb24YASABKAkSEgoKZXhwaXJlc19hdBgCIAEoCSIxChFSZXZva2VTaXRlUmVxdWVzdBIMCgRzaXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCTKxAwoKRmVkZXJhdGlvbhJMCgdDb25uZWN0EhouZmVkZXJhdGlvbi52MS5TaXRlTWVzc2FnZRohLmZlZGVyYXRpb24udjEuQ29vcmRpbmF0b3JNZXNzYWdlKAEwARJCCghEb3dubG9hZBIeLmZlZGVyYXRpb24udjEuRG93bmxvYWRSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEjgKBlVwbG9hZBIULmZlZGVyYXRpb24udjEuQ2h1bmsaFi5mZWRlcmF0aW9uLnYxLlJlY2VpcHQoARJUCgxVcGxvYWRTdGF0dXMSIi5mZWRlcmF0aW9uLnYxLlVwbG9hZFN0YXR1c1JlcXVlc3QaIC5mZWRlcmF0aW9uLnYxLlVwbG9hZFN0YXR1c1JlcGx5EkAKBVJlbmV3EhsuZmVkZXJhdGlvbi52MS5SZW5ld1JlcXVlc3QaGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEj8KBVByb2JlEhsuZmVkZXJhdGlvbi52MS5Qcm9iZVJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLlByb2JlUmVwbHkyTAoJRW5yb2xtZW50Ej8KBUVucm9sEhsuZmVkZXJhdGlvbi52MS5FbnJvbFJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLkVucm9sUmVwbHky6AYKCk9wZXJhdGlvbnMSSwoJU3VibWl0UnVuEh8uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXBseRJICghMaXN0UnVucxIeLmZlZGVyYXRpb24udjEuTGlzdFJ1bnNSZXF1ZXN0GhwuZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcGx5EjwKB1Nob3dSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSPwoIV2F0Y2hSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcwARJCCghBYm9ydFJ1bhIeLmZlZGVyYXRpb24udjEuQWJvcnRSdW5SZXF1ZXN0GhYuZmVkZXJhdGlvbi52MS5SdW5WaWV3EkYKCkZldGNoTW9kZWwSIC5mZWRlcmF0aW9uLnYxLkZldGNoTW9kZWxSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEkUKClNob3dMZWRnZXISGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaGi5mZWRlcmF0aW9uLnYxLkxlZGdlckVudHJ5MAESTAoOU2hvd1N0YXRpc3RpY3MSGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN0YXRpc3RpY3NWaWV3MAESSwoJTGlzdFNpdGVzEh8uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXBseRJOCgpJbnZpdGVTaXRlEiAuZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVxdWVzdBoeLmZlZGVyYXRpb24udjEuSW52aXRlU2l0ZVJlcGx5EkcKClJldm9rZVNpdGUSIC5mZWRlcmF0aW9uLnYxLlJldm9rZVNpdGVSZXF1ZXN0GhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldxI9CgtVcGxvYWRNb2RlbBIULmZlZGVyYXRpb24udjEuQ2h1bmsaFi5mZWRlcmF0aW9uLnYxLlJlY2VpcHQoAWIGcHJvdG8z");
 
 /**
  * @generated from message federation.v1.SiteMessage
@@ -47,6 +47,12 @@ export type SiteMessage = Message<"federation.v1.SiteMessage"> & {
      */
     value: TaskResult;
     case: "taskResult";
+  } | {
+    /**
+     * @generated from field: federation.v1.ProposalPending proposal_pending = 5;
+     */
+    value: ProposalPending;
+    case: "proposalPending";
   } | { case: undefined; value?: undefined };
 };
 
@@ -315,6 +321,25 @@ export const ProposalAnswerSchema: GenMessage<ProposalAnswer> = /*@__PURE__*/
   messageDesc(file_federation_v1_federation, 8);
 
 /**
+ * A person at the site has to answer; the answer follows as a ProposalAnswer.
+ *
+ * @generated from message federation.v1.ProposalPending
+ */
+export type ProposalPending = Message<"federation.v1.ProposalPending"> & {
+  /**
+   * @generated from field: string run = 1;
+   */
+  run: string;
+};
+
+/**
+ * Describes the message federation.v1.ProposalPending.
+ * Use `create(ProposalPendingSchema)` to create a new message.
+ */
+export const ProposalPendingSchema: GenMessage<ProposalPending> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 9);
+
+/**
  * @generated from message federation.v1.Task
  */
 export type Task = Message<"federation.v1.Task"> & {
@@ -394,7 +419,7 @@ export type Task = Message<"federation.v1.Task"> & {
  * Use `create(TaskSchema)` to create a new message.
  */
 export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 9);
+  messageDesc(file_federation_v1_federation, 10);
 
 /**
  * @generated from message federation.v1.ModelReference
@@ -428,7 +453,7 @@ export type ModelReference = Message<"federation.v1.ModelReference"> & {
  * Use `create(ModelReferenceSchema)` to create a new message.
  */
 export const ModelReferenceSchema: GenMessage<ModelReference> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 10);
+  messageDesc(file_federation_v1_federation, 11);
 
 /**
  * @generated from message federation.v1.TaskResult
@@ -462,7 +487,7 @@ export type TaskResult = Message<"federation.v1.TaskResult"> & {
  * Use `create(TaskResultSchema)` to create a new message.
  */
 export const TaskResultSchema: GenMessage<TaskResult> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 11);
+  messageDesc(file_federation_v1_federation, 12);
 
 /**
  * @generated from message federation.v1.TaskDone
@@ -527,7 +552,7 @@ export type TaskDone = Message<"federation.v1.TaskDone"> & {
  * Use `create(TaskDoneSchema)` to create a new message.
  */
 export const TaskDoneSchema: GenMessage<TaskDone> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 12);
+  messageDesc(file_federation_v1_federation, 13);
 
 /**
  * @generated from message federation.v1.ModelEvaluation
@@ -549,7 +574,7 @@ export type ModelEvaluation = Message<"federation.v1.ModelEvaluation"> & {
  * Use `create(ModelEvaluationSchema)` to create a new message.
  */
 export const ModelEvaluationSchema: GenMessage<ModelEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 13);
+  messageDesc(file_federation_v1_federation, 14);
 
 /**
  * @generated from message federation.v1.TaskFailed
@@ -573,7 +598,7 @@ export type TaskFailed = Message<"federation.v1.TaskFailed"> & {
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 14);
+  messageDesc(file_federation_v1_federation, 15);
 
 /**
  * @generated from message federation.v1.TaskCancelled
@@ -595,7 +620,7 @@ export type TaskCancelled = Message<"federation.v1.TaskCancelled"> & {
  * Use `create(TaskCancelledSchema)` to create a new message.
  */
 export const TaskCancelledSchema: GenMessage<TaskCancelled> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 15);
+  messageDesc(file_federation_v1_federation, 16);
 
 /**
  * @generated from message federation.v1.TaskSettled
@@ -612,7 +637,7 @@ export type TaskSettled = Message<"federation.v1.TaskSettled"> & {
  * Use `create(TaskSettledSchema)` to create a new message.
  */
 export const TaskSettledSchema: GenMessage<TaskSettled> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 16);
+  messageDesc(file_federation_v1_federation, 17);
 
 /**
  * @generated from message federation.v1.RunFinished
@@ -634,7 +659,7 @@ export type RunFinished = Message<"federation.v1.RunFinished"> & {
  * Use `create(RunFinishedSchema)` to create a new message.
  */
 export const RunFinishedSchema: GenMessage<RunFinished> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 17);
+  messageDesc(file_federation_v1_federation, 18);
 
 /**
  * @generated from message federation.v1.DownloadRequest
@@ -656,7 +681,7 @@ export type DownloadRequest = Message<"federation.v1.DownloadRequest"> & {
  * Use `create(DownloadRequestSchema)` to create a new message.
  */
 export const DownloadRequestSchema: GenMessage<DownloadRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 18);
+  messageDesc(file_federation_v1_federation, 19);
 
 /**
  * A piece of an object. Encoded and decoded by hand (federation/chunk-codec.ts): generated codecs cost 2-3 times as much.
@@ -696,7 +721,7 @@ export type Chunk = Message<"federation.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 19);
+  messageDesc(file_federation_v1_federation, 20);
 
 /**
  * @generated from message federation.v1.BlobHeader
@@ -722,7 +747,7 @@ export type BlobHeader = Message<"federation.v1.BlobHeader"> & {
  * Use `create(BlobHeaderSchema)` to create a new message.
  */
 export const BlobHeaderSchema: GenMessage<BlobHeader> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 20);
+  messageDesc(file_federation_v1_federation, 21);
 
 /**
  * @generated from message federation.v1.UploadStatusRequest
@@ -749,7 +774,7 @@ export type UploadStatusRequest = Message<"federation.v1.UploadStatusRequest"> &
  * Use `create(UploadStatusRequestSchema)` to create a new message.
  */
 export const UploadStatusRequestSchema: GenMessage<UploadStatusRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 21);
+  messageDesc(file_federation_v1_federation, 22);
 
 /**
  * @generated from message federation.v1.UploadStatusReply
@@ -768,7 +793,7 @@ export type UploadStatusReply = Message<"federation.v1.UploadStatusReply"> & {
  * Use `create(UploadStatusReplySchema)` to create a new message.
  */
 export const UploadStatusReplySchema: GenMessage<UploadStatusReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 22);
+  messageDesc(file_federation_v1_federation, 23);
 
 /**
  * @generated from message federation.v1.Receipt
@@ -790,7 +815,7 @@ export type Receipt = Message<"federation.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 23);
+  messageDesc(file_federation_v1_federation, 24);
 
 /**
  * @generated from message federation.v1.RenewRequest
@@ -807,7 +832,7 @@ export type RenewRequest = Message<"federation.v1.RenewRequest"> & {
  * Use `create(RenewRequestSchema)` to create a new message.
  */
 export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 24);
+  messageDesc(file_federation_v1_federation, 25);
 
 /**
  * @generated from message federation.v1.ProbeRequest
@@ -820,7 +845,7 @@ export type ProbeRequest = Message<"federation.v1.ProbeRequest"> & {
  * Use `create(ProbeRequestSchema)` to create a new message.
  */
 export const ProbeRequestSchema: GenMessage<ProbeRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 25);
+  messageDesc(file_federation_v1_federation, 26);
 
 /**
  * @generated from message federation.v1.ProbeReply
@@ -851,7 +876,7 @@ export type ProbeReply = Message<"federation.v1.ProbeReply"> & {
  * Use `create(ProbeReplySchema)` to create a new message.
  */
 export const ProbeReplySchema: GenMessage<ProbeReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 26);
+  messageDesc(file_federation_v1_federation, 27);
 
 /**
  * @generated from message federation.v1.Credentials
@@ -877,7 +902,7 @@ export type Credentials = Message<"federation.v1.Credentials"> & {
  * Use `create(CredentialsSchema)` to create a new message.
  */
 export const CredentialsSchema: GenMessage<Credentials> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 27);
+  messageDesc(file_federation_v1_federation, 28);
 
 /**
  * @generated from message federation.v1.EnrolRequest
@@ -901,7 +926,7 @@ export type EnrolRequest = Message<"federation.v1.EnrolRequest"> & {
  * Use `create(EnrolRequestSchema)` to create a new message.
  */
 export const EnrolRequestSchema: GenMessage<EnrolRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 28);
+  messageDesc(file_federation_v1_federation, 29);
 
 /**
  * @generated from message federation.v1.EnrolReply
@@ -925,7 +950,7 @@ export type EnrolReply = Message<"federation.v1.EnrolReply"> & {
  * Use `create(EnrolReplySchema)` to create a new message.
  */
 export const EnrolReplySchema: GenMessage<EnrolReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 29);
+  messageDesc(file_federation_v1_federation, 30);
 
 /**
  * @generated from message federation.v1.SubmitRunRequest
@@ -951,7 +976,7 @@ export type SubmitRunRequest = Message<"federation.v1.SubmitRunRequest"> & {
  * Use `create(SubmitRunRequestSchema)` to create a new message.
  */
 export const SubmitRunRequestSchema: GenMessage<SubmitRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 30);
+  messageDesc(file_federation_v1_federation, 31);
 
 /**
  * @generated from message federation.v1.SubmitRunReply
@@ -973,7 +998,7 @@ export type SubmitRunReply = Message<"federation.v1.SubmitRunReply"> & {
  * Use `create(SubmitRunReplySchema)` to create a new message.
  */
 export const SubmitRunReplySchema: GenMessage<SubmitRunReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 31);
+  messageDesc(file_federation_v1_federation, 32);
 
 /**
  * @generated from message federation.v1.ListRunsRequest
@@ -986,7 +1011,7 @@ export type ListRunsRequest = Message<"federation.v1.ListRunsRequest"> & {
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 32);
+  messageDesc(file_federation_v1_federation, 33);
 
 /**
  * @generated from message federation.v1.ListRunsReply
@@ -1003,7 +1028,7 @@ export type ListRunsReply = Message<"federation.v1.ListRunsReply"> & {
  * Use `create(ListRunsReplySchema)` to create a new message.
  */
 export const ListRunsReplySchema: GenMessage<ListRunsReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 33);
+  messageDesc(file_federation_v1_federation, 34);
 
 /**
  * @generated from message federation.v1.RunSummary
@@ -1057,7 +1082,7 @@ export type RunSummary = Message<"federation.v1.RunSummary"> & {
  * Use `create(RunSummarySchema)` to create a new message.
  */
 export const RunSummarySchema: GenMessage<RunSummary> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 34);
+  messageDesc(file_federation_v1_federation, 35);
 
 /**
  * @generated from message federation.v1.RunRequest
@@ -1074,7 +1099,7 @@ export type RunRequest = Message<"federation.v1.RunRequest"> & {
  * Use `create(RunRequestSchema)` to create a new message.
  */
 export const RunRequestSchema: GenMessage<RunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 35);
+  messageDesc(file_federation_v1_federation, 36);
 
 /**
  * @generated from message federation.v1.AbortRunRequest
@@ -1096,7 +1121,7 @@ export type AbortRunRequest = Message<"federation.v1.AbortRunRequest"> & {
  * Use `create(AbortRunRequestSchema)` to create a new message.
  */
 export const AbortRunRequestSchema: GenMessage<AbortRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 36);
+  messageDesc(file_federation_v1_federation, 37);
 
 /**
  * @generated from message federation.v1.FetchModelRequest
@@ -1120,7 +1145,7 @@ export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
  * Use `create(FetchModelRequestSchema)` to create a new message.
  */
 export const FetchModelRequestSchema: GenMessage<FetchModelRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 37);
+  messageDesc(file_federation_v1_federation, 38);
 
 /**
  * @generated from message federation.v1.RunView
@@ -1168,7 +1193,7 @@ export type RunView = Message<"federation.v1.RunView"> & {
  * Use `create(RunViewSchema)` to create a new message.
  */
 export const RunViewSchema: GenMessage<RunView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 38);
+  messageDesc(file_federation_v1_federation, 39);
 
 /**
  * @generated from message federation.v1.BestModel
@@ -1197,7 +1222,7 @@ export type BestModel = Message<"federation.v1.BestModel"> & {
  * Use `create(BestModelSchema)` to create a new message.
  */
 export const BestModelSchema: GenMessage<BestModel> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 39);
+  messageDesc(file_federation_v1_federation, 40);
 
 /**
  * @generated from message federation.v1.RunSiteView
@@ -1214,7 +1239,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
   connected: boolean;
 
   /**
-   * waiting, approved, refused, an activity as in TaskProgress, done, rejected, lost
+   * waiting, waiting for approval (of a person), approved, refused, an activity as in TaskProgress, done, rejected, lost
    *
    * @generated from field: string state = 3;
    */
@@ -1264,7 +1289,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
  * Use `create(RunSiteViewSchema)` to create a new message.
  */
 export const RunSiteViewSchema: GenMessage<RunSiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 40);
+  messageDesc(file_federation_v1_federation, 41);
 
 /**
  * @generated from message federation.v1.RoundView
@@ -1322,7 +1347,7 @@ export type RoundView = Message<"federation.v1.RoundView"> & {
  * Use `create(RoundViewSchema)` to create a new message.
  */
 export const RoundViewSchema: GenMessage<RoundView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 41);
+  messageDesc(file_federation_v1_federation, 42);
 
 /**
  * @generated from message federation.v1.SiteEvaluation
@@ -1356,7 +1381,7 @@ export type SiteEvaluation = Message<"federation.v1.SiteEvaluation"> & {
  * Use `create(SiteEvaluationSchema)` to create a new message.
  */
 export const SiteEvaluationSchema: GenMessage<SiteEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 42);
+  messageDesc(file_federation_v1_federation, 43);
 
 /**
  * @generated from message federation.v1.StatisticsView
@@ -1382,7 +1407,7 @@ export type StatisticsView = Message<"federation.v1.StatisticsView"> & {
  * Use `create(StatisticsViewSchema)` to create a new message.
  */
 export const StatisticsViewSchema: GenMessage<StatisticsView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 43);
+  messageDesc(file_federation_v1_federation, 44);
 
 /**
  * Seconds by the coordinator's clock. What a journal of an older release does not say is 0.
@@ -1463,7 +1488,7 @@ export type LedgerEntry = Message<"federation.v1.LedgerEntry"> & {
  * Use `create(LedgerEntrySchema)` to create a new message.
  */
 export const LedgerEntrySchema: GenMessage<LedgerEntry> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 44);
+  messageDesc(file_federation_v1_federation, 45);
 
 /**
  * @generated from message federation.v1.LedgerSite
@@ -1504,7 +1529,7 @@ export type LedgerSite = Message<"federation.v1.LedgerSite"> & {
  * Use `create(LedgerSiteSchema)` to create a new message.
  */
 export const LedgerSiteSchema: GenMessage<LedgerSite> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 45);
+  messageDesc(file_federation_v1_federation, 46);
 
 /**
  * @generated from message federation.v1.ListSitesRequest
@@ -1517,7 +1542,7 @@ export type ListSitesRequest = Message<"federation.v1.ListSitesRequest"> & {
  * Use `create(ListSitesRequestSchema)` to create a new message.
  */
 export const ListSitesRequestSchema: GenMessage<ListSitesRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 46);
+  messageDesc(file_federation_v1_federation, 47);
 
 /**
  * @generated from message federation.v1.ListSitesReply
@@ -1534,7 +1559,7 @@ export type ListSitesReply = Message<"federation.v1.ListSitesReply"> & {
  * Use `create(ListSitesReplySchema)` to create a new message.
  */
 export const ListSitesReplySchema: GenMessage<ListSitesReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 47);
+  messageDesc(file_federation_v1_federation, 48);
 
 /**
  * @generated from message federation.v1.SiteView
@@ -1575,7 +1600,7 @@ export type SiteView = Message<"federation.v1.SiteView"> & {
  * Use `create(SiteViewSchema)` to create a new message.
  */
 export const SiteViewSchema: GenMessage<SiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 48);
+  messageDesc(file_federation_v1_federation, 49);
 
 /**
  * @generated from message federation.v1.InviteSiteRequest
@@ -1599,7 +1624,7 @@ export type InviteSiteRequest = Message<"federation.v1.InviteSiteRequest"> & {
  * Use `create(InviteSiteRequestSchema)` to create a new message.
  */
 export const InviteSiteRequestSchema: GenMessage<InviteSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 49);
+  messageDesc(file_federation_v1_federation, 50);
 
 /**
  * @generated from message federation.v1.InviteSiteReply
@@ -1625,7 +1650,7 @@ export type InviteSiteReply = Message<"federation.v1.InviteSiteReply"> & {
  * Use `create(InviteSiteReplySchema)` to create a new message.
  */
 export const InviteSiteReplySchema: GenMessage<InviteSiteReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 50);
+  messageDesc(file_federation_v1_federation, 51);
 
 /**
  * @generated from message federation.v1.RevokeSiteRequest
@@ -1647,7 +1672,7 @@ export type RevokeSiteRequest = Message<"federation.v1.RevokeSiteRequest"> & {
  * Use `create(RevokeSiteRequestSchema)` to create a new message.
  */
 export const RevokeSiteRequestSchema: GenMessage<RevokeSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 51);
+  messageDesc(file_federation_v1_federation, 52);
 
 /**
  * @generated from service federation.v1.Federation
@@ -1833,6 +1858,17 @@ export const Operations: GenService<{
     methodKind: "unary";
     input: typeof RevokeSiteRequestSchema;
     output: typeof SiteViewSchema;
+  },
+  /**
+   * A safetensors file that plans may start from, named by its digest. The first chunk carries the header. The receipt means:
+   * verified and durable. A model that is here already is answered at once, before all of it was sent.
+   *
+   * @generated from rpc federation.v1.Operations.UploadModel
+   */
+  uploadModel: {
+    methodKind: "client_streaming";
+    input: typeof ChunkSchema;
+    output: typeof ReceiptSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_federation_v1_federation, 2);
