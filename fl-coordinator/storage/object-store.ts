@@ -119,7 +119,10 @@ export interface ResumableUpload {
   readonly durableBytes: number;
   /** The durable bytes from the start, for whoever must judge them again. */
   readDurable(): AsyncIterable<Uint8Array>;
-  /** @throws ClaraError `invalid-input` when this goes beyond the expected size */
+  /**
+   * The memory of `bytes` may be used again once the promise has settled.
+   * @throws ClaraError `invalid-input` when this goes beyond the expected size
+   */
   append(bytes: Uint8Array): Promise<void>;
   /** Makes everything appended durable. @returns the durable offset */
   checkpoint(): Promise<number>;

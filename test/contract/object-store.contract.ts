@@ -391,6 +391,18 @@ export function objectStoreContract<Description extends StoreDescription>(fixtur
       assert.deepEqual(await keys(''), ['updates/a']);
     });
 
+    it('has done with the bytes when an append has settled: their memory may be used again', async () => {
+      const upload = await store.resumeUpload('updates/a', expected);
+      const memory = Buffer.alloc(MEBIBYTE);
+      for (let at = 0; at < content.length; at += memory.length) {
+        const piece = memory.subarray(0, content.copy(memory, 0, at));
+        await upload.append(piece);
+        memory.fill(0);
+      }
+      await upload.complete();
+      assert.equal(await digest((await store.get('updates/a')).bytes), sha256);
+    });
+
     it('goes on at the durable offset after it was suspended, in another process too', async () => {
       const upload = await store.resumeUpload('updates/a', expected);
       await upload.append(content.subarray(0, 1000));
