@@ -9,7 +9,8 @@ import { stringify } from 'yaml';
 import { asOperator } from '../../../cli/operator';
 import { enrol } from '../../../federation/enrol';
 import { parseInvitation } from '../../../federation/invitation';
-import { type RunningCoordinator, startCoordinator } from '../../../fl-coordinator/coordinator';
+import { startCoordinator } from '../../../fl-coordinator/coordinator';
+import type { RunningCoordinator } from '../../../fl-coordinator/coordinator-options';
 import {
   checkSiteConfiguration,
   type SiteConfiguration,
