@@ -26,7 +26,7 @@ import { Traffic } from './runs/traffic';
 import type { ObjectStore } from './storage/object-store';
 import type { ConnectionRegister } from './transport/connection-register';
 import type { CertificateAuthority } from './trust/certificate-authority';
-import { inviteSite, renewSite } from './trust/enrolment';
+import { inviteSite, siteRenewal } from './trust/enrolment';
 import { provideOperator } from './trust/first-operator';
 import { openTrust, type Trust } from './trust/trust';
 import { type KeepUpdates, Retention } from './upkeep/retention';
@@ -181,7 +181,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
       software: options.software,
       heartbeatMillis: Math.round(livenessMillis / 3),
       onProgress: (run) => watchers.changed(run),
-      renew: (site, csr) => renewSite(trust, site, csr),
+      renew: siteRenewal(trust),
     }),
     operations: operationsService({
       runs,

@@ -5,10 +5,8 @@ import {
   type CoordinatorMessage,
   type Federation,
   HeartbeatHeardSchema,
-  type Hello,
   type SiteMessage,
   TaskCancelledSchema,
-  type TaskDone,
   type TaskResult,
   TaskSettledSchema,
   WelcomeSchema,
@@ -16,7 +14,6 @@ import {
 import type { SiteIdentity } from '../../federation/identity';
 import { PROTOCOL, TASK_METADATA } from '../../federation/protocol';
 import type { ServiceHandlers } from '../../federation/service-handlers';
-import { metricsSchema } from '../../federation/trainer-contract';
 import type { Command } from '../runs/decide';
 import { awaits } from '../runs/decide';
 import type { LiveBoard } from '../runs/live-board';
@@ -29,6 +26,14 @@ import type { Dispatcher } from './dispatcher';
 import { downloadChunks } from './downloads';
 import { statisticsOf } from './received-statistics';
 import type { SiteConnection, SiteHub } from './site-hub';
+import {
+  checkHeartbeat,
+  checkProtocol,
+  evaluationFaults,
+  MAX_WAITING,
+  resultFaults,
+  unread,
+} from './site-message-rules';
 import type { Uploads } from './uploads';
 
 /** What a site calls. The caller's identity comes from its certificate; a site reaches only its own open tasks. */
@@ -84,7 +89,13 @@ export function federationService(options: FederationServiceOptions): Handlers {
   const greet = (site: string, { message }: SiteMessage, call: Parameters<Handlers['connect']>[2]): SiteConnection => {
     if (message.case !== 'hello') throw new ClaraError('invalid-input', 'the first message of a site must be hello');
     checkProtocol(message.value);
-    const stream = { write: (outgoing: CoordinatorMessage) => void call.write(outgoing), end: () => call.end() };
+    const stream = {
+      // To a site that does not read, nothing more is told: its connection ends with its next message, or by its silence.
+      write: (outgoing: CoordinatorMessage) => {
+        if (call.writableLength < MAX_WAITING) call.write(outgoing);
+      },
+      end: () => call.end(),
+    };
     const connection = hub.attach(site, message.value.software, stream);
     const { software, heartbeatMillis } = options;
     connection.send({ case: 'welcome', value: create(WelcomeSchema, { software, heartbeatMillis }) });
@@ -100,6 +111,7 @@ export function federationService(options: FederationServiceOptions): Handlers {
             connection = greet(caller.id, message, call);
             for (const { state } of runs.all()) dispatcher.siteConnected(connection, state);
           } else {
+            if (call.writableLength >= MAX_WAITING) throw unread(caller.id);
             hub.heard(connection);
             await onSiteMessage(options, connection, message);
           }
@@ -166,6 +178,7 @@ async function onSiteMessage(
   const { site } = connection;
   switch (message.message.case) {
     case 'heartbeat':
+      checkHeartbeat(site, message.message.value);
       connection.send({ case: 'heartbeatHeard', value: create(HeartbeatHeardSchema) });
       for (const progress of message.message.value.progress) {
         const { run, stage } = parseTaskId(progress.task);
@@ -262,37 +275,4 @@ function commandOf({ uploads }: FederationServiceOptions, task: SiteTask, result
   const { metrics, warnings, seconds } = done;
   const facts = { samples, steps: Number(done.steps), metrics, warnings, seconds: Math.max(seconds, 0), peakRssBytes };
   return { kind: 'accept-update', stage, site, result: { kind: 'update', ...receipt, ...facts } };
-}
-
-const MAX_COUNT = 2 ** 48;
-
-/** Figures from a site are bounded before they can enter the journal. */
-function resultFaults(done: TaskDone): string[] {
-  const faults: string[] = [];
-  const all = [done.metrics, ...done.evaluations.map(({ metrics }) => metrics)];
-  if (all.some((metrics) => !metricsSchema.safeParse(metrics).success)) faults.push('a metric is not a finite number');
-  if (all.some((metrics) => Object.keys(metrics).length > 100)) faults.push('more than 100 metrics');
-  if ([done.samples, done.steps, done.peakRssBytes].some((count) => count > MAX_COUNT))
-    faults.push('a count is beyond 2^48');
-  if (done.warnings.length > 100 || done.warnings.some((text) => text.length > 1000))
-    faults.push('warnings are too long');
-  if (!Number.isFinite(done.seconds)) faults.push('seconds are not a finite number');
-  return faults;
-}
-
-/** The task decides which models are judged: a site cannot fill the journal with others. */
-function evaluationFaults({ evaluations }: TaskDone, { stage, models }: SiteTask): string[] {
-  if (expectsUpdate(stage)) return [];
-  const told = evaluations.map(({ model }) => model).sort();
-  const asked = models.map(({ name }) => name).sort();
-  if (told.length === asked.length && told.every((name, index) => name === asked[index])) return [];
-  return ['it must have one evaluation for each model of the task, and no others'];
-}
-
-function checkProtocol({ protocol, software }: Hello): void {
-  if (protocol === PROTOCOL) return;
-  throw new ClaraError(
-    'unsupported',
-    `this coordinator speaks protocol ${PROTOCOL}, the site (${software.slice(0, 100)}) speaks ${protocol}; update the older one`,
-  );
 }

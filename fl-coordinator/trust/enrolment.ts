@@ -8,6 +8,7 @@ import { faultPoint } from '../fault-points';
 import type { OperatorRole } from './authorisation';
 import type { IssuedCertificate } from './certificate-authority';
 import { checkCertificateRequest } from './certificate-request';
+import { RateLimit } from './rate-limit';
 import { usedToken } from './token-store';
 import type { Trust } from './trust';
 
@@ -81,15 +82,21 @@ export async function enrolSite(
   return { identity, issued };
 }
 
-/** A new certificate for a site that is connected with a valid one. @throws ClaraError `permission-denied`, `invalid-input` */
-export async function renewSite(
-  { authority, register }: Trust,
-  identity: SiteIdentity,
-  csrDer: Uint8Array,
-): Promise<IssuedCertificate> {
-  const issued = await authority.issue(csrDer, identity);
-  await register.renewed(identity.id, issued);
-  return issued;
+/** Each renewal is kept in a journal for ever, and is due once in weeks. */
+const RENEWALS = { what: 'renew certificates', minutes: 60, perAddress: 6, total: 1000 };
+
+/**
+ * A new certificate for a site that is connected with a valid one, a few times an hour at most.
+ * @throws ClaraError `permission-denied`, `invalid-input`, `resource-exhausted`
+ */
+export function siteRenewal({ authority, register }: Trust) {
+  const rate = new RateLimit(RENEWALS);
+  return async (identity: SiteIdentity, csrDer: Uint8Array): Promise<IssuedCertificate> => {
+    rate.take(identity.id);
+    const issued = await authority.issue(csrDer, identity);
+    await register.renewed(identity.id, issued);
+    return issued;
+  };
 }
 
 export interface OperatorSettings {

@@ -1,9 +1,13 @@
 import { ClaraError } from '../../base/errors';
 
 export interface RateLimits {
-  /** Requests a minute from one address; as many at once. @default 10 */
+  /** What is limited, for the sentence of a refusal. @default 'try to enrol' */
+  readonly what?: string;
+  /** The time that the limits below are about, in minutes. @default 1 */
+  readonly minutes?: number;
+  /** Requests of one address in that time; as many at once. @default 10 */
   readonly perAddress?: number;
-  /** Requests a minute in total; as many at once. @default 120 */
+  /** Requests in total in that time; as many at once. @default 120 */
   readonly total?: number;
   /** Addresses that are remembered; the one silent for longest is forgotten first. @default 10,000 */
   readonly addresses?: number;
@@ -16,8 +20,13 @@ interface Bucket {
   at: number;
 }
 
-/** Token buckets per address and for all of them: constant memory and time a request, whatever strangers send. */
+/**
+ * Token buckets per address, or whatever else tells callers apart, and for all of them: constant memory and time a request,
+ * whatever strangers send.
+ */
 export class RateLimit {
+  readonly #what: string;
+  readonly #minutes: number;
   readonly #perAddress: number;
   readonly #total: number;
   readonly #addresses: number;
@@ -25,12 +34,15 @@ export class RateLimit {
   readonly #all: Bucket;
   readonly #buckets = new Map<string, Bucket>();
 
-  constructor({ perAddress = 10, total = 120, addresses = 10_000, clock = () => performance.now() }: RateLimits = {}) {
+  constructor(limits: RateLimits = {}) {
+    const { what = 'try to enrol', minutes = 1, perAddress = 10, total = 120, addresses = 10_000 } = limits;
+    this.#what = what;
+    this.#minutes = minutes;
     this.#perAddress = perAddress;
     this.#total = total;
     this.#addresses = addresses;
-    this.#clock = clock;
-    this.#all = { tokens: total, at: clock() };
+    this.#clock = limits.clock ?? (() => performance.now());
+    this.#all = { tokens: total, at: this.#clock() };
   }
 
   /**
@@ -44,21 +56,22 @@ export class RateLimit {
     this.#buckets.delete(address);
     this.#buckets.set(address, own);
     if (this.#buckets.size > this.#addresses) this.#buckets.delete(this.#buckets.keys().next().value!);
-    refill(own, this.#perAddress, now);
-    refill(this.#all, this.#total, now);
+    this.#refill(own, this.#perAddress, now);
+    this.#refill(this.#all, this.#total, now);
     // An address over its own limit must not use up what others share.
-    if (own.tokens < 1) throw tooMany('this address', this.#perAddress);
-    if (this.#all.tokens < 1) throw tooMany('all addresses together', this.#total);
+    if (own.tokens < 1) throw this.#tooMany('this address', this.#perAddress);
+    if (this.#all.tokens < 1) throw this.#tooMany('all addresses together', this.#total);
     own.tokens--;
     this.#all.tokens--;
   }
-}
 
-function refill(bucket: Bucket, perMinute: number, now: number): void {
-  bucket.tokens = Math.min(perMinute, bucket.tokens + ((now - bucket.at) * perMinute) / 60_000);
-  bucket.at = now;
-}
+  #refill(bucket: Bucket, limit: number, now: number): void {
+    bucket.tokens = Math.min(limit, bucket.tokens + ((now - bucket.at) * limit) / (this.#minutes * 60_000));
+    bucket.at = now;
+  }
 
-function tooMany(who: string, perMinute: number): ClaraError {
-  return new ClaraError('resource-exhausted', `${who} may try to enrol ${perMinute} times a minute; wait a minute`);
+  #tooMany(who: string, limit: number): ClaraError {
+    const [span, wait] = this.#minutes === 1 ? ['a minute', 'a minute'] : [`in ${this.#minutes} minutes`, 'a while'];
+    return new ClaraError('resource-exhausted', `${who} may ${this.#what} ${limit} times ${span}; wait ${wait}`);
+  }
 }

@@ -268,6 +268,33 @@ describe('the service that sites call', () => {
     assert.equal((await a.hears('taskCancelled')).value.task, task);
   });
 
+  it('says that it has heard each heartbeat', async () => {
+    const { a } = await initialising();
+    for (let i = 0; i < 3; i++) {
+      a.say({ case: 'heartbeat', value: {} });
+      await a.hears('heartbeatHeard', i);
+    }
+  });
+
+  it('refuses a heartbeat that names more tasks than a site can have, and answers none of them', async () => {
+    const { a } = await initialising();
+    const progress = Array.from({ length: 101 }, (_, round) => ({ task: `${run}/train/${round}/a` }));
+    a.say({ case: 'heartbeat', value: { progress } });
+    await rejectsWith('invalid-input', a.ended, 'names 101 tasks; at most 100');
+    assert.ok(!a.heard.some(({ case: kind }) => kind === 'taskCancelled'));
+  });
+
+  it('tells nothing more to a site that does not read, and ends its connection', async () => {
+    const { a } = await initialising();
+    a.unread = 1000;
+    const before = a.heard.length;
+    await runs.get(run).dispatch({ kind: 'abort', operator: 'ada', reason: 'enough' });
+    assert.equal(a.heard.length, before);
+    a.say({ case: 'heartbeat', value: {} });
+    await rejectsWith('resource-exhausted', a.ended, 'does not read');
+    assert.equal(hub.get('a'), undefined);
+  });
+
   it('does not listen to answers of sites that were not asked, or for runs that it does not know', async () => {
     const stranger = await connected('stranger');
     stranger.say({ case: 'proposalAnswer', value: { run, approved: true } });

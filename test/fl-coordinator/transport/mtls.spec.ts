@@ -20,7 +20,7 @@ import { ConnectionRegister } from '../../../fl-coordinator/transport/connection
 import { type SecureServer, startSecureServer } from '../../../fl-coordinator/transport/mtls-server';
 import { type AdmittedPeer, admitPeer } from '../../../fl-coordinator/transport/peer-identity';
 import { CertificateAuthority } from '../../../fl-coordinator/trust/certificate-authority';
-import { bootstrapOperator, renewSite } from '../../../fl-coordinator/trust/enrolment';
+import { bootstrapOperator, siteRenewal } from '../../../fl-coordinator/trust/enrolment';
 import { FEDERATION, FederationFixture, failureOf, issueDirectly } from '../trust/support/federation-fixture';
 
 const refuse = async (): Promise<never> => {
@@ -30,6 +30,7 @@ const nothing = async function* (): AsyncGenerator<never> {};
 
 describe('mutual TLS', () => {
   let fed: FederationFixture;
+  let renewal: ReturnType<typeof siteRenewal>;
   let server: SecureServer;
   let connections: ConnectionRegister;
   /** Streams of `connect` that are open at the server. */
@@ -50,7 +51,7 @@ describe('mutual TLS', () => {
     probe: async () => ({}),
     renew: async ({ csrDer }, { caller }) => {
       assert.ok(caller.identity.kind === 'site');
-      const { chainPem, rootsPem } = await renewSite(fed.trust, caller.identity, csrDer);
+      const { chainPem, rootsPem } = await renewal(caller.identity, csrDer);
       return { chainPem, rootsPem };
     },
   };
@@ -71,6 +72,7 @@ describe('mutual TLS', () => {
 
   beforeEach(async () => {
     fed = await FederationFixture.open();
+    renewal = siteRenewal(fed.trust);
     streams = [];
     connections = new ConnectionRegister();
     fed.trust.register.onRevoked(({ fingerprints }) => connections.end(fingerprints));
@@ -232,6 +234,17 @@ describe('mutual TLS', () => {
     const fresh = { keyPem: await privateKeyPem(keys), chainPem: renewed.chainPem, rootsPem: renewed.rootsPem };
     await site(fresh).uploadStatus({}, patience);
     await site(credentials).uploadStatus({}, patience);
+  });
+
+  it('renews for a site a few times an hour only, and goes on for others', async () => {
+    const keys = await makeKeyPair();
+    const request = { csrDer: new Uint8Array(await makeCertificateRequest(keys)) };
+    const eager = site(await fed.enrol('st-marys'));
+    for (let i = 0; i < 6; i++) await eager.renew(request, patience);
+    const failure = await failureOf(eager.renew(request, patience));
+    assert.equal((failure as ClaraError).code, 'resource-exhausted');
+    assert.match(String(failure), /may renew certificates 6 times in 60 minutes/);
+    await site(await fed.enrol('riverside')).renew(request, patience);
   });
 
   it('presents a rotated certificate to new connections while open ones go on', async () => {

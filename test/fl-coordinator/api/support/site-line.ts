@@ -25,12 +25,18 @@ export class SiteLine {
   /** Rejects with what the coordinator ends the call with; resolves when it ends well. */
   readonly ended: Promise<void>;
   readonly #outgoing: SiteMessage[] = [];
+  /** Messages that the site has not read. */
+  unread = 0;
   #isClosed = false;
   #wakeSite = (): void => {};
   #wakeCoordinator = (): void => {};
 
   constructor(service: Service, site: string) {
+    const unread = () => this.unread;
     const call = {
+      get writableLength() {
+        return unread();
+      },
       write: ({ message }: CoordinatorMessage) => {
         this.heard.push(message);
         this.#wakeSite();
