@@ -11,6 +11,18 @@ const rooms = {
   aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors'],
   cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging'],
 };
+/** Rooms of the coordinator: each may look into those named, and `coordinator.ts` and `leader-term.ts` put them together. */
+const coordinatorRooms = {
+  storage: [],
+  transport: [],
+  trust: ['storage', 'transport'],
+  leadership: ['storage'],
+  aggregation: ['storage'],
+  runs: ['storage', 'aggregation'],
+  upkeep: ['storage', 'aggregation', 'runs', 'trust'],
+  observe: ['runs', 'trust'],
+  api: ['storage', 'runs', 'upkeep'],
+};
 const all = [...Object.keys(rooms), 'test', 'bench', 'scripts'];
 
 const roomRules = Object.entries(rooms).map(([room, allowed]) => ({
@@ -20,9 +32,20 @@ const roomRules = Object.entries(rooms).map(([room, allowed]) => ({
   to: { path: `^(${all.join('|')})/`, pathNot: [`^${room}/`, ...allowed.map((a) => `^${a}(/|\\.ts$)`)] },
 }));
 
+const coordinatorRules = Object.entries(coordinatorRooms).map(([room, allowed]) => ({
+  name: `coordinator-${room}-may-import-only-${allowed.length ? allowed.join('-and-') : 'itself'}`,
+  severity: 'error',
+  from: { path: `^fl-coordinator/${room}/` },
+  to: {
+    path: `^fl-coordinator/((${Object.keys(coordinatorRooms).join('|')})/|(coordinator|leader-term)\\.ts$)`,
+    pathNot: [room, ...allowed].map((other) => `^fl-coordinator/${other}/`),
+  },
+}));
+
 module.exports = {
   forbidden: [
     ...roomRules,
+    ...coordinatorRules,
     {
       name: 'the-engine-knows-no-trainer',
       comment: 'the annotation server uses the engine alone',

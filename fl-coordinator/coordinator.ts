@@ -20,10 +20,10 @@ import { keepRotating } from './transport/certificate-rotation';
 import { ConnectionRegister } from './transport/connection-register';
 import { Health } from './transport/health';
 import { type SecureServer, startSecureServer } from './transport/mtls-server';
-import { admitPeer } from './transport/peer-identity';
 import type { Verb } from './trust/authorisation';
 import type { ServerCertificate } from './trust/certificate-authority';
 import { startEnrolmentServer } from './trust/enrolment-service';
+import { admitPeer } from './trust/peer-identity';
 import { openSharedAuthority } from './trust/shared-authority';
 
 const MAX_UPDATE_BYTES = 16 * 2 ** 30;

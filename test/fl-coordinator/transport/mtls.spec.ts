@@ -18,9 +18,9 @@ import { clientOf } from '../../../federation/services';
 import { received } from '../../../federation/stream-flow';
 import { ConnectionRegister } from '../../../fl-coordinator/transport/connection-register';
 import { type SecureServer, startSecureServer } from '../../../fl-coordinator/transport/mtls-server';
-import { type AdmittedPeer, admitPeer } from '../../../fl-coordinator/transport/peer-identity';
 import { CertificateAuthority } from '../../../fl-coordinator/trust/certificate-authority';
 import { bootstrapOperator, siteRenewal } from '../../../fl-coordinator/trust/enrolment';
+import { type AdmittedPeer, admitPeer } from '../../../fl-coordinator/trust/peer-identity';
 import { FEDERATION, FederationFixture, failureOf, issueDirectly } from '../trust/support/federation-fixture';
 
 const refuse = async (): Promise<never> => {

@@ -1,8 +1,8 @@
 import { ClaraError } from '../../base/errors';
 import { endOf, fingerprintOf, identityIn } from '../../federation/certificates';
 import { type Identity, showIdentity } from '../../federation/identity';
-import { authorise, type Role, type Verb } from '../trust/authorisation';
-import type { Trust } from '../trust/trust';
+import { authorise, type Role, type Verb } from './authorisation';
+import type { Trust } from './trust';
 
 export interface Peer {
   readonly identity: Identity;

@@ -6,8 +6,8 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from '../../../federation/x509';
-import { admitPeer, peerOf } from '../../../fl-coordinator/transport/peer-identity';
-import { FEDERATION, FederationFixture, issueDirectly } from '../trust/support/federation-fixture';
+import { admitPeer, peerOf } from '../../../fl-coordinator/trust/peer-identity';
+import { FEDERATION, FederationFixture, issueDirectly } from './support/federation-fixture';
 
 /** A call over a connection whose certificate TLS has verified. */
 const callWith = (der: Uint8Array) => ({ getAuthContext: () => ({ sslPeerCertificate: { raw: Buffer.from(der) } }) });
