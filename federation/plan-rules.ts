@@ -54,6 +54,16 @@ export function statisticsRules(plan: {
   return broken;
 }
 
+/** An update of scaffold carries its site's control variate, which is no part of a model and nobody else's business. */
+export function matrixRules(plan: {
+  readonly strategy: Pick<Strategy, 'clientRule'>;
+  readonly evaluation: { readonly crossSite: boolean };
+}): BrokenRule[] {
+  if (plan.strategy.clientRule.kind !== 'scaffold' || !plan.evaluation.crossSite) return [];
+  const rule = 'cannot be used with scaffold, whose updates carry control variates; use siteModels or another strategy';
+  return [{ path: ['evaluation', 'crossSite'], rule }];
+}
+
 function cohortRules(plan: RuledPlan, cohort: readonly string[]): BrokenRule[] {
   const broken: BrokenRule[] = [];
   cohort.forEach((site, index) => {

@@ -3,7 +3,7 @@ import { ClaraError } from '../base/errors';
 import { faultAt, faultsOf } from '../base/faults';
 import { readYaml } from '../base/yaml';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
-import { impossibleCombinations, statisticsRules } from './plan-rules';
+import { impossibleCombinations, matrixRules, statisticsRules } from './plan-rules';
 import { strategySchema } from './strategy-forms';
 
 /**
@@ -126,6 +126,9 @@ const ruledFieldsSchema = z.object(
   planSchema.pick({ cohort: true, quorum: true, strategy: true, siteWeights: true }).shape,
 );
 
+/** As above, for {@link matrixRules}. */
+const matrixFieldsSchema = z.object(planSchema.pick({ strategy: true, evaluation: true }).shape);
+
 /** As above, for {@link statisticsRules}. */
 const statisticsFieldsSchema = z.object(
   planSchema.pick({ rounds: true, initialModel: true, evaluation: true, statistics: true }).shape,
@@ -156,6 +159,10 @@ export function checkPlan(document: unknown): Plan {
   const ruled = result.success ? result : ruledFieldsSchema.safeParse(document);
   if (ruled.success) {
     for (const { path, rule } of impossibleCombinations(ruled.data)) faults.push(faultAt(path, document, rule));
+  }
+  const crossed = result.success ? result : matrixFieldsSchema.safeParse(document);
+  if (crossed.success) {
+    for (const { path, rule } of matrixRules(crossed.data)) faults.push(faultAt(path, document, rule));
   }
   const counted = result.success ? result : statisticsFieldsSchema.safeParse(document);
   if (counted.success) {

@@ -228,6 +228,11 @@ describe('a plan that can never work is refused', () => {
       { strategy: { clientRule: { kind: 'scaffold' }, combiner: { kind: 'median' } }, cohort: three },
       ['strategy.combiner'],
     ],
+    [
+      'scaffold updates shown to other sites',
+      { strategy: 'scaffold', evaluation: { crossSite: true } },
+      ['evaluation.crossSite'],
+    ],
     ['scaffold that clips', { strategy: { name: 'scaffold', clip: 1 } }, ['strategy.clip']],
     ['a geometric median of two sites', { strategy: 'geometric-median', cohort: ['a', 'b'] }, ['cohort']],
     ['a krum that a quorum of 2 f + 2 may close', { strategy: { name: 'krum', f: 2 }, quorum: 6 }, ['quorum']],
@@ -270,6 +275,7 @@ describe('a plan that can never work is refused', () => {
   it('while their possible neighbours are accepted', () => {
     checkPlan({ ...MINIMAL, strategy: 'median', cohort: three });
     checkPlan({ ...MINIMAL, strategy: 'median' });
+    checkPlan({ ...MINIMAL, strategy: 'scaffold', evaluation: { siteModels: true } });
     checkPlan({ ...MINIMAL, strategy: { name: 'trimmed-mean', beta: 2 }, quorum: 5 });
     checkPlan({ ...MINIMAL, strategy: { name: 'krum', f: 2 }, quorum: 7 });
     checkPlan({ ...MINIMAL, strategy: { name: 'multikrum', f: 2, m: 6 }, quorum: 8 });

@@ -13,7 +13,8 @@ const SITES = ['a', 'b'];
 /** Every state that a run passes through with one delivery after another, and the keys that its objects have by then. */
 function* lifeOf(strategy: 'fedavg' | 'fedadam' | 'scaffold'): Generator<{ story: Story; keys: string[] }> {
   const story = new Story(
-    { strategy, rounds: 3, evaluation: { everyRound: true, siteModels: true, crossSite: true } },
+    // A plan may not ask for both scaffold and a matrix of updates.
+    { strategy, rounds: 3, evaluation: { everyRound: true, siteModels: true, crossSite: strategy !== 'scaffold' } },
     SITES,
   );
   story.approveAll();
