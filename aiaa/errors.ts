@@ -39,6 +39,15 @@ export function queueFull(waiting: number, retryAfterSeconds: number): AiaaError
   );
 }
 
+export function sessionsFull(kept: string, retryAfterSeconds: number): AiaaError {
+  return new AiaaError(
+    'resource-exhausted',
+    503,
+    `The server keeps no more sessions (${kept}); close one, or send the volume with each request until one has expired.`,
+    { retryAfterSeconds },
+  );
+}
+
 export function notOffered(endpoint: string, instead: string): AiaaError {
   return new AiaaError('unsupported', 501, `${endpoint} is not offered by this server; ${instead}.`);
 }
@@ -66,7 +75,7 @@ export function statusOf(error: ClaraError): number {
   return error instanceof AiaaError ? error.status : STATUS[error.code];
 }
 
-function showBytes(bytes: number): string {
+export function showBytes(bytes: number): string {
   const mib = bytes / 2 ** 20;
   return mib >= 1 ? `${Math.round(mib * 10) / 10} MiB` : `${bytes} bytes`;
 }

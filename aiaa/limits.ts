@@ -20,8 +20,13 @@ export interface AnnotationLimits {
   readonly discardMs: number;
   /** Idle connections are kept for this. @default 610 s */
   readonly keepAliveMs: number;
+  /** A reply of which the client takes nothing for this long is cut, so that its files can go. @default 120 s */
+  readonly replyStallMs: number;
   /** Longest life of an unused session. @default 3600 s */
   readonly sessionSeconds: number;
+  /** Sessions of a workspace at one time, and bytes of their volumes as sent. @default 256, 64 GiB */
+  readonly sessions: number;
+  readonly sessionBytes: number;
   /** Expired sessions are looked for this often. @default 60 s */
   readonly sweepMs: number;
   /** A health check answers from the last result for this long. @default 10 s */
@@ -39,7 +44,10 @@ export const DEFAULT_LIMITS: AnnotationLimits = {
   requestMs: 1_800_000,
   discardMs: 120_000,
   keepAliveMs: 610_000,
+  replyStallMs: 120_000,
   sessionSeconds: 3600,
+  sessions: 256,
+  sessionBytes: 64 * 2 ** 30,
   sweepMs: 60_000,
   healthCacheMs: 10_000,
   healthMs: 20_000,

@@ -58,7 +58,12 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   const host = options.host ?? '127.0.0.1';
 
   const scratch = await openWorkspace(workspace);
-  const sessions = new SessionStore(workspace, { maxExpirySeconds: limits.sessionSeconds, now: options.now });
+  const sessions = new SessionStore(workspace, {
+    maxExpirySeconds: limits.sessionSeconds,
+    maxSessions: limits.sessions,
+    maxBytes: limits.sessionBytes,
+    now: options.now,
+  });
   await sessions.sweep();
   const inference = new InferenceService({
     ...limits,

@@ -62,6 +62,8 @@ async function send(
     'content-length': length,
     'cache-control': 'no-store, no-transform',
   });
+  // The client may be slow, but it must take something: until the reply has gone, its files stay.
+  outgoing.setTimeout(c.var.services.limits.replyStallMs, () => outgoing.destroy());
   async function* body(): AsyncGenerator<Buffer | string> {
     if (before !== '') yield before;
     yield* createReadStream(file);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
-import { sessionGone } from '../errors';
+import { sessionGone, sessionsFull, showBytes } from '../errors';
 import type { VolumeExtension } from '../storage/uploaded-volume';
 
 /** What a session's file says and what `GET /session/{id}` answers. Times are seconds since 1970, as in Python's time.time(). */
@@ -30,9 +30,15 @@ const INCOMPLETE_KEPT_SECONDS = 3600;
 export interface SessionStoreOptions {
   /** Longest expiry in seconds; also what a client gets that asks for 0. */
   readonly maxExpirySeconds: number;
+  /** Sessions at one time, and bytes of their volumes, of all servers on the workspace together. @default no limit */
+  readonly maxSessions?: number;
+  readonly maxBytes?: number;
   /** Seconds since 1970. @default the system's clock */
   readonly now?: () => number;
 }
+
+/** Expired sessions are swept once a minute. */
+const RETRY_AFTER_SECONDS = 60;
 
 /**
  * Uploaded volumes that are kept between requests, one folder each below `<workspace>/sessions`. Everything is on disk, so
@@ -54,9 +60,11 @@ export class SessionStore {
    * Takes over `volumeFile` (it is moved; it must be on the workspace's file system).
    *
    * @param expiry seconds; 0 or more than the server's maximum means the maximum
+   * @throws AiaaError 503 when the workspace keeps as much as it may
    */
   async create(volumeFile: string, extension: VolumeExtension, expiry: number): Promise<Session> {
     const { maxExpirySeconds } = this.options;
+    await this.checkRoom((await stat(volumeFile)).size);
     const name = randomUUID();
     const now = this.now();
     const session: Session = {
@@ -118,6 +126,20 @@ export class SessionStore {
       removed += 1;
     }
     return removed;
+  }
+
+  /** Counts what is there: other servers on the workspace add to it too. */
+  private async checkRoom(bytes: number): Promise<void> {
+    const { maxSessions = Number.POSITIVE_INFINITY, maxBytes = Number.POSITIVE_INFINITY } = this.options;
+    const live: Session[] = [];
+    for (const name of await readdir(this.root).catch(() => [])) {
+      const session = ID.test(name) ? await this.read(name) : undefined;
+      if (session && !this.isOver(session)) live.push(session);
+    }
+    const sizes = await Promise.all(live.map((session) => stat(this.volumeOf(session)).catch(() => ({ size: 0 }))));
+    const kept = sizes.reduce((sum, { size }) => sum + size, 0);
+    if (live.length < maxSessions && kept + bytes <= maxBytes) return;
+    throw sessionsFull(`${live.length} with ${showBytes(kept)}`, RETRY_AFTER_SECONDS);
   }
 
   private async isLitter(name: string): Promise<boolean> {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { AnnotationServer } from '../../aiaa/server';
+import { SessionStore } from '../../aiaa/sessions/session-store';
 import { ORDER } from './support/fake-engine';
 import { niftiBytes, volumeThat } from './support/nifti-bytes';
 import {
@@ -246,6 +248,32 @@ describe('AIAA refusals', () => {
     );
     socket.destroy();
     await eventually('it is gone', async () => (await site.leftovers()).length === 0);
+  });
+
+  it('lets go of a file whose reader takes nothing any more', async function () {
+    if (!existsSync('/proc/self/fd')) {
+      console.log('      skipped: open files are counted in /proc, which this system does not have');
+      this.skip();
+    }
+    const impatient = await site.serve({ limits: { replyStallMs: 100 } });
+    const file = path.join(site.workspace, 'large');
+    await writeFile(file, Buffer.alloc(64 * MIB));
+    const { name, path: volume } = await new SessionStore(site.workspace, { maxExpirySeconds: 60 }).create(
+      file,
+      '.nii',
+      0,
+    );
+    const isOpen = async () => {
+      const links = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+      return (await Promise.all(links)).includes(path.join(site.workspace, volume));
+    };
+    const socket = connect(impatient.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.pause();
+    socket.write(`GET /session/${name}?image=true HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await eventually('the reply has begun', isOpen);
+    await eventually('it was cut', async () => !(await isOpen()));
+    socket.destroy();
   });
 
   it('keeps nothing of a patient once the masks are sent', async () => {

@@ -78,6 +78,26 @@ describe('AIAA session store', () => {
     await assert.rejects(store.find(name), { status: 440 });
   });
 
+  it('keeps so many sessions and so many bytes, of all servers together, and takes new ones when some have gone', async () => {
+    const limits = { maxExpirySeconds: 3600, maxSessions: 3, maxBytes: 15, now: () => now };
+    store = new SessionStore(site.workspace, limits);
+    const first = await open(100);
+    await open(0);
+    await assert.rejects(open(0), {
+      status: 503,
+      retryAfterSeconds: 60,
+      message: /no more sessions \(2 with 12 bytes\)/,
+    });
+    const generous = new SessionStore(site.workspace, { ...limits, maxBytes: 1000 });
+    store = generous;
+    await open(0);
+    await assert.rejects(open(0), { status: 503, message: /3 with 18 bytes/ });
+    await generous.remove(first.name);
+    await open(10);
+    now += 10;
+    await open(0);
+  });
+
   it('sweeps what has expired, is damaged or was never completed, and nothing else', async () => {
     const sessions = path.join(site.workspace, 'sessions');
     const kept = await open(0);
