@@ -14,6 +14,7 @@ import type { Combination } from './combination';
 import { combinationOf, scratchBytes } from './combiners';
 import { type Contribution, inSiteOrder } from './contribution';
 import { MomentFiles } from './moment-files';
+import { RebasedTensors } from './rebased-tensors';
 import type { Scan } from './scan';
 import { type Block, blocksOf, combinedElements, spansOf } from './spans';
 import { readStoredLayout } from './stored-layout';
@@ -159,15 +160,20 @@ class Inputs implements AsyncDisposable {
   readonly #copies: [Buffer, Buffer] = [Buffer.alloc(0), Buffer.alloc(0)];
 
   private constructor(
-    private readonly updates: readonly StoredTensors[],
+    private readonly updates: readonly (StoredTensors | RebasedTensors)[],
     private readonly base: StoredTensors | undefined,
   ) {}
 
   static async open({ store, contributions, base, layout, isKept }: StoredCombination): Promise<Inputs> {
-    const opened: StoredTensors[] = [];
+    const opened: (StoredTensors | RebasedTensors)[] = [];
+    const open = (key: string) => StoredTensors.open(store, key, layout, (name) => !isKept(name));
     try {
-      for (const { key } of contributions) {
-        opened.push(await StoredTensors.open(store, key, layout, (name) => !isKept(name)));
+      for (const { key, from } of contributions) {
+        opened.push(
+          from && base !== undefined
+            ? await RebasedTensors.open(open, { update: key, from: from.key, onto: base, factor: from.factor })
+            : await open(key),
+        );
       }
       return new Inputs(
         opened,
@@ -188,7 +194,7 @@ class Inputs implements AsyncDisposable {
     }
     const { begin, dtype, elements } = block;
     const reads = reading.contributors.map((contributor, column) =>
-      this.updates[contributor]!.read(begin, memory.column(set, column, dtype, elements)),
+      this.updates[contributor]!.readFloats(begin, dtype, memory.column(set, column, dtype, elements)),
     );
     if (reading.model) reads.push(this.base!.read(begin, memory.model(set, dtype, elements)));
     await settled(reads);

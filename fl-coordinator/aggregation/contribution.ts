@@ -8,16 +8,24 @@ export interface Contribution {
   readonly weight: number;
   /** Local steps behind the update; needed by the normalised mean only. @default 0: not known */
   readonly steps?: number;
+  /**
+   * Of an update that did not start from the model that it is combined with: where it started, and how much of its way
+   * counts. Absent: it started there, and all of it counts.
+   */
+  readonly from?: { readonly key: string; readonly factor: number };
 }
 
 /**
  * The order in which contributions are combined, whatever the order in which they came.
- * @throws ClaraError `invalid-input` for a site that is named twice and for weights that cannot be used
+ * @throws ClaraError `invalid-input` for an update that is named twice and for weights that cannot be used
  */
 export function inSiteOrder(contributions: readonly Contribution[]): Contribution[] {
+  // Of one site the order stays as it is: updates of earlier rounds may come beside its newest.
   const ordered = [...contributions].sort((a, b) => (a.site < b.site ? -1 : a.site > b.site ? 1 : 0));
-  const faults = ordered.flatMap(({ site, weight }, i) => [
-    ...(i > 0 && ordered[i - 1]!.site === site ? [{ path: site, rule: 'contributes twice; name each site once' }] : []),
+  const faults = ordered.flatMap(({ site, key, weight }, i) => [
+    ...(ordered.some((other, j) => j < i && other.key === key)
+      ? [{ path: site, rule: 'contributes the same update twice; name each once' }]
+      : []),
     ...(weight >= 0 && weight < Number.POSITIVE_INFINITY
       ? []
       : [{ path: site, value: `weight ${weight}`, rule: 'must be a number that is not negative' }]),

@@ -1,4 +1,5 @@
 import { ClaraError, showFault } from '../../base/errors';
+import type { FloatDtype } from '../../federation/tensors/dtype';
 import type { TensorLayout } from '../../federation/tensors/layout';
 import { compareLayouts } from '../../federation/tensors/layout-check';
 import type { ObjectStore, RangeReader } from '../storage/object-store';
@@ -64,6 +65,11 @@ export class StoredTensors implements AsyncDisposable {
       reads.push(this.reader.read(stretch.offset + from - stretch.begin, target.subarray(from - begin, to - begin)));
     }
     await Promise.all(reads);
+  }
+
+  /** As {@link read}, of a range of floating-point elements of one type. */
+  readFloats(begin: number, _dtype: FloatDtype, target: Uint8Array): Promise<void> {
+    return this.read(begin, target);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
