@@ -8,7 +8,7 @@ export class DeadlineSignal {
   #passed = false;
 
   constructor(
-    private readonly time: number,
+    private time: number,
     private readonly outer: AbortSignal,
     private readonly now: () => number,
   ) {
@@ -26,6 +26,13 @@ export class DeadlineSignal {
     return error.code === 'deadline-exceeded'
       ? error
       : new ClaraError('deadline-exceeded', 'the deadline of the task passed before it was done');
+  }
+
+  /** The time is another one. Has no effect once it has come. */
+  moveTo(time: number): void {
+    this.time = time;
+    clearTimeout(this.#timer);
+    if (!this.#passed) this.#arm();
   }
 
   clear(): void {

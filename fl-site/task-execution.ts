@@ -142,7 +142,7 @@ async function produce(
     await writeTaskFile(record, checked, folder, site);
     await around.trainer.run({
       folder,
-      deadline: Date.parse(record.deadline),
+      deadline: () => Date.parse(record.deadline),
       signal,
       diskBytes: site.limits.diskBytes,
       uncounted: INPUTS,

@@ -29,6 +29,10 @@ interface OpenTask {
   readonly abort: AbortController;
   /** False for a task found on disk that the coordinator has not asked for again. */
   wanted: boolean;
+  /** This site's own limit on the task. Milliseconds since 1970. */
+  latest: number;
+  /** Of the task while it is worked on. */
+  deadline: DeadlineSignal | undefined;
   /** Resolves when nothing works on the task any more. */
   working: Promise<void> | undefined;
   /** While the result is told again. */
@@ -78,6 +82,8 @@ export class TaskRunner {
         record,
         abort: new AbortController(),
         wanted: false,
+        latest: Number.POSITIVE_INFINITY,
+        deadline: undefined,
         working: undefined,
         telling: undefined,
       });
@@ -90,7 +96,8 @@ export class TaskRunner {
       const known = this.#tasks.get(task.id);
       if (known && known.record.fingerprint === fingerprintOf(task)) {
         if (known.record.result) this.#tellAgain(known);
-        else if (!known.wanted) this.#enqueue(known, this.#deadlineOf(task));
+        else if (known.wanted) this.#moveDeadline(known, task);
+        else this.#enqueue(known, this.#deadlineOf(task));
         return;
       }
       if (known) await this.#drop(known);
@@ -100,6 +107,8 @@ export class TaskRunner {
         record,
         abort: new AbortController(),
         wanted: false,
+        latest: Number.POSITIVE_INFINITY,
+        deadline: undefined,
         working: undefined,
         telling: undefined,
       };
@@ -185,8 +194,16 @@ export class TaskRunner {
     return (this.options.now ?? Date.now)() + millis;
   }
 
+  /** The coordinator has paused the run, or it goes on: the same task has more time, or as much as it had. */
+  #moveDeadline(open: OpenTask, task: Task): void {
+    const deadline = Math.min(this.#deadlineOf(task), open.latest);
+    open.record.deadline = new Date(deadline).toISOString();
+    open.deadline?.moveTo(deadline);
+  }
+
   #enqueue(open: OpenTask, deadline: number): void {
     open.wanted = true;
+    open.latest = (this.options.now ?? Date.now)() + this.options.site.limits.taskTimeout;
     open.record.deadline = new Date(deadline).toISOString();
     this.#report(open, { activity: 'waiting', fraction: 0 });
     this.#queue.push(open);
@@ -210,6 +227,7 @@ export class TaskRunner {
     this.options.onStarted(task);
     const result = create(TaskResultSchema, { task: task.id });
     const deadline = new DeadlineSignal(Date.parse(record.deadline), abort.signal, this.options.now ?? Date.now);
+    open.deadline = deadline;
     try {
       const around: Surroundings = {
         ...this.options,
@@ -223,6 +241,7 @@ export class TaskRunner {
       result.outcome = { case: 'failed', value: create(TaskFailedSchema, { code, message: this.#redact(message) }) };
     } finally {
       deadline.clear();
+      open.deadline = undefined;
     }
     await this.#finish(open, result);
   }

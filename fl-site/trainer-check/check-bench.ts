@@ -120,6 +120,7 @@ export class CheckBench {
     const temporary = path.join(folder, TEMPORARY_FOLDER);
     await mkdir(temporary, { recursive: true });
     const began = performance.now();
+    const deadline = Date.now() + timeoutMillis;
     let interrupted: number | undefined;
     const interrupt = () => {
       if (interrupted !== undefined) return;
@@ -132,7 +133,7 @@ export class CheckBench {
         program: { command: program.command, args: [...program.args, folder] },
         folder,
         environment: trainerEnvironment(folder, temporary, { environment }),
-        deadline: Date.now() + timeoutMillis,
+        deadline: () => deadline,
         signal: stop.signal,
         graceMillis,
         pollMillis: POLL_MILLIS,

@@ -51,7 +51,7 @@ export class ProcessTrainer implements Trainer {
 
   async #waitToTryAgain(pacing: Pacing, count: number, work: TrainerWork, error: ClaraError): Promise<void> {
     const millis = backoffMillis(count - 1, pacing.random, TRY_AGAIN);
-    if (Date.now() + millis >= work.deadline) throw error;
+    if (Date.now() + millis >= work.deadline()) throw error;
     await pacing.wait(millis, work.signal);
   }
 

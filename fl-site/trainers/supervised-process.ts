@@ -188,12 +188,16 @@ async function watch(pid: number, work: ProcessWork, stop: Stopper, ended: Promi
   }
 }
 
-/** setTimeout cannot wait longer than 2^31 - 1 ms; a longer wait is done in parts. */
-function atTime(time: number, action: () => void): { timer: NodeJS.Timeout | undefined } {
+/** The time may move while it is waited for; one that has come nearer is looked at by whoever moved it. */
+function atTime(time: () => number, action: () => void): { timer: NodeJS.Timeout | undefined } {
   const holder: { timer: NodeJS.Timeout | undefined } = { timer: undefined };
   const arm = () => {
-    const left = time - Date.now();
-    holder.timer = left > MAX_TIMER_MILLIS ? setTimeout(arm, MAX_TIMER_MILLIS) : setTimeout(action, Math.max(left, 0));
+    const left = time() - Date.now();
+    // setTimeout may wake a moment early, and cannot wait longer than 2^31 - 1 ms.
+    holder.timer = setTimeout(
+      () => (time() > Date.now() ? arm() : action()),
+      Math.min(Math.max(left, 0), MAX_TIMER_MILLIS),
+    );
   };
   arm();
   return holder;

@@ -15,8 +15,8 @@ export interface Trainer {
 export interface TrainerWork {
   /** Absolute path of the task folder. */
   readonly folder: string;
-  /** Milliseconds since 1970 on this machine's clock. */
-  readonly deadline: number;
+  /** Milliseconds since 1970 on this machine's clock, as of now: it moves when a run is paused. */
+  readonly deadline: () => number;
   /** Stops the trainer: politely first, then by force. */
   readonly signal: AbortSignal;
   /** What the trainer may keep in the folder. */

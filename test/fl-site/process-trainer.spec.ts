@@ -10,6 +10,11 @@ import type { TrainerWork } from '../../fl-site/trainers/trainer';
 import { scriptedTrainer } from './support/scripted-trainer';
 import { until } from './support/until';
 
+const fromNow = (millis: number) => {
+  const deadline = Date.now() + millis;
+  return () => deadline;
+};
+
 describe('a trainer process', () => {
   let folder: string;
 
@@ -22,7 +27,7 @@ describe('a trainer process', () => {
 
   const work = (more: Partial<TrainerWork> = {}): TrainerWork => ({
     folder,
-    deadline: Date.now() + 30_000,
+    deadline: fromNow(30_000),
     signal: new AbortController().signal,
     diskBytes: 1e9,
     uncounted: [],
@@ -102,7 +107,7 @@ describe('a trainer process', () => {
 
   it('is not started again when the wait would pass the deadline', async () => {
     const pacing = { random: () => 0.999, wait: async () => assert.fail('nothing to wait for') };
-    const error = await failure('try-again-twice', { deadline: Date.now() + 1500 }, { pacing });
+    const error = await failure('try-again-twice', { deadline: fromNow(1500) }, { pacing });
     assert.equal(error.code, 'trainer-failed');
     assert.match(error.message, /75/);
   });
@@ -119,7 +124,7 @@ describe('a trainer process', () => {
   });
 
   it('that hangs is stopped at the deadline', async () => {
-    const error = await failure('hang', { deadline: Date.now() + 300 });
+    const error = await failure('hang', { deadline: fromNow(300) });
     assert.equal(error.code, 'deadline-exceeded');
   });
 
