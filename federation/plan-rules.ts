@@ -1,4 +1,6 @@
+import { type Cohort, namedSites, sampleOf, sitesOfARound } from './cohort';
 import { countsHeads, fewestUpdates } from './combiner-needs';
+import { type BrokenRule, type CoursePlan, courseRules } from './course-rules';
 import type { Strategy } from './strategy';
 
 /**
@@ -6,29 +8,24 @@ import type { Strategy } from './strategy';
  * with the reason, instead of failing in round one.
  */
 
-interface RuledPlan {
-  readonly cohort: 'all' | readonly string[];
-  readonly quorum: 'all' | number;
+interface RuledPlan extends CoursePlan {
   readonly strategy: Strategy;
   readonly siteWeights: Readonly<Record<string, number>>;
 }
 
-interface BrokenRule {
-  readonly path: readonly (string | number)[];
-  readonly rule: string;
-}
-
 export function impossibleCombinations(plan: RuledPlan): BrokenRule[] {
-  const broken: BrokenRule[] = [];
-  if (plan.cohort !== 'all') broken.push(...cohortRules(plan, plan.cohort));
-  broken.push(...combinerRules(plan));
-  return broken;
+  return [...cohortRules(plan), ...combinerRules(plan), ...courseRules(plan)];
 }
 
 /** How many sites contribute to a round at least; undefined while nobody knows how many sites `all` are. */
-export function fewestContributors({ quorum, cohort }: Pick<RuledPlan, 'quorum' | 'cohort'>): number | undefined {
-  if (quorum !== 'all') return quorum;
-  return cohort === 'all' ? undefined : cohort.length;
+export function fewestContributors({
+  quorum,
+  cohort,
+  mode,
+}: Pick<RuledPlan, 'quorum' | 'cohort' | 'mode'>): number | undefined {
+  // A fast site may fill the buffer alone; in a cyclic run each site gets the update of the one before.
+  if (mode !== 'synchronous') return 1;
+  return quorum === 'all' ? sitesOfARound(cohort) : quorum;
 }
 
 /** A run of statistics trains nothing, so nothing about models may be asked of it. */
@@ -64,17 +61,34 @@ export function matrixRules(plan: {
   return [{ path: ['evaluation', 'crossSite'], rule }];
 }
 
-function cohortRules(plan: RuledPlan, cohort: readonly string[]): BrokenRule[] {
+function cohortRules(plan: RuledPlan): BrokenRule[] {
   const broken: BrokenRule[] = [];
-  cohort.forEach((site, index) => {
-    if (cohort.indexOf(site) !== index)
-      broken.push({ path: ['cohort', index], rule: `names ${site} twice; name each site once` });
+  const sites = namedSites(plan.cohort);
+  const path = sampleOf(plan.cohort) === undefined ? ['cohort'] : ['cohort', 'from'];
+  sites?.forEach((site, index) => {
+    if (sites.indexOf(site) !== index)
+      broken.push({ path: [...path, index], rule: `names ${site} twice; name each site once` });
   });
-  if (plan.quorum !== 'all' && plan.quorum > cohort.length) {
-    broken.push({ path: ['quorum'], rule: `cannot exceed the ${cohort.length} sites of the cohort` });
-  }
+  broken.push(...sizeRules(plan.cohort, plan.quorum));
   for (const site of Object.keys(plan.siteWeights)) {
-    if (!cohort.includes(site)) broken.push({ path: ['siteWeights', site], rule: 'is not a site of the cohort' });
+    if (sites && !sites.includes(site)) {
+      broken.push({ path: ['siteWeights', site], rule: 'is not a site of the cohort' });
+    }
+  }
+  return broken;
+}
+
+function sizeRules(cohort: Cohort, quorum: 'all' | number): BrokenRule[] {
+  const sample = sampleOf(cohort);
+  const available = namedSites(cohort)?.length ?? Number.POSITIVE_INFINITY;
+  const asked = sitesOfARound(cohort) ?? Number.POSITIVE_INFINITY;
+  const broken: BrokenRule[] = [];
+  if (sample !== undefined && sample > available) {
+    broken.push({ path: ['cohort', 'sample'], rule: `cannot exceed the ${available} sites that it is drawn from` });
+  }
+  if (quorum !== 'all' && quorum > asked) {
+    const what = sample === undefined ? `the ${asked} sites of the cohort` : `the ${asked} sites that a round asks`;
+    broken.push({ path: ['quorum'], rule: `cannot exceed ${what}` });
   }
   return broken;
 }
@@ -84,7 +98,8 @@ function combinerRules(plan: RuledPlan): BrokenRule[] {
   const { clientRule, clip, combiner } = plan.strategy;
   const { updates, rule } = fewestUpdates(combiner);
   const fewest = fewestContributors(plan);
-  if (fewest !== undefined && fewest < updates) {
+  // What is no round of many sites has rules of its own.
+  if (plan.mode === 'synchronous' && fewest !== undefined && fewest < updates) {
     broken.push({
       path: plan.quorum === 'all' ? ['cohort'] : ['quorum'],
       rule: `${rule}; raise it or choose another combiner`,

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultAt, faultsOf } from '../base/faults';
 import { readYaml } from '../base/yaml';
+import { cohortSchema, siteIdSchema } from './cohort';
+import { budgetSchema, bufferSchema, earlyStopSchema, MODES } from './course';
+import { durationSchema } from './duration';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
 import { impossibleCombinations, matrixRules, statisticsRules } from './plan-rules';
 import { strategySchema } from './strategy-forms';
@@ -15,23 +18,7 @@ const MAX_PLAN_CHARACTERS = 1_000_000;
 
 const name = (what: string) => z.string().refine(isIdentityLabel, `${what} ${IDENTITY_LABEL_RULE}`);
 
-export const siteIdSchema = name('a site id');
 export const trainerNameSchema = name('a trainer name');
-
-/** `90s`, `10m`, `2h`, `1d`; kept as milliseconds. */
-export const durationSchema = z
-  .union([z.number().int().positive(), z.string()])
-  .transform((value, context) => {
-    if (typeof value === 'number') return value;
-    const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value.trim());
-    if (match)
-      return (
-        Number(match[1]) * { ms: 1, s: 1e3, m: 60e3, h: 3600e3, d: 86400e3 }[match[2] as 'ms' | 's' | 'm' | 'h' | 'd']
-      );
-    context.addIssue({ code: 'custom', message: 'must be a duration such as 90s, 10m or 2h' });
-    return z.NEVER;
-  })
-  .refine((millis) => millis >= 1000 && millis <= 30 * 86400e3, 'must be between 1s and 30d');
 
 const initialModelSchema = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('trainer') }),
@@ -64,18 +51,20 @@ export const planSchema = z.strictObject({
     name: trainerNameSchema,
     parameters: z.record(z.string().min(1).max(100), z.json()).default({}),
   }),
-  /** Which sites take part: every enrolled site, or those named. @default all */
-  cohort: z
-    .union([z.literal('all'), z.array(siteIdSchema).min(1, 'must name at least one site').max(1000)])
-    .default('all'),
+  /** Which sites take part: every enrolled site, those named, or so many that are drawn for each round. @default all */
+  cohort: cohortSchema.default('all'),
+  /** Sites without which no round closes; they are in every sample. @default none */
+  mandatory: z.array(siteIdSchema).max(1000).optional(),
   rounds: z.number().int().min(1).max(10_000),
   /** How many updates a round needs to close. @default all of the cohort */
   quorum: z.union([z.literal('all'), z.number().int().min(1)]).default('all'),
   /** The one deadline: how long each stage, and the wait for approvals, may take. @default 1h */
   deadline: durationSchema.default(3600e3),
   /** What happens to an update that comes after its round closed. */
-  lateUpdates: z.literal('drop').default('drop'),
-  mode: z.literal('synchronous').default('synchronous'),
+  lateUpdates: z.enum(['drop', 'next-round', 'buffer']).default('drop'),
+  mode: z.enum(MODES).default('synchronous'),
+  /** Of updates that did not start from the newest model; asynchronous runs and `lateUpdates: buffer` have one. */
+  buffer: bufferSchema.optional(),
   strategy: strategySchema.default({
     name: 'fedavg',
     clientRule: { kind: 'none' },
@@ -117,13 +106,28 @@ export const planSchema = z.strictObject({
     })
     .refine(({ low, high }) => high > low, 'high must lie above low')
     .optional(),
+  /** The run ends when the global model does not get better any more. @default never */
+  earlyStop: earlyStopSchema.optional(),
+  /** The run ends when this is spent. @default unlimited */
+  budget: budgetSchema.optional(),
   /** Unsigned 32-bit. The same plan, seed and data give a model of the same bytes. @default 1 */
   seed: z.number().int().min(0).max(0xffffffff).default(1),
 });
 
 /** The fields that {@link impossibleCombinations} reads, whatever else stands beside them. */
 const ruledFieldsSchema = z.object(
-  planSchema.pick({ cohort: true, quorum: true, strategy: true, siteWeights: true }).shape,
+  planSchema.pick({
+    cohort: true,
+    mandatory: true,
+    quorum: true,
+    lateUpdates: true,
+    mode: true,
+    buffer: true,
+    strategy: true,
+    siteWeights: true,
+    evaluation: true,
+    earlyStop: true,
+  }).shape,
 );
 
 /** As above, for {@link matrixRules}. */

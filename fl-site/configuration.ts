@@ -4,7 +4,9 @@ import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { readYaml } from '../base/yaml';
-import { durationSchema, siteIdSchema, trainerNameSchema } from '../federation/plan';
+import { siteIdSchema } from '../federation/cohort';
+import { durationSchema } from '../federation/duration';
+import { trainerNameSchema } from '../federation/plan';
 import { TRAINER_FEATURES } from '../federation/trainer-contract';
 
 /**

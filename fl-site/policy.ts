@@ -1,4 +1,5 @@
 import { ClaraError } from '../base/errors';
+import { namedSites } from '../federation/cohort';
 import { featuresNeeded, updatesAveraged } from '../federation/combiner-needs';
 import { checkPlan, type Plan } from '../federation/plan';
 import { fewestContributors } from '../federation/plan-rules';
@@ -58,7 +59,7 @@ function brokenRules(plan: Plan, site: PolicySettings): string[] {
       `the plan shows each site's last update to the others, not averaged (evaluation.crossSite), but ${id} asks for ${limits.minimumCohort} in an average (limits.minimumCohort)`,
     );
   }
-  if (plan.cohort !== 'all' && !plan.cohort.includes(id)) {
+  if (namedSites(plan.cohort)?.includes(id) === false) {
     broken.push(`the plan's cohort does not name ${id}`);
   }
   return broken;

@@ -5,6 +5,7 @@ import { ClaraError } from '../../base/errors';
 import { EXIT } from '../../base/exit-codes';
 import { type MetricsAddress, type MetricsListener, startMetricsListener } from '../../base/metrics-listener';
 import { certificatesIn, endOf } from '../../federation/certificates';
+import { namedSites } from '../../federation/cohort';
 import { loadCredentials } from '../../federation/credentials';
 import { enrol } from '../../federation/enrol';
 import { formatIdentity } from '../../federation/identity';
@@ -137,7 +138,7 @@ async function listProposals(options: StartOptions): Promise<void> {
   const rows = all.map(({ run, plan, at, decision }) => {
     const state = decision ? (decision.approved ? 'approved' : 'refused') : 'waiting';
     terminal.record({ event: 'proposal', run, state, at, reason: decision?.reason ?? '', plan });
-    const cohort = plan.cohort === 'all' ? 'all' : plan.cohort.join(' ');
+    const cohort = namedSites(plan.cohort)?.join(' ') ?? 'all';
     return [run, state, plan.trainer.name, String(plan.rounds), cohort, at];
   });
   terminal.line(table([['run', 'state', 'trainer', 'rounds', 'sites', 'proposed'], ...rows]));

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { withSites } from '../../federation/cohort';
 import {
   type CoordinatorMessage,
   ModelReferenceSchema,
@@ -8,8 +9,9 @@ import {
   TaskSchema,
   TaskSettledSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
+import { acceptedUpdates } from '../runs/going';
 import { isDelivered, type RunState, stagesOf } from '../runs/run-state';
-import { parseTaskId, sameStage } from '../runs/stage';
+import { expectsUpdate, parseTaskId, sameStage } from '../runs/stage';
 import { openTasks, type SiteTask } from '../runs/tasks';
 import type { SiteConnection, SiteHub } from './site-hub';
 
@@ -46,15 +48,16 @@ export class Dispatcher {
       return;
     }
     if (!state.answers.has(connection.site)) tellOnce(connection, `proposal ${state.run}`, () => proposal(state));
-    if (task && !connection.pushed.has(task.id)) {
-      connection.pushed.add(task.id);
+    // Told again when its deadline has moved: the run was paused, or goes on.
+    if (task && connection.pushed.get(task.id) !== task.deadline) {
+      connection.pushed.set(task.id, task.deadline);
       connection.send({ case: 'task', value: this.#task(task) });
     }
   }
 
   /** Tasks of this run that were pushed and are not open any more: settled by the site's result, or pointless by now. */
   #takeBack(connection: SiteConnection, state: RunState, open: SiteTask | undefined): void {
-    for (const id of connection.pushed) {
+    for (const id of connection.pushed.keys()) {
       if (id === open?.id || parseTaskId(id).run !== state.run) continue;
       connection.pushed.delete(id);
       const reason = state.outcome && 'reason' in state.outcome ? state.outcome.reason : 'the round has closed';
@@ -94,9 +97,9 @@ export class Dispatcher {
 /** True when the journal holds a result of this site for the task. */
 function hasDelivered(state: RunState, id: string): boolean {
   const { stage, site } = parseTaskId(id);
-  const holder = stagesOf(state).find((candidate) => sameStage(candidate.stage, stage) && candidate.results.has(site));
-  const result = holder?.results.get(site);
-  return isDelivered(result);
+  const accepted = acceptedUpdates(state).some((update) => update.site === site && sameStage(update.stage, stage));
+  if (accepted || expectsUpdate(stage)) return accepted;
+  return stagesOf(state).some((other) => sameStage(other.stage, stage) && isDelivered(other.results.get(site)));
 }
 
 function tellOnce(connection: SiteConnection, what: string, message: () => CoordinatorMessage['message']): void {
@@ -108,7 +111,7 @@ function tellOnce(connection: SiteConnection, what: string, message: () => Coord
 function proposal(state: RunState): CoordinatorMessage['message'] {
   const value = create(ProposalSchema, {
     run: state.run,
-    planJson: JSON.stringify({ ...state.plan, cohort: state.candidates }),
+    planJson: JSON.stringify({ ...state.plan, cohort: withSites(state.plan.cohort, state.candidates) }),
   });
   return { case: 'proposal', value };
 }

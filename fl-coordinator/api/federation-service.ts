@@ -15,7 +15,7 @@ import type { SiteIdentity } from '../../federation/identity';
 import { PROTOCOL, TASK_METADATA } from '../../federation/protocol';
 import type { ServiceHandlers } from '../../federation/service-handlers';
 import type { Command } from '../runs/decide';
-import { awaits } from '../runs/decide';
+import { awaits } from '../runs/going';
 import type { LiveBoard } from '../runs/live-board';
 import type { RunRegister } from '../runs/run-register';
 import { expectsUpdate, parseTaskId } from '../runs/stage';

@@ -7,9 +7,11 @@ import type { OperatorIdentity } from '../../federation/identity';
 import { parsePlan } from '../../federation/plan';
 import type { ServiceHandlers } from '../../federation/service-handlers';
 import { mergeStatistics } from '../../federation/statistics';
+import { bestRound } from '../runs/ending';
 import { ledgerOf } from '../runs/ledger';
 import { modelKey } from '../runs/object-names';
 import type { RunRegister } from '../runs/run-register';
+import type { RunState } from '../runs/run-state';
 import { type LiveSources, summaryOf, viewOf } from '../runs/run-view';
 import { toldStatistics } from '../runs/statistics';
 import type { ObjectStore } from '../storage/object-store';
@@ -38,6 +40,21 @@ export interface OperationsServiceOptions {
   readonly watchers: RunWatchers;
   readonly sites: SiteAdministration;
   readonly softwareOf: (site: string) => string;
+}
+
+/** A run that nobody resumes for so long fails: nothing waits for ever. */
+const LONGEST_PAUSE_MILLIS = 30 * 86400e3;
+
+function whatItIs({ outcome, paused }: RunState): string {
+  if (outcome) return `has already ${outcome.kind}`;
+  return paused ? `is paused already, by ${paused.operator}` : 'is not paused';
+}
+
+function noBestModel({ run, plan }: RunState): ClaraError {
+  const rule = plan.earlyStop
+    ? `no model of it has been evaluated by ${plan.earlyStop.metric} yet`
+    : 'its plan names no metric (earlyStop.metric)';
+  return new ClaraError('not-found', `run ${run} has no best model: ${rule}; fetch the newest, or that of a round`);
 }
 
 /** What an operator calls. Roles are checked before a handler runs. */
@@ -95,8 +112,38 @@ export function operationsService(
       );
     },
 
-    async *fetchModel({ run, round }) {
+    async pauseRun({ run, reason, millis }, { caller }) {
+      const conductor = runs.get(run);
+      if (millis > BigInt(LONGEST_PAUSE_MILLIS)) {
+        const rule = 'must not be longer than 30 days; abort the run instead, models that it has published stay';
+        throw ClaraError.ofFaults('the pause', [{ path: 'millis', value: String(millis), rule }]);
+      }
+      const until = new Date(Date.now() + (Number(millis) || LONGEST_PAUSE_MILLIS)).toISOString();
+      const command = { kind: 'pause' as const, operator: caller.name, reason: reason.slice(0, 2000), until };
+      if (await conductor.dispatch(command)) return viewOf(conductor.state, live);
+      throw new ClaraError('precondition-failed', `run ${run} ${whatItIs(conductor.state)}; it cannot be paused`);
+    },
+
+    async resumeRun({ run }, { caller }) {
+      const conductor = runs.get(run);
+      if (await conductor.dispatch({ kind: 'resume', operator: caller.name })) return viewOf(conductor.state, live);
+      throw new ClaraError(
+        'precondition-failed',
+        `run ${run} ${whatItIs(conductor.state)}; only a paused run is resumed`,
+      );
+    },
+
+    async *fetchModel({ run, round, best }) {
       const { state } = runs.get(run);
+      if (best && round !== undefined) {
+        throw new ClaraError('invalid-input', 'either a round or the best model can be fetched, not both');
+      }
+      if (best) {
+        const found = bestRound(state);
+        if (!found) throw noBestModel(state);
+        yield* downloadChunks(store, { key: modelKey(run, found.round), digest: found.digest, offset: 0 });
+        return;
+      }
       const model = round === undefined ? state.models.at(-1) : state.models[round];
       if (!model) {
         const there = state.models.length === 0 ? 'no model yet' : `models of rounds 0 to ${state.models.length - 1}`;

@@ -10,8 +10,8 @@ export interface MessageStream {
 
 /** One connection of one site. A site that connects again replaces its earlier connection. */
 export class SiteConnection {
-  /** Ids of tasks that were pushed on this connection and not yet taken back. */
-  readonly pushed = new Set<string>();
+  /** Tasks that were pushed on this connection and not yet taken back: id, and the deadline that was told. */
+  readonly pushed = new Map<string, string>();
   /** Runs whose proposal, or end, was told on this connection. */
   readonly told = new Set<string>();
   lastHeard: number;

@@ -10,6 +10,10 @@ export interface BestModel {
 /** Metrics of which less is more: losses, errors and distances. Of every other one more is better. */
 const LESS_IS_BETTER = /loss|error|distance|^assd|^hausdorff|^(mae|mse|rmse)$/i;
 
+export function lessIsBetter(metric: string): boolean {
+  return LESS_IS_BETTER.test(metric);
+}
+
 /**
  * The best model of a matrix by each metric that every judging site reports of every model. Of models that are equally good the
  * first in the order of evaluation is named, which is the global one before any site's.
@@ -27,7 +31,7 @@ export function bestModels(stage: OpenStage): BestModel[] {
       const values = all.filter((other) => other.model === model).map(({ metrics }) => metrics[metric]!);
       return { metric, model, mean: values.reduce((sum, value) => sum + value, 0) / values.length };
     });
-    const sign = LESS_IS_BETTER.test(metric) ? -1 : 1;
+    const sign = lessIsBetter(metric) ? -1 : 1;
     return means.reduce((best, other) => (sign * other.mean > sign * best.mean ? other : best));
   });
 }

@@ -3,7 +3,7 @@ import { ownPeakRssBytes } from '../../base/own-memory';
 import { MAX_TIMER_MILLIS } from '../../base/timers';
 import type { Plan } from '../../federation/plan';
 import type { ObjectStore } from '../storage/object-store';
-import { advance, approvalDeadline, type Command, decide } from './decide';
+import { advance, type Command, decide, nextDeadline } from './decide';
 import type { NewEvent } from './events';
 import { appendEvent, type Term } from './journal';
 import type { MadeModel } from './make-model';
@@ -140,10 +140,8 @@ export class Conductor {
   #watchDeadline(seen: number): void {
     clearTimeout(this.#timer);
     if (this.#state.outcome || this.#stop.signal.aborted) return;
-    const { open, closed } = this.#state;
-    if (!open && closed.length > 0) return;
-    const deadline = open ? Date.parse(open.deadline) : approvalDeadline(this.#state);
-    if (deadline <= seen) return;
+    const deadline = nextDeadline(this.#state);
+    if (deadline === undefined || deadline <= seen) return;
     this.#timer = setTimeout(() => this.start(), Math.min(deadline - seen, MAX_TIMER_MILLIS));
   }
 

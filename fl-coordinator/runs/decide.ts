@@ -1,7 +1,11 @@
+import { sampleOf } from '../../federation/cohort';
+import { advanceStage, type Circumstances } from './closing';
+import { bestRound } from './ending';
 import { MAX_REASON, type NewEvent } from './events';
-import { isDelivered, type OpenStage, type RunState, type SiteResult } from './run-state';
+import { awaits } from './going';
+import type { RunState, SiteResult } from './run-state';
 import { firstStage, followingStage, type NextStep } from './sequence';
-import { type Stage, sameStage } from './stage';
+import type { Stage } from './stage';
 
 /**
  * The rules of a run, as pure functions: which event a command becomes, and which event follows by itself. Every command
@@ -42,6 +46,8 @@ export type Command =
       readonly seconds?: number;
       readonly peakRssBytes?: number;
     }
+  | { readonly kind: 'pause'; readonly operator: string; readonly reason: string; readonly until: string }
+  | { readonly kind: 'resume'; readonly operator: string }
   | { readonly kind: 'abort'; readonly operator: string; readonly reason: string }
   | { readonly kind: 'fail'; readonly reason: string };
 
@@ -64,6 +70,12 @@ function eventOf(state: RunState, command: Command): NewEvent | undefined {
       const { kind: _, ...model } = command;
       return model.round === state.models.length ? { type: 'model-published', ...model } : undefined;
     }
+    case 'pause': {
+      const { operator, reason, until } = command;
+      return state.paused ? undefined : { type: 'run-paused', operator, reason, until };
+    }
+    case 'resume':
+      return state.paused ? { type: 'run-resumed', operator: command.operator } : undefined;
     case 'abort':
       return { type: 'run-aborted', operator: command.operator, reason: command.reason };
     case 'fail':
@@ -71,12 +83,6 @@ function eventOf(state: RunState, command: Command): NewEvent | undefined {
     default:
       return awaits(state, command.stage, command.site) ? settle(state, command) : undefined;
   }
-}
-
-/** True while the stage is open and the site has not delivered, failed or been refused in it. */
-export function awaits(state: RunState, stage: Stage, site: string): boolean {
-  const { open } = state;
-  return !!open && sameStage(open.stage, stage) && open.cohort.includes(site) && !open.results.has(site);
 }
 
 type SettlingCommand = Extract<Command, { stage: Stage }>;
@@ -113,18 +119,6 @@ function settle({ plan }: RunState, command: SettlingCommand): NewEvent {
   }
 }
 
-/** What the coordinator knows beside the journal when it lets a run go on. */
-export interface Circumstances {
-  readonly now: Date;
-  /** Model bytes moved in the open stage so far. */
-  readonly bytesToSites: number;
-  readonly bytesFromSites: number;
-  /** Seconds of the open stage in which at least one model moved. */
-  readonly transferSeconds?: number;
-  /** Of this process, so far. */
-  readonly peakRssBytes?: number;
-}
-
 /**
  * The next event that follows from the state alone, or none while the run waits for somebody. Called again and again until
  * it answers none; after a restart the same calls go on from wherever the journal ends.
@@ -134,19 +128,29 @@ export function advance(state: RunState, circumstances: Circumstances): NewEvent
 }
 
 function following(state: RunState, circumstances: Circumstances): NewEvent | undefined {
+  if (state.paused && circumstances.now.getTime() >= Date.parse(state.paused.until)) {
+    const { operator, until } = state.paused;
+    return { type: 'run-failed', reason: `${operator} paused the run until ${until}, and nobody has resumed it` };
+  }
   if (state.open) return advanceStage(state, state.open, circumstances);
   const step = state.closed.length === 0 ? firstStep(state, circumstances.now) : followingStage(state);
-  return step && toEvent(state, step, circumstances.now);
+  // A paused run opens no stage; whatever else follows may happen.
+  return step && !(state.paused && step.kind === 'open') ? toEvent(state, step, circumstances.now) : undefined;
 }
 
 function toEvent(state: RunState, step: NextStep, now: Date): NewEvent {
   switch (step.kind) {
     case 'open': {
       const deadline = new Date(now.getTime() + state.plan.deadline).toISOString();
-      return { type: 'stage-opened', stage: step.stage, cohort: [...step.cohort], deadline };
+      const { stage, seed, order } = step;
+      const drawn = { ...(seed !== undefined && { seed }), ...(order && { order: [...order] }) };
+      return { type: 'stage-opened', stage, cohort: [...step.cohort], deadline, ...drawn };
     }
-    case 'complete':
-      return { type: 'run-completed', digest: step.digest };
+    case 'complete': {
+      const { digest, reason } = step;
+      const best = bestRound(state);
+      return { type: 'run-completed', digest, ...(reason && { reason }), ...(best && { best }) };
+    }
     case 'fail':
       return { type: 'run-failed', reason: step.reason };
   }
@@ -154,15 +158,15 @@ function toEvent(state: RunState, step: NextStep, now: Date): NewEvent {
 
 /** Reasons are made of what sites say, of several sites at the end of a run: no event may be refused for their length. */
 function withShortReason(event: NewEvent | undefined): NewEvent | undefined {
-  if (!event || !('reason' in event) || event.reason.length <= MAX_REASON) return event;
-  return { ...event, reason: `${event.reason.slice(0, MAX_REASON - 3)}...` };
+  if (!event || !('reason' in event) || (event.reason?.length ?? 0) <= MAX_REASON) return event;
+  return { ...event, reason: `${event.reason!.slice(0, MAX_REASON - 3)}...` };
 }
 
 /** Waits until every candidate has answered, or the deadline has passed with enough of them. */
 function firstStep(state: RunState, now: Date): NextStep | undefined {
   const approved = state.candidates.filter((site) => state.answers.get(site)?.kind === 'approved');
   const refused = state.candidates.filter((site) => state.answers.get(site)?.kind === 'refused');
-  const needed = quorumOf(state, state.candidates.length);
+  const needed = sitesNeeded(state);
   if (state.candidates.length - refused.length < needed) {
     const reasons = refused
       .map((site) => `${site}: ${(state.answers.get(site) as { reason: string }).reason}`)
@@ -172,8 +176,13 @@ function firstStep(state: RunState, now: Date): NextStep | undefined {
       reason: `${refused.length} of ${state.candidates.length} sites refused the plan (${reasons}), and the quorum is ${needed}`,
     };
   }
+  const missing = (state.plan.mandatory ?? []).find((site) => !approved.includes(site) && state.answers.has(site));
+  if (missing !== undefined) {
+    const { reason } = state.answers.get(missing) as { reason: string };
+    return { kind: 'fail', reason: `${missing}, which is mandatory, refused the plan (${reason})` };
+  }
   const everyoneAnswered = approved.length + refused.length === state.candidates.length;
-  const deadlinePassed = now.getTime() >= approvalDeadline(state);
+  const deadlinePassed = !state.paused && now.getTime() >= approvalDeadline(state);
   if (!everyoneAnswered && !deadlinePassed) return undefined;
   if (approved.length < needed) {
     const silent = state.candidates.filter((site) => !state.answers.has(site));
@@ -182,43 +191,29 @@ function firstStep(state: RunState, now: Date): NextStep | undefined {
       reason: `only ${approved.length} of ${needed} needed sites approved the plan before the deadline; not heard of: ${silent.join(', ')}`,
     };
   }
+  const silent = (state.plan.mandatory ?? []).filter((site) => !approved.includes(site));
+  if (silent.length > 0) {
+    const reason = `not heard of before the deadline, and mandatory: ${silent.join(', ')}`;
+    return { kind: 'fail', reason };
+  }
   return firstStage(state, approved);
 }
 
+/** How many sites must approve the plan: as many as a round needs. */
+function sitesNeeded({ plan, candidates }: RunState): number {
+  if (plan.mode === 'asynchronous') return plan.quorum === 'all' ? candidates.length : 1;
+  const sample = sampleOf(plan.cohort) ?? candidates.length;
+  return plan.quorum === 'all' ? Math.min(sample, candidates.length) : plan.quorum;
+}
+
 /** Milliseconds since 1970 at which the wait for approvals ends. */
-export function approvalDeadline(state: RunState): number {
-  return Date.parse(state.submittedAt) + state.plan.deadline;
+function approvalDeadline(state: RunState): number {
+  return Date.parse(state.submittedAt) + state.plan.deadline + state.pausedMillis;
 }
 
-/** How many of `present` sites a stage needs. */
-export function quorumOf(state: RunState, present: number): number {
-  return state.plan.quorum === 'all' ? present : state.plan.quorum;
-}
-
-function advanceStage(state: RunState, open: OpenStage, circumstances: Circumstances): NewEvent | undefined {
-  const { stage } = open;
-  const contributors = open.cohort.filter((site) => isDelivered(open.results.get(site)));
-  const pending = open.cohort.filter((site) => !open.results.has(site));
-  const needed = neededIn(state, open);
-  if (contributors.length + pending.length < needed) return { type: 'run-failed', reason: shortOf(open, needed) };
-  if (pending.length > 0) {
-    if (circumstances.now.getTime() < Date.parse(open.deadline)) return undefined;
-    const reason = `nothing came before the deadline of ${open.deadline}`;
-    return { type: 'site-lost', stage, site: pending[0]!, reason };
-  }
-  const { now: _, ...figures } = circumstances;
-  return { type: 'stage-closed', stage, contributors, ...figures };
-}
-
-/** Federated rounds need the quorum; an initial model may come from the next site; an evaluation may have gaps. */
-function neededIn(state: RunState, open: OpenStage): number {
-  return open.stage.kind === 'train' || open.stage.kind === 'statistics' ? quorumOf(state, state.candidates.length) : 0;
-}
-
-function shortOf(open: OpenStage, needed: number): string {
-  const lost = open.cohort.flatMap((site) => {
-    const result = open.results.get(site);
-    return result && (result.kind === 'lost' || result.kind === 'rejected') ? [`${site}: ${result.reason}`] : [];
-  });
-  return `round ${open.stage.round} cannot reach its quorum of ${needed} any more (${lost.join('; ')})`;
+/** Milliseconds since 1970 at which something may follow though nobody does anything; undefined when nothing would. */
+export function nextDeadline(state: RunState): number | undefined {
+  if (state.paused) return Date.parse(state.paused.until);
+  if (state.open) return Date.parse(state.open.deadline);
+  return state.closed.length === 0 ? approvalDeadline(state) : undefined;
 }

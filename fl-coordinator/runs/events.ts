@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { planSchema, siteIdSchema } from '../../federation/plan';
+import { siteIdSchema } from '../../federation/cohort';
+import { planSchema } from '../../federation/plan';
 import { siteStatisticsSchema } from '../../federation/statistics';
 import { metricsSchema } from '../../federation/trainer-contract';
 import { stageSchema } from './stage';
@@ -21,7 +22,15 @@ const bodies = {
   'run-submitted': { plan: planSchema, cohort: z.array(site).min(1), operator: z.string(), submitToken: z.string() },
   'site-approved': { site },
   'site-refused': { site, reason },
-  'stage-opened': { stage: stageSchema, cohort: z.array(site), deadline: z.iso.datetime() },
+  'stage-opened': {
+    stage: stageSchema,
+    cohort: z.array(site),
+    deadline: z.iso.datetime(),
+    /** With which the cohort was drawn. */
+    seed: z.number().int().min(0).optional(),
+    /** Of a cyclic round: the sites in the order in which the weights travel. */
+    order: z.array(site).optional(),
+  },
   'update-accepted': {
     stage: stageSchema,
     site,
@@ -46,11 +55,19 @@ const bodies = {
   /** What a site sent was refused: it cannot contribute to this stage any more. */
   'update-rejected': { stage: stageSchema, site, reason },
   /** A site did not deliver: its trainer failed, or the deadline passed. */
-  'site-lost': { stage: stageSchema, site, reason },
+  'site-lost': {
+    stage: stageSchema,
+    site,
+    reason,
+    /** It goes on, and its update will count in a later round. */
+    late: z.literal(true).optional(),
+  },
   /** Contributors in site order: the order in which they are aggregated. */
   'stage-closed': {
     stage: stageSchema,
     contributors: z.array(site),
+    /** Buffered updates that are combined now, in this order; of an asynchronous run these are all that there are. */
+    buffered: z.array(z.object({ stage: stageSchema, site })).optional(),
     bytesToSites: bytes,
     bytesFromSites: bytes,
     /** In which at least one model moved. */
@@ -68,7 +85,15 @@ const bodies = {
     seconds: z.number().min(0).optional(),
     peakRssBytes: bytes.optional(),
   },
-  'run-completed': { digest },
+  'run-paused': { operator: z.string(), reason, until: z.iso.datetime() },
+  'run-resumed': { operator: z.string() },
+  'run-completed': {
+    digest,
+    /** Why before the last round of the plan. */
+    reason: reason.optional(),
+    /** By the metric of the plan's early stop. */
+    best: z.object({ round: z.number().int().min(0), digest, metric: z.string(), value: z.number() }).optional(),
+  },
   'run-aborted': { operator: z.string(), reason },
   'run-failed': { reason },
   /** Another coordinator, or the same after a restart, leads from here on: no event of an earlier epoch can follow. */
@@ -102,6 +127,8 @@ export const runEventSchema = z.discriminatedUnion('type', [
   eventSchema('site-lost'),
   eventSchema('stage-closed'),
   eventSchema('model-published'),
+  eventSchema('run-paused'),
+  eventSchema('run-resumed'),
   eventSchema('run-completed'),
   eventSchema('run-aborted'),
   eventSchema('run-failed'),

@@ -5,7 +5,8 @@ import { eventKey, fence, type JournalPlace, readJournal, writeEvent } from '../
 import type { ObjectStore } from '../storage/object-store';
 import { EVENT_VERSION, type NewEvent, type RunEvent, runEventSchema } from './events';
 import { journalPrefix } from './object-names';
-import { type RunState, reduce } from './run-state';
+import { reduce } from './reduce';
+import type { RunState } from './run-state';
 
 /** The journal of a run in the object store. */
 

@@ -6,6 +6,7 @@ import {
   LedgerSiteSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
 import type { ClosedStage, PublishedModel, RunState, SiteResult } from './run-state';
+import { hopsToCome } from './sequence';
 import type { Stage } from './stage';
 
 /**
@@ -17,8 +18,9 @@ export function ledgerOf(state: RunState): LedgerEntry[] {
   return state.closed.flatMap((stage, index) => {
     if (stage.stage.kind === 'evaluate') return []; // part of its round
     const { kind, round } = stage.stage;
-    const model = MAKES_MODEL.has(kind) ? state.models[round] : undefined;
-    if (MAKES_MODEL.has(kind) && !model) return [];
+    if (MAKES_MODEL.has(kind) && !state.models[round]) return [];
+    // Of a cyclic round each site is an entry; the last one makes the model.
+    const model = MAKES_MODEL.has(kind) && hopsToCome(stage) === 0 ? state.models[round] : undefined;
     const next = state.closed[index + 1];
     const evaluation = kind === 'train' && next?.stage.kind === 'evaluate' ? next : undefined;
     return [entryOf(stage, model, evaluation)];

@@ -4,10 +4,10 @@ import type { Plan } from '../../federation/plan';
 import { type AggregateRequest, aggregate } from '../aggregation/aggregate';
 import { aggregateWithControls } from '../aggregation/controls';
 import type { ObjectStore } from '../storage/object-store';
+import { approvedSites } from './cohorts';
 import { modelKey } from './object-names';
 import type { PendingModel } from './pending-model';
 import type { RunState } from './run-state';
-import { approvedSites } from './sequence';
 
 export interface MakeModelRequest {
   readonly store: ObjectStore;

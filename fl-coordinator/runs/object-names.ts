@@ -14,7 +14,9 @@ export const momentsPrefix = (run: string, round: number): string => `runs/${run
 
 export function updateKey(run: string, stage: Stage, site: string): string {
   const folder = stage.kind === 'train-alone' ? 'alone' : 'rounds';
-  return `runs/${run}/${folder}/${round4(stage.round)}/updates/${site}.safetensors`;
+  // A site id has no dot.
+  const turn = stage.turn === undefined ? '' : `.${stage.turn}`;
+  return `runs/${run}/${folder}/${round4(stage.round)}/updates/${site}${turn}.safetensors`;
 }
 
 /** A model that an operator brought for plans to start from; its name is its digest, so it never changes. */

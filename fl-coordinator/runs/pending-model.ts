@@ -1,8 +1,11 @@
 import type { Contribution } from '../aggregation/contribution';
+import { approvedSites } from './cohorts';
+import { bufferingOf, stalenessIn } from './going';
 import { controlsKey, modelKey, momentsPrefix, updateKey, uploadedModelKey } from './object-names';
-import type { ClosedStage, RunState } from './run-state';
-import { approvedSites } from './sequence';
-import { sendsControls } from './tasks';
+import type { BufferedUpdate, ClosedStage, RunState, UpdateResult } from './run-state';
+import { hopsToCome } from './sequence';
+import { type Stage, withTurn } from './stage';
+import { sendsControls, travelledTo } from './tasks';
 
 /** Work on models that the state of a run asks of the coordinator itself, between two stages. */
 export type PendingModel =
@@ -50,8 +53,9 @@ export function pendingModel(state: RunState): PendingModel | undefined {
     return { kind: 'copy', round: 0, source: { key: updateKey(run, last.stage, site) }, target };
   }
   if (last?.stage.kind !== 'train' || state.models.length > last.stage.round) return undefined;
+  if (hopsToCome(last) > 0) return undefined;
   const { round } = last.stage;
-  const updates = last.contributors.map((site) => contributionOf(state, last, site));
+  const updates = updatesOf(state, last);
   const keepsState = plan.strategy.serverOptimiser.kind !== 'replace';
   return {
     kind: 'aggregate',
@@ -65,9 +69,44 @@ export function pendingModel(state: RunState): PendingModel | undefined {
   };
 }
 
-function contributionOf({ run, plan }: RunState, { stage, results }: ClosedStage, site: string): Contribution {
+function updatesOf(state: RunState, last: ClosedStage): Contribution[] {
+  const buffered = last.buffered.map((update) => bufferedContribution(state, last.stage, update));
+  switch (state.plan.mode) {
+    case 'asynchronous':
+      return buffered;
+    case 'cyclic': {
+      const end = travelledTo(state, withTurn(last.stage, (last.stage.turn ?? 1) + 1));
+      return end ? [contributionOf(state, end[1], end[0])] : [];
+    }
+    case 'synchronous':
+      return [...last.contributors.map((site) => contributionOf(state, last, site)), ...buffered];
+  }
+}
+
+function contributionOf(state: RunState, { stage, results }: ClosedStage, site: string): Contribution {
   const result = results.get(site);
-  const { samples, steps } = result?.kind === 'update' ? result : { samples: 0, steps: 0 };
+  return contribution(state, stage, site, result?.kind === 'update' ? result : { samples: 0, steps: 0 });
+}
+
+function bufferedContribution(
+  state: RunState,
+  { round }: Stage,
+  { stage, site, result }: BufferedUpdate,
+): Contribution {
+  const staleness = stalenessIn(round, stage);
+  const factor = bufferingOf(state.plan)!.step / Math.sqrt(1 + staleness);
+  const own = contribution(state, stage, site, result);
+  return staleness === 0 && factor === 1
+    ? own
+    : { ...own, from: { key: modelKey(state.run, stage.round - 1), factor } };
+}
+
+function contribution(
+  { run, plan }: RunState,
+  stage: Stage,
+  site: string,
+  { samples, steps }: Pick<UpdateResult, 'samples' | 'steps'>,
+): Contribution {
   return { site, key: updateKey(run, stage, site), weight: samples * (plan.siteWeights[site] ?? 1), steps };
 }
 

@@ -1,5 +1,6 @@
+import { isStillToCombine } from './going';
 import type { RunState } from './run-state';
-import { type Stage, sameStage } from './stage';
+import { type Stage, sameStage, withTurn } from './stage';
 import { sendsControls } from './tasks';
 
 /** What a run keeps beside its journal and its models, and what of it is still needed: a function of the state. */
@@ -9,18 +10,19 @@ export type RunObject =
   /** Of the server: its optimiser's moments, or its control variate, after that round. */
   | { readonly kind: 'server-state'; readonly round: number };
 
-const BELOW_RUN = /^(rounds|alone)\/(\d{4,})\/(?:updates\/([^/]+)\.safetensors$|moments\/|controls\.safetensors$)/;
+const BELOW_RUN =
+  /^(rounds|alone)\/(\d{4,})\/(?:updates\/([^/.]+)(?:\.(\d+))?\.safetensors$|moments\/|controls\.safetensors$)/;
 
 /** What the object under this key is; undefined for models, journal and whatever is not of this run. */
 export function runObjectOf(run: string, key: string): RunObject | undefined {
   const prefix = `runs/${run}/`;
   if (!key.startsWith(prefix)) return undefined;
-  const [, folder, digits, site] = BELOW_RUN.exec(key.slice(prefix.length)) ?? [];
+  const [, folder, digits, site, turn] = BELOW_RUN.exec(key.slice(prefix.length)) ?? [];
   if (folder === undefined) return undefined;
   const round = Number(digits);
   if (site === undefined) return { kind: 'server-state', round };
   const kind = folder === 'alone' ? 'train-alone' : round === 0 ? 'initialise' : 'train';
-  return { kind: 'update', stage: { kind, round }, site };
+  return { kind: 'update', stage: withTurn({ kind, round }, Number(turn ?? 1)), site };
 }
 
 /** True when the run goes on, or may go on after a crash, only with this object. */
@@ -37,9 +39,10 @@ export function isNeeded(state: RunState, object: RunObject): boolean {
     return !state.closed.some((closed) => sameStage(closed.stage, next));
   }
   // Combined into (or copied as) the model of its round.
-  if (stage.round > newest) return true;
+  if (stage.round > newest || isStillToCombine(state, stage, site)) return true;
   // Those of the last round may be judged in the end.
-  if (evaluation.crossSite && stage.round === rounds) return true;
+  const last = state.plan.earlyStop || state.plan.budget ? newest : rounds;
+  if (evaluation.crossSite && stage.round === last) return true;
   // Each later mean of control variates takes the newest one of every site.
   return sendsControls(state.plan, stage) && newest < rounds && stage.round === newestRoundOf(state, site);
 }

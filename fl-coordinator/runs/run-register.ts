@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ClaraError, hasCode } from '../../base/errors';
+import { namedSites, withSites } from '../../federation/cohort';
 import type { Plan } from '../../federation/plan';
 import { impossibleCombinations } from '../../federation/plan-rules';
 import type { ObjectStore } from '../storage/object-store';
@@ -137,7 +138,8 @@ export class RunRegister {
 
 /** Site order is sorted, whatever order the plan names the sites in: it decides the order of aggregation. */
 function cohortOf({ plan, enrolledSites }: Submission): string[] {
-  const cohort = [...(plan.cohort === 'all' ? enrolledSites : plan.cohort)].sort(compareText);
+  const named = namedSites(plan.cohort);
+  const cohort = [...(named ?? enrolledSites)].sort(compareText);
   const unknown = cohort.filter((site) => !enrolledSites.includes(site));
   const faults = unknown.map((site) => ({
     path: 'cohort',
@@ -146,8 +148,9 @@ function cohortOf({ plan, enrolledSites }: Submission): string[] {
   }));
   if (cohort.length === 0) faults.push({ path: 'cohort', value: 'all', rule: 'no site is enrolled; invite one first' });
   // With the sites known, rules that depend on their number can be judged for `all` too.
-  if (plan.cohort === 'all' && cohort.length > 0) {
-    for (const { path, rule } of impossibleCombinations({ ...plan, cohort })) {
+  if (!named && cohort.length > 0) {
+    const known = { ...plan, cohort: withSites(plan.cohort, cohort) };
+    for (const { path, rule } of impossibleCombinations(known)) {
       faults.push({ path: path.join('.'), value: `${cohort.length} sites enrolled`, rule });
     }
   }

@@ -1,11 +1,9 @@
-import { ClaraError } from '../../base/errors';
 import type { Plan } from '../../federation/plan';
 import type { SiteStatistics } from '../../federation/statistics';
 import type { Metrics } from '../../federation/trainer-contract';
-import type { EventOf, RunEvent } from './events';
-import { type Stage, sameStage } from './stage';
+import type { Stage } from './stage';
 
-/** The state of a run: `events.reduce(reduce)`. Nothing else decides it, so replay is recovery. */
+/** The state of a run: `events.reduce(reduce)` (reduce.ts). Nothing else decides it, so replay is recovery. */
 export interface RunState {
   readonly run: string;
   readonly seq: number;
@@ -21,7 +19,38 @@ export interface RunState {
   readonly closed: readonly ClosedStage[];
   /** Global models by round; 0 is the initial one. */
   readonly models: readonly PublishedModel[];
+  /** Training that outlives its round, and updates that wait to be combined. */
+  readonly going: Going;
+  readonly paused?: Pause | undefined;
+  /** Of all pauses that have ended. Milliseconds. */
+  readonly pausedMillis: number;
   readonly outcome?: Outcome;
+}
+
+export interface Pause {
+  readonly at: string;
+  readonly until: string;
+  readonly operator: string;
+  readonly reason: string;
+}
+
+/** Training for a round that has closed: the site goes on, and its update will be combined with those of a later round. */
+export interface LateTask {
+  readonly stage: Stage;
+  readonly deadline: string;
+}
+
+export interface BufferedUpdate {
+  /** It started from the model of the round before this stage's. */
+  readonly stage: Stage;
+  readonly site: string;
+  readonly result: UpdateResult;
+}
+
+export interface Going {
+  readonly late: ReadonlyMap<string, LateTask>;
+  /** In the order of acceptance. */
+  readonly buffer: readonly BufferedUpdate[];
 }
 
 export type SiteAnswer = { readonly kind: 'approved' } | { readonly kind: 'refused'; readonly reason: string };
@@ -31,18 +60,26 @@ export interface OpenStage {
   readonly cohort: readonly string[];
   readonly openedAt: string;
   readonly deadline: string;
+  /** Of a cyclic round. */
+  readonly order?: readonly string[] | undefined;
+  /** Of an asynchronous round: sites that get no further turn in it. */
+  readonly idle?: readonly string[] | undefined;
   readonly results: ReadonlyMap<string, SiteResult>;
 }
 
 export interface ClosedStage extends OpenStage {
   readonly closedAt: string;
   readonly contributors: readonly string[];
+  /** Updates of the buffer that are combined with the contributors' own. */
+  readonly buffered: readonly BufferedUpdate[];
   readonly bytesToSites: number;
   readonly bytesFromSites: number;
   /** Figures for the ledger; a journal of an older release has none. */
   readonly transferSeconds?: number | undefined;
   readonly peakRssBytes?: number | undefined;
 }
+
+export type UpdateResult = Extract<SiteResult, { kind: 'update' }>;
 
 export type SiteResult =
   | {
@@ -79,111 +116,25 @@ export interface PublishedModel {
   readonly peakRssBytes?: number | undefined;
 }
 
+export interface BestRound {
+  readonly round: number;
+  readonly digest: string;
+  readonly metric: string;
+  readonly value: number;
+}
+
 export type Outcome =
-  | { readonly kind: 'completed'; readonly digest: string }
+  | {
+      readonly kind: 'completed';
+      readonly digest: string;
+      /** Why before the last round of the plan. */
+      readonly reason?: string;
+      readonly best?: BestRound;
+    }
   | { readonly kind: 'aborted'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string };
 
 /** Every stage so far, the open one last. */
 export function stagesOf({ closed, open }: RunState): readonly (OpenStage | ClosedStage)[] {
   return open ? [...closed, open] : closed;
-}
-
-/** @throws ClaraError `corrupt` when the event cannot follow: the journal is not one that this program wrote. */
-export function reduce(state: RunState | undefined, run: string, event: RunEvent): RunState {
-  if (event.seq !== (state?.seq ?? 0) + 1) throw misplaced(run, event, `follows event ${state?.seq ?? 0}`);
-  if (!state) {
-    if (event.type !== 'run-submitted') throw misplaced(run, event, 'must not be the first');
-    return submitted(run, event);
-  }
-  return { ...apply(state, event), seq: event.seq, changedAt: event.at };
-}
-
-function submitted(run: string, event: EventOf<'run-submitted'>): RunState {
-  return {
-    run,
-    seq: event.seq,
-    plan: event.plan,
-    operator: event.operator,
-    submitToken: event.submitToken,
-    submittedAt: event.at,
-    changedAt: event.at,
-    candidates: event.cohort,
-    answers: new Map(),
-    closed: [],
-    models: [],
-  };
-}
-
-function apply(state: RunState, event: RunEvent): RunState {
-  switch (event.type) {
-    case 'run-submitted':
-      throw misplaced(state.run, event, 'may only be the first');
-    case 'site-approved':
-      return answered(state, event.site, { kind: 'approved' });
-    case 'site-refused':
-      return answered(state, event.site, { kind: 'refused', reason: event.reason });
-    case 'stage-opened': {
-      if (state.open) throw misplaced(state.run, event, 'needs the stage before it closed');
-      const { stage, cohort, deadline, at } = event;
-      return { ...state, open: { stage, cohort, deadline, openedAt: at, results: new Map() } };
-    }
-    case 'update-accepted': {
-      const { digest, bytes, samples, steps, metrics, seconds, peakRssBytes } = event;
-      return settled(state, event, { kind: 'update', digest, bytes, samples, steps, metrics, seconds, peakRssBytes });
-    }
-    case 'evaluation-reported': {
-      const { samples, evaluations, peakRssBytes } = event;
-      return settled(state, event, { kind: 'evaluation', samples, evaluations, peakRssBytes });
-    }
-    case 'statistics-reported': {
-      const { statistics, peakRssBytes } = event;
-      return settled(state, event, { kind: 'statistics', statistics, peakRssBytes });
-    }
-    case 'update-rejected':
-      return settled(state, event, { kind: 'rejected', reason: event.reason });
-    case 'site-lost':
-      return settled(state, event, { kind: 'lost', reason: event.reason });
-    case 'stage-closed': {
-      const open = openStage(state, event);
-      const { contributors, bytesToSites, bytesFromSites, transferSeconds, peakRssBytes, at } = event;
-      const figures = { bytesToSites, bytesFromSites, transferSeconds, peakRssBytes };
-      const closed = { ...open, contributors, ...figures, closedAt: at };
-      return { ...state, open: undefined, closed: [...state.closed, closed] };
-    }
-    case 'model-published': {
-      if (event.round !== state.models.length)
-        throw misplaced(state.run, event, `expected round ${state.models.length}`);
-      const { round, digest, bytes, controls, seconds, peakRssBytes, at } = event;
-      const model = { round, digest, bytes, seconds, peakRssBytes, at, ...(controls && { controls }) };
-      return { ...state, models: [...state.models, model] };
-    }
-    case 'run-completed':
-      return { ...state, outcome: { kind: 'completed', digest: event.digest } };
-    case 'run-aborted':
-      return { ...state, open: undefined, outcome: { kind: 'aborted', reason: event.reason } };
-    case 'run-failed':
-      return { ...state, open: undefined, outcome: { kind: 'failed', reason: event.reason } };
-    case 'leader-changed':
-      return state; // Its place in the journal is its meaning.
-  }
-}
-
-function answered(state: RunState, site: string, answer: SiteAnswer): RunState {
-  return { ...state, answers: new Map(state.answers).set(site, answer) };
-}
-
-function settled(state: RunState, event: RunEvent & { stage: Stage; site: string }, result: SiteResult): RunState {
-  const open = openStage(state, event);
-  return { ...state, open: { ...open, results: new Map(open.results).set(event.site, result) } };
-}
-
-function openStage(state: RunState, event: RunEvent & { stage: Stage }): OpenStage {
-  if (!state.open || !sameStage(state.open.stage, event.stage))
-    throw misplaced(state.run, event, 'is for a stage that is not open');
-  return state.open;
-}
-
-function misplaced(run: string, event: RunEvent, rule: string): ClaraError {
-  return new ClaraError('corrupt', `event ${event.seq} (${event.type}) of run ${run} ${rule}; the journal is damaged`);
 }

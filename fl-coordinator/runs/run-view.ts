@@ -1,7 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import {
+  BestRoundSchema,
   type RoundView,
   RoundViewSchema,
+  RunBufferSchema,
+  RunPauseSchema,
   type RunSiteView,
   RunSiteViewSchema,
   type RunSummary,
@@ -12,8 +15,18 @@ import {
   SiteEvaluationSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
 import { bestModels } from './best-models';
+import { bestRound } from './ending';
+import { bufferingOf, openWork, stalenessIn } from './going';
 import type { LiveBoard } from './live-board';
-import { type ClosedStage, type OpenStage, type RunState, type SiteResult, stagesOf } from './run-state';
+import {
+  type ClosedStage,
+  type OpenStage,
+  type RunState,
+  type SiteResult,
+  stagesOf,
+  type UpdateResult,
+} from './run-state';
+import { hopsOf } from './sequence';
 import { GLOBAL_MODEL } from './tasks';
 import type { Traffic } from './traffic';
 
@@ -33,7 +46,7 @@ export function summaryOf(state: RunState): RunSummary {
     rounds: state.plan.rounds,
     submittedAt: state.submittedAt,
     modelDigest: state.models.at(-1)?.digest ?? '',
-    reason: state.outcome && 'reason' in state.outcome ? state.outcome.reason : '',
+    reason: reasonOf(state),
   });
 }
 
@@ -46,11 +59,31 @@ export function viewOf(state: RunState, live: LiveSources): RunView {
     sites: state.candidates.map((site) => siteView(state, site, live)),
     rounds: state.models.slice(1).map(({ round }) => roundView(state, round, stages)),
     ...matrixOf(state),
+    ...courseOf(state),
   });
+}
+
+function reasonOf({ outcome, paused }: RunState): string {
+  if (outcome) return ('reason' in outcome && outcome.reason) || '';
+  return paused?.reason ?? '';
+}
+
+/** How the run proceeds: whom it asks, whether it is paused, what waits to be combined, what was best so far. */
+function courseOf(state: RunState) {
+  const { open, paused, outcome, going, plan } = state;
+  const buffering = bufferingOf(plan);
+  const best = bestRound(state);
+  return {
+    cohort: [...(outcome ? [] : (open?.cohort ?? []))],
+    ...(paused && !outcome && { pause: create(RunPauseSchema, { ...paused, since: paused.at }) }),
+    ...(buffering && { buffer: create(RunBufferSchema, { fill: going.buffer.length, size: buffering.size }) }),
+    ...(best && { bestRound: create(BestRoundSchema, { ...best, modelDigest: best.digest }) }),
+  };
 }
 
 function stateName(state: RunState): string {
   if (state.outcome) return state.outcome.kind;
+  if (state.paused) return 'paused';
   return state.open || state.closed.length > 0 ? 'running' : 'submitted';
 }
 
@@ -80,12 +113,19 @@ function siteView(state: RunState, site: string, live: LiveSources): RunSiteView
     bytesFromSite: BigInt(bytes.fromSite),
     peakRssBytes: BigInt(peakRssOf(state, site)),
     ...siteActivity(state, site, live),
+    staleness: stalenessOf(state, site),
   });
 }
 
 function peakRssOf(state: RunState, site: string): number {
   const results = stagesOf(state).map((stage) => stage.results.get(site));
   return Math.max(0, ...results.map((result) => (result && 'peakRssBytes' in result ? result.peakRssBytes : 0)));
+}
+
+/** Of what the site is at: each model that is published meanwhile makes it staler. */
+function stalenessOf({ models, going, outcome }: RunState, site: string): number {
+  const late = outcome ? undefined : going.late.get(site);
+  return late ? Math.max(models.length - late.stage.round, 0) : 0;
 }
 
 interface SiteActivity {
@@ -99,11 +139,12 @@ function siteActivity(state: RunState, site: string, live: LiveSources): SiteAct
   const answer = state.answers.get(site);
   if (answer?.kind === 'refused') return { state: 'refused', reason: answer.reason };
   if (!answer) return { state: live.board.waitsForPerson(state.run, site) ? 'waiting for approval' : 'waiting' };
+  const work = openWork(state).find((open) => open.site === site);
   const stage = state.open ?? state.closed.at(-1);
-  if (!stage?.cohort.includes(site)) return { state: 'approved' };
-  const result = stage.results.get(site);
+  if (!work && !stage?.cohort.includes(site)) return { state: 'approved' };
+  const result = work ? undefined : stage!.results.get(site);
   if (result) return settledActivity(result);
-  const progress = live.board.of(state.run, site, stage.stage);
+  const progress = live.board.of(state.run, site, work?.stage ?? stage!.stage);
   if (!progress) return { state: 'waiting' };
   return { state: progress.activity, fraction: progress.fraction, metrics: { ...progress.metrics } };
 }
@@ -123,19 +164,31 @@ function settledActivity(result: SiteResult): SiteActivity {
 
 function roundView(state: RunState, round: number, stages: ReadonlyMap<string, OpenStage | ClosedStage>): RoundView {
   const trained = stages.get(`train ${round}`) as ClosedStage;
+  const hops = hopsOf(state, trained);
   const evaluated = stages.get(`evaluate ${round}`);
   const ended = evaluated && 'closedAt' in evaluated ? evaluated.closedAt : state.models[round]!.at;
-  const moved = [trained, evaluated].filter((stage): stage is ClosedStage => !!stage && 'closedAt' in stage);
+  const parts = [...hops, trained];
+  const moved = [...parts, evaluated].filter((stage): stage is ClosedStage => !!stage && 'closedAt' in stage);
   return create(RoundViewSchema, {
     round,
     modelDigest: state.models[round]!.digest,
-    contributors: [...trained.contributors],
+    cohort: [...(trained.order ?? trained.cohort)],
+    contributors: parts.flatMap(({ contributors }) => contributors),
+    buffered: trained.buffered.map(({ site, stage }) => ({ site, staleness: stalenessIn(round, stage) })),
     evaluations: evaluated ? evaluationsOf(evaluated).filter(({ model }) => model === GLOBAL_MODEL) : [],
-    metrics: weightedMetrics(trained),
-    seconds: (Date.parse(ended) - Date.parse(trained.openedAt)) / 1000,
+    metrics: weightedMetrics(updatesOf(state, parts)),
+    seconds: (Date.parse(ended) - Date.parse(parts[0]!.openedAt)) / 1000,
     bytesToSites: BigInt(moved.reduce((sum, { bytesToSites }) => sum + bytesToSites, 0)),
     bytesFromSites: BigInt(moved.reduce((sum, { bytesFromSites }) => sum + bytesFromSites, 0)),
   });
+}
+
+/** What went into the model of a round. */
+function updatesOf({ plan }: RunState, parts: readonly ClosedStage[]): UpdateResult[] {
+  return parts.flatMap(({ results, buffered }) => [
+    ...(plan.mode === 'asynchronous' ? [] : [...results.values()].filter((result) => result.kind === 'update')),
+    ...buffered.map(({ result }) => result),
+  ]);
 }
 
 function matrixOf(state: RunState) {
@@ -154,9 +207,8 @@ function evaluationsOf(stage: OpenStage): SiteEvaluation[] {
   });
 }
 
-/** Means over the contributors, weighted by their samples. A metric that not every contributor reports is left out. */
-function weightedMetrics(stage: OpenStage): Record<string, number> {
-  const updates = [...stage.results.values()].filter((result) => result.kind === 'update');
+/** Means over the updates, weighted by their samples. A metric that not all of them report is left out. */
+function weightedMetrics(updates: readonly UpdateResult[]): Record<string, number> {
   const total = updates.reduce((sum, { samples }) => sum + samples, 0);
   const names = Object.keys(updates[0]?.metrics ?? {}).filter((name) =>
     updates.every(({ metrics }) => name in metrics),

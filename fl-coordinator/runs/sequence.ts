@@ -1,18 +1,26 @@
-import type { ClosedStage, RunState } from './run-state';
-import type { Stage } from './stage';
+import { approvedSites, freeSites, roundCohort } from './cohorts';
+import { earlyEnd, roundsDone } from './ending';
+import type { ClosedStage, OpenStage, RunState } from './run-state';
+import { type Stage, withTurn } from './stage';
 import { statisticsDigest } from './statistics';
 
 /** Which stage comes after which. A newcomer reads the life of a run here. */
 
 export type NextStep =
-  | { readonly kind: 'open'; readonly stage: Stage; readonly cohort: readonly string[] }
-  | { readonly kind: 'complete'; readonly digest: string }
+  | {
+      readonly kind: 'open';
+      readonly stage: Stage;
+      readonly cohort: readonly string[];
+      readonly seed?: number;
+      readonly order?: readonly string[];
+    }
+  | { readonly kind: 'complete'; readonly digest: string; readonly reason?: string }
   | { readonly kind: 'fail'; readonly reason: string };
 
 /** After approval: the initial model, or straight to round 1 when it is there already. */
 export function firstStage(state: RunState, approved: readonly string[]): NextStep | undefined {
   if (state.plan.statistics) return open('statistics', 1, approved);
-  if (state.models.length > 0) return open('train', 1, approved);
+  if (state.models.length > 0) return train(state, 1);
   // It is here: the coordinator copies that model and publishes it as round 0; nothing to ask of a site.
   if (state.plan.initialModel.from !== 'trainer') return undefined;
   return open('initialise', 0, approved.slice(0, 1));
@@ -25,17 +33,19 @@ export function followingStage(state: RunState): NextStep | undefined {
   switch (last.stage.kind) {
     case 'initialise':
       if (last.contributors.length === 0) return nextInitialiser(state);
-      return state.models.length > 0 ? open('train', 1, approvedSites(state)) : undefined;
+      return state.models.length > 0 ? train(state, 1) : undefined;
     case 'train':
+      if (hopsToCome(last) > 0) return nextHop(last);
       if (state.models.length <= round) return undefined;
-      return state.plan.evaluation.everyRound
-        ? open('evaluate', round, approvedSites(state))
+      // Who still trains for an earlier round is not asked to judge.
+      return state.plan.evaluation.everyRound && freeSites(state).length > 0
+        ? open('evaluate', round, freeSites(state))
         : afterRound(state, round);
     case 'evaluate':
       return afterRound(state, round);
     case 'train-alone':
       // A site that fell out cannot go on alone: it has no weights to go on from.
-      if (last.contributors.length > 0 && round < state.plan.rounds) {
+      if (last.contributors.length > 0 && round < roundsDone(state)) {
         return open('train-alone', round + 1, last.contributors);
       }
       // The matrix belongs to the last round, wherever training alone has ended.
@@ -48,14 +58,44 @@ export function followingStage(state: RunState): NextStep | undefined {
 }
 
 function afterRound(state: RunState, round: number): NextStep {
-  if (round < state.plan.rounds) return open('train', round + 1, approvedSites(state));
+  const end = round < state.plan.rounds ? earlyEnd(state) : undefined;
+  if (round < state.plan.rounds && !end) return train(state, round + 1);
   const { siteModels, crossSite } = state.plan.evaluation;
+  if (end?.budgetIsSpent) return complete(state);
   if (siteModels) return open('train-alone', 1, approvedSites(state));
   return crossSite ? crossEvaluate(state) : complete(state);
 }
 
+/** A federated round. In a cyclic one the weights travel: each site is asked after the one before, in a stage of its own. */
+function train(state: RunState, round: number): NextStep {
+  const { cohort, seed } = roundCohort(state, round);
+  const drawn = seed === undefined ? {} : { seed };
+  if (state.plan.mode !== 'cyclic') return { ...open('train', round, cohort), ...drawn };
+  return { ...open('train', round, cohort.slice(0, 1)), ...drawn, order: cohort };
+}
+
+function nextHop({ stage, order }: ClosedStage): NextStep {
+  const turn = (stage.turn ?? 1) + 1;
+  return { kind: 'open', stage: withTurn(stage, turn), cohort: [order![turn - 1]!], order: order! };
+}
+
+/** How many sites of a cyclic round are still to be asked after this stage. */
+export function hopsToCome({ stage, order = [] }: OpenStage): number {
+  return Math.max(order.length - (stage.turn ?? 1), 0);
+}
+
+/** The stages of a cyclic round before the given one. */
+export function hopsOf(state: RunState, { stage, order }: OpenStage): readonly ClosedStage[] {
+  if (!order) return [];
+  const turn = stage.turn ?? 1;
+  return state.closed.filter(
+    (hop) => hop.stage.kind === 'train' && hop.stage.round === stage.round && (hop.stage.turn ?? 1) < turn,
+  );
+}
+
+/** The comparison is with as many rounds as there were. */
 function crossEvaluate(state: RunState): NextStep {
-  return open('cross-evaluate', state.plan.rounds, approvedSites(state));
+  return open('cross-evaluate', roundsDone(state), approvedSites(state));
 }
 
 function nextInitialiser(state: RunState): NextStep {
@@ -71,14 +111,15 @@ function failures(stages: readonly ClosedStage[]): string[] {
   );
 }
 
-export function approvedSites(state: RunState): readonly string[] {
-  return state.candidates.filter((site) => state.answers.get(site)?.kind === 'approved');
-}
-
 function complete(state: RunState): NextStep {
-  return { kind: 'complete', digest: state.models.at(-1)!.digest };
+  const end = roundsDone(state) < state.plan.rounds ? earlyEnd(state) : undefined;
+  return { kind: 'complete', digest: state.models.at(-1)!.digest, ...(end && { reason: end.reason }) };
 }
 
-function open(kind: Stage['kind'], round: number, cohort: readonly string[]): NextStep {
+function open(
+  kind: Stage['kind'],
+  round: number,
+  cohort: readonly string[],
+): Extract<NextStep, { readonly kind: 'open' }> {
   return { kind: 'open', stage: { kind, round }, cohort };
 }

@@ -15,11 +15,25 @@ import { ClaraError } from '../../base/errors';
 export const stageSchema = z.object({
   kind: z.enum(['initialise', 'train', 'evaluate', 'train-alone', 'cross-evaluate', 'statistics']),
   round: z.number().int().min(0),
+  /**
+   * From 2 on. Asynchronous: how often the site has trained from the model of the round before, this time included. Cyclic: the
+   * place in the round. Absent: 1.
+   */
+  turn: z.number().int().min(2).optional(),
 });
 export type Stage = z.infer<typeof stageSchema>;
 
 export function sameStage(a: Stage, b: Stage): boolean {
+  return sameRound(a, b) && a.turn === b.turn;
+}
+
+/** Whatever the turn. */
+export function sameRound(a: Stage, b: Stage): boolean {
   return a.kind === b.kind && a.round === b.round;
+}
+
+export function withTurn({ kind, round }: Stage, turn: number): Stage {
+  return turn === 1 ? { kind, round } : { kind, round, turn };
 }
 
 /** Stages whose tasks end with an upload. */
@@ -33,9 +47,13 @@ export function taskKindOf(stage: Stage): 'initialise' | 'train' | 'evaluate' | 
   return expectsUpdate(stage) ? 'train' : 'evaluate';
 }
 
-/** `<run>/<stage kind>/<round>/<site>`: the same task has the same id after any restart of either end. */
+/** `<run>/<stage kind>/<round>/<site>`, the round with its turn as in `3.2`: the same task has the same id after any restart of either end. */
 export function taskId(run: string, stage: Stage, site: string): string {
-  return `${run}/${stage.kind}/${stage.round}/${site}`;
+  return `${run}/${stage.kind}/${roundText(stage)}/${site}`;
+}
+
+function roundText({ round, turn }: Stage): string {
+  return turn === undefined ? String(round) : `${round}.${turn}`;
 }
 
 export interface TaskAddress {
@@ -47,8 +65,13 @@ export interface TaskAddress {
 /** The parts of a task id; @throws ClaraError `invalid-input` when it is none. */
 export function parseTaskId(id: string): TaskAddress {
   const [run, kind, round, site, ...rest] = id.split('/');
-  const stage = stageSchema.safeParse({ kind, round: Number(round) });
-  if (!run || !site || rest.length > 0 || !stage.success) {
+  const [number, turn, ...more] = round?.split('.') ?? [];
+  const stage = stageSchema.safeParse({
+    kind,
+    round: Number(number),
+    ...(turn !== undefined && { turn: Number(turn) }),
+  });
+  if (!run || !site || rest.length > 0 || more.length > 0 || !stage.success) {
     throw new ClaraError('invalid-input', `${JSON.stringify(id.slice(0, 200))} is not a task id`);
   }
   return { run, stage: stage.data, site };

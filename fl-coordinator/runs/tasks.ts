@@ -1,9 +1,10 @@
 import { deriveSeed } from '../../base/random';
 import type { Plan } from '../../federation/plan';
 import { CONTROLS } from '../../federation/protocol';
+import { openWork } from './going';
 import { controlsKey, modelKey, updateKey } from './object-names';
-import type { RunState } from './run-state';
-import { expectsUpdate, type Stage, sameStage, taskId, taskKindOf } from './stage';
+import type { ClosedStage, RunState } from './run-state';
+import { expectsUpdate, type Stage, sameRound, sameStage, taskId, taskKindOf } from './stage';
 
 /** What a site is asked to do: a function of the state of the run, so it is the same after any restart. */
 export interface SiteTask {
@@ -31,13 +32,9 @@ export interface TaskModel {
 /** The name of the global model in evaluations; what a site learned alone is `site:<id>`, its last update `update:<id>`. */
 export const GLOBAL_MODEL = 'global';
 
-/** Every task that the run waits for now. */
+/** Every task that the run waits for now; a site has one at most. */
 export function openTasks(state: RunState): SiteTask[] {
-  const { open } = state;
-  if (!open || state.outcome) return [];
-  return open.cohort
-    .filter((site) => !open.results.has(site))
-    .map((site) => taskOf(state, open.stage, site, open.deadline));
+  return openWork(state).map(({ stage, site, deadline }) => taskOf(state, stage, site, deadline));
 }
 
 function taskOf(state: RunState, stage: Stage, site: string, deadline: string): SiteTask {
@@ -50,11 +47,17 @@ function taskOf(state: RunState, stage: Stage, site: string, deadline: string): 
     track: stage.kind === 'train-alone' ? 'alone' : 'federated',
     rounds: state.plan.rounds,
     // Training alone draws the same numbers as federated training, so that only the federation differs.
-    seed: deriveSeed(state.plan.seed, taskKindOf(stage), stage.round, stage.kind === 'initialise' ? '' : site),
+    seed: seedOf(state.plan, stage, site),
     deadline,
     plan: state.plan,
     models: modelsOf(state, stage, site),
   };
+}
+
+/** Each turn from the same model draws numbers of its own; a cyclic round has one turn a site. */
+function seedOf({ seed, mode }: Plan, stage: Stage, site: string): number {
+  const parts = [seed, taskKindOf(stage), stage.round, stage.kind === 'initialise' ? '' : site];
+  return deriveSeed(...parts, ...(mode === 'asynchronous' && stage.turn !== undefined ? [stage.turn] : []));
 }
 
 function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskModel[] {
@@ -63,7 +66,7 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
     case 'statistics':
       return [];
     case 'train':
-      return [globalModel(state, stage.round - 1), ...globalControls(state, stage)];
+      return [travellingModel(state, stage) ?? globalModel(state, stage.round - 1), ...globalControls(state, stage)];
     case 'train-alone':
       return [stage.round === 1 ? globalModel(state, 0) : ownModel(state, stage.round - 1, site)!];
     case 'evaluate':
@@ -77,6 +80,23 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
           : []),
       ];
   }
+}
+
+/** In a cyclic round: what the site before has made of the model. */
+function travellingModel(state: RunState, stage: Stage): TaskModel | undefined {
+  if (state.plan.mode !== 'cyclic') return undefined;
+  const [site, hop] = travelledTo(state, stage) ?? [];
+  const model = hop && updateOf(state, hop.stage, site!, 'update');
+  return model && { ...model, name: GLOBAL_MODEL };
+}
+
+/** The last site of a cyclic round that has delivered, before the given stage, and its stage. */
+export function travelledTo({ closed }: RunState, stage: Stage): readonly [string, ClosedStage] | undefined {
+  const hop = closed.findLast(
+    (before) =>
+      sameRound(before.stage, stage) && (before.stage.turn ?? 1) < (stage.turn ?? 1) && before.contributors.length > 0,
+  );
+  return hop && [hop.contributors[0]!, hop];
 }
 
 function globalModel(state: RunState, round: number): TaskModel {

@@ -28,6 +28,8 @@ export const ALLOWED: Readonly<Record<Verb, readonly Role[]>> = {
   'operations.showRun': ['admin', 'researcher', 'auditor'],
   'operations.watchRun': ['admin', 'researcher', 'auditor'],
   'operations.abortRun': ['admin', 'researcher'],
+  'operations.pauseRun': ['admin', 'researcher'],
+  'operations.resumeRun': ['admin', 'researcher'],
   'operations.fetchModel': ['admin', 'researcher'],
   'operations.showLedger': ['admin', 'researcher', 'auditor'],
   'operations.showStatistics': ['admin', 'researcher', 'auditor'],

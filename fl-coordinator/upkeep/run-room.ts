@@ -26,7 +26,7 @@ function updatesOf({ keep, sites, plan }: RunSize): number {
   const { rounds, evaluation } = plan;
   const { siteModels, crossSite } = evaluation;
   // An update of a federated round may carry a control variate of the same size.
-  const ofRound = sites * (hasControls(plan) ? 2 : 1);
+  const ofRound = sites * (hasControls(plan) ? 2 : 1) + bufferedOf(plan, sites);
   const ofTwoRounds = ofRound * Math.min(2, rounds);
   // A site that trains alone goes on from its last update, which stays until the next one is there.
   const alone = siteModels ? sites * Math.min(2, rounds) : 0;
@@ -39,6 +39,12 @@ function updatesOf({ keep, sites, plan }: RunSize): number {
     case 'all':
       return 1 + ofRound * rounds + (siteModels ? sites * rounds : 0);
   }
+}
+
+/** The most that a round combines, or has waiting, beside one update a site. */
+function bufferedOf({ mode, lateUpdates, buffer }: Plan, sites: number): number {
+  if (mode === 'synchronous' && lateUpdates === 'drop') return 0;
+  return (buffer?.size ?? 0) + sites;
 }
 
 function hasControls({ strategy }: Plan): boolean {

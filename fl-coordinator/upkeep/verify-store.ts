@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { ClaraError, hasCode } from '../../base/errors';
+import { acceptedUpdates } from '../runs/going';
 import { loadRun } from '../runs/journal';
 import { controlsKey, modelKey, momentsPrefix, updateKey } from '../runs/object-names';
 import { isNeeded, runObjectOf } from '../runs/run-objects';
 import { runsIn } from '../runs/run-register';
-import { type RunState, stagesOf } from '../runs/run-state';
+import type { RunState } from '../runs/run-state';
 import { checkSubmissions } from '../runs/submissions';
 import type { ObjectStore } from '../storage/object-store';
 import { SiteRegister } from '../trust/site-register';
@@ -52,13 +53,9 @@ async function* objectsOf(store: ObjectStore, state: RunState, signal?: AbortSig
     if (controls)
       yield await passingObjectAt(store, state, { key: controlsKey(state.run, round), ...controls }, signal);
   }
-  for (const { stage, results } of stagesOf(state)) {
-    for (const [site, result] of results) {
-      if (result.kind !== 'update') continue;
-      const { digest, bytes } = result;
-      const key = updateKey(state.run, stage, site);
-      yield await passingObjectAt(store, state, { key, digest, bytes }, signal);
-    }
+  for (const { stage, site, result } of acceptedUpdates(state)) {
+    const { digest, bytes } = result;
+    yield await passingObjectAt(store, state, { key: updateKey(state.run, stage, site), digest, bytes }, signal);
   }
   const newest = state.models.length - 1;
   const keepsMoments = state.plan.strategy.serverOptimiser.kind !== 'replace' && newest > 0;

@@ -3,7 +3,8 @@ import type { CoordinatorMessage } from '../../../federation/gen/federation/v1/f
 import { Dispatcher } from '../../../fl-coordinator/api/dispatcher';
 import { SiteHub } from '../../../fl-coordinator/api/site-hub';
 import type { NewEvent } from '../../../fl-coordinator/runs/events';
-import { type RunState, reduce } from '../../../fl-coordinator/runs/run-state';
+import { reduce } from '../../../fl-coordinator/runs/reduce';
+import type { RunState } from '../../../fl-coordinator/runs/run-state';
 import { PLAN } from './support/tasks';
 
 const RUN = 'run-1';

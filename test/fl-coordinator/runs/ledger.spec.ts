@@ -4,7 +4,8 @@ import { ledgerCsv, ledgerTable } from '../../../cli/ledger-table';
 import { checkPlan } from '../../../federation/plan';
 import { runEventSchema } from '../../../fl-coordinator/runs/events';
 import { ledgerOf } from '../../../fl-coordinator/runs/ledger';
-import { type RunState, reduce } from '../../../fl-coordinator/runs/run-state';
+import { reduce } from '../../../fl-coordinator/runs/reduce';
+import type { RunState } from '../../../fl-coordinator/runs/run-state';
 import { Traffic } from '../../../fl-coordinator/runs/traffic';
 import { DIGEST } from './story';
 

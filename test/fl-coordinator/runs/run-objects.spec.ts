@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { momentsPrefix, updateKey } from '../../../fl-coordinator/runs/object-names';
 import { pendingModel } from '../../../fl-coordinator/runs/pending-model';
+import { reduce } from '../../../fl-coordinator/runs/reduce';
 import { isNeeded, runObjectOf } from '../../../fl-coordinator/runs/run-objects';
-import { type RunState, reduce, stagesOf } from '../../../fl-coordinator/runs/run-state';
+import { type RunState, stagesOf } from '../../../fl-coordinator/runs/run-state';
 import { expectsUpdate } from '../../../fl-coordinator/runs/stage';
 import { openTasks } from '../../../fl-coordinator/runs/tasks';
 import { isDisposable } from '../../../fl-coordinator/upkeep/retention';

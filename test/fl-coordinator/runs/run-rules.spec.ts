@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { ClaraError } from '../../../base/errors';
 import type { RunEvent } from '../../../fl-coordinator/runs/events';
 import { pendingModel } from '../../../fl-coordinator/runs/pending-model';
-import { type RunState, reduce } from '../../../fl-coordinator/runs/run-state';
+import { reduce } from '../../../fl-coordinator/runs/reduce';
+import type { RunState } from '../../../fl-coordinator/runs/run-state';
 import { openTasks } from '../../../fl-coordinator/runs/tasks';
 import { RUN, Story } from './story';
 
@@ -13,7 +14,7 @@ const outcomeOf = (story: Story): string | undefined => story.state.outcome?.kin
 
 function reasonOf(story: Story): string {
   const { outcome } = story.state;
-  return outcome && 'reason' in outcome ? outcome.reason : '';
+  return (outcome && 'reason' in outcome && outcome.reason) || '';
 }
 
 describe('the rules of a run', () => {

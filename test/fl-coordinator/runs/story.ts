@@ -2,7 +2,8 @@ import { checkPlan, type PlanInput } from '../../../federation/plan';
 import { advance, type Command, decide } from '../../../fl-coordinator/runs/decide';
 import { EVENT_VERSION, type NewEvent, type RunEvent, runEventSchema } from '../../../fl-coordinator/runs/events';
 import { type PendingModel, pendingModel } from '../../../fl-coordinator/runs/pending-model';
-import { type RunState, reduce } from '../../../fl-coordinator/runs/run-state';
+import { reduce } from '../../../fl-coordinator/runs/reduce';
+import type { RunState } from '../../../fl-coordinator/runs/run-state';
 import { openTasks } from '../../../fl-coordinator/runs/tasks';
 
 export const DIGEST = `sha256:${'ab'.repeat(32)}`;

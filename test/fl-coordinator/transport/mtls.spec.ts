@@ -61,6 +61,8 @@ describe('mutual TLS', () => {
     showRun: refuse,
     watchRun: nothing,
     abortRun: refuse,
+    pauseRun: refuse,
+    resumeRun: refuse,
     fetchModel: nothing,
     showLedger: nothing,
     showStatistics: nothing,

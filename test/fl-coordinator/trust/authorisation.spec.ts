@@ -16,6 +16,8 @@ const EXPECTED = `
   operations.showRun       x  x  x  -
   operations.watchRun      x  x  x  -
   operations.abortRun      x  x  -  -
+  operations.pauseRun      x  x  -  -
+  operations.resumeRun     x  x  -  -
   operations.fetchModel    x  x  -  -
   operations.showLedger    x  x  x  -
   operations.showStatistics  x  x  x  -

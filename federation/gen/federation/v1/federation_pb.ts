@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file federation/v1/federation.proto.
  */
 export const file_federation_v1_federation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEilgIKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SAASOgoQcHJvcG9zYWxfcGVuZGluZxgFIAEoCzIeLmZlZGVyYXRpb24udjEuUHJvcG9zYWxQZW5kaW5nSABCCQoHbWVzc2FnZSL2AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAEjgKD2hlYXJ0YmVhdF9oZWFyZBgHIAEoCzIdLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SGVhcmRIAEIJCgdtZXNzYWdlIlAKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEg8KB3RyYWluZXIYAyABKAkSEgoKZnJlZV9ieXRlcxgEIAEoBCI1CgdXZWxjb21lEhAKCHNvZnR3YXJlGAEgASgJEhgKEGhlYXJ0YmVhdF9taWxsaXMYAiABKA0iOgoJSGVhcnRiZWF0Ei0KCHByb2dyZXNzGAEgAygLMhsuZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MiEAoOSGVhcnRiZWF0SGVhcmQiuQEKDFRhc2tQcm9ncmVzcxIMCgR0YXNrGAEgASgJEhAKCGFjdGl2aXR5GAIgASgJEhAKCGZyYWN0aW9uGAMgASgBEgwKBHN0ZXAYBCABKAQSOQoHbWV0cmljcxgFIAMoCzIoLmZlZGVyYXRpb24udjEuVGFza1Byb2dyZXNzLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASIqCghQcm9wb3NhbBILCgNydW4YASABKAkSEQoJcGxhbl9qc29uGAIgASgJIj8KDlByb3Bvc2FsQW5zd2VyEgsKA3J1bhgBIAEoCRIQCghhcHByb3ZlZBgCIAEoCBIOCgZyZWFzb24YAyABKAkiHgoPUHJvcG9zYWxQZW5kaW5nEgsKA3J1bhgBIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIrECCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBIXCg9zdGF0aXN0aWNzX2pzb24YCSABKAkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEijgEKD01vZGVsRXZhbHVhdGlvbhINCgVtb2RlbBgBIAEoCRI8CgdtZXRyaWNzGAIgAygLMisuZmVkZXJhdGlvbi52MS5Nb2RlbEV2YWx1YXRpb24uTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIisKClRhc2tGYWlsZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIi0KDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIOCgZyZWFzb24YAiABKAkiGwoLVGFza1NldHRsZWQSDAoEdGFzaxgBIAEoCSIpCgtSdW5GaW5pc2hlZBILCgNydW4YASABKAkSDQoFc3RhdGUYAiABKAkiMQoPRG93bmxvYWRSZXF1ZXN0Eg4KBm9iamVjdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiXwoFQ2h1bmsSKQoGaGVhZGVyGAEgASgLMhkuZmVkZXJhdGlvbi52MS5CbG9iSGVhZGVyEg4KBm9mZnNldBgCIAEoBBINCgVjcmMzMhgDIAEoBxIMCgRkYXRhGAQgASgMIioKCkJsb2JIZWFkZXISDAoEc2l6ZRgBIAEoBBIOCgZzaGEyNTYYAiABKAwiQQoTVXBsb2FkU3RhdHVzUmVxdWVzdBIMCgR0YXNrGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgMIioKEVVwbG9hZFN0YXR1c1JlcGx5EhUKDWR1cmFibGVfYnl0ZXMYASABKAQiJwoHUmVjZWlwdBIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCIfCgxSZW5ld1JlcXVlc3QSDwoHY3NyX2RlchgBIAEoDCIOCgxQcm9iZVJlcXVlc3QiRQoKUHJvYmVSZXBseRIQCghzb2Z0d2FyZRgBIAEoCRIQCghwcm90b2NvbBgCIAEoDRITCgt1bml4X21pbGxpcxgDIAEoBCIzCgtDcmVkZW50aWFscxIRCgljaGFpbl9wZW0YASABKAkSEQoJcm9vdHNfcGVtGAIgASgJIi4KDEVucm9sUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdjc3JfZGVyGAIgASgMIk8KCkVucm9sUmVwbHkSLwoLY3JlZGVudGlhbHMYASABKAsyGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEhAKCGlkZW50aXR5GAIgASgJIjYKEFN1Ym1pdFJ1blJlcXVlc3QSDAoEcGxhbhgBIAEoCRIUCgxzdWJtaXRfdG9rZW4YAiABKAkiOAoOU3VibWl0UnVuUmVwbHkSCwoDcnVuGAEgASgJEhkKEWFscmVhZHlfc3VibWl0dGVkGAIgASgIIhEKD0xpc3RSdW5zUmVxdWVzdCI4Cg1MaXN0UnVuc1JlcGx5EicKBHJ1bnMYASADKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkikQEKClJ1blN1bW1hcnkSCwoDcnVuGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEhQKDHN1Ym1pdHRlZF9hdBgGIAEoCRIUCgxtb2RlbF9kaWdlc3QYByABKAkSDgoGcmVhc29uGAggASgJIhkKClJ1blJlcXVlc3QSCwoDcnVuGAEgASgJIi4KD0Fib3J0UnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJIj4KEUZldGNoTW9kZWxSZXF1ZXN0EgsKA3J1bhgBIAEoCRISCgVyb3VuZBgCIAEoDUgAiAEBQggKBl9yb3VuZCLwAQoHUnVuVmlldxIqCgdzdW1tYXJ5GAEgASgLMhkuZmVkZXJhdGlvbi52MS5SdW5TdW1tYXJ5Eg0KBXN0YWdlGAIgASgJEikKBXNpdGVzGAMgAygLMhouZmVkZXJhdGlvbi52MS5SdW5TaXRlVmlldxIoCgZyb3VuZHMYBCADKAsyGC5mZWRlcmF0aW9uLnYxLlJvdW5kVmlldxItCgZtYXRyaXgYBSADKAsyHS5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uEiYKBGJlc3QYBiADKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RNb2RlbCI4CglCZXN0TW9kZWwSDgoGbWV0cmljGAEgASgJEg0KBW1vZGVsGAIgASgJEgwKBG1lYW4YAyABKAEikQIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEipQIKCVJvdW5kVmlldxINCgVyb3VuZBgBIAEoDRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFAoMY29udHJpYnV0b3JzGAMgAygJEjIKC2V2YWx1YXRpb25zGAQgAygLMh0uZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbhI2CgdtZXRyaWNzGAUgAygLMiUuZmVkZXJhdGlvbi52MS5Sb3VuZFZpZXcuTWV0cmljc0VudHJ5Eg8KB3NlY29uZHMYBiABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYByABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKrAQoOU2l0ZUV2YWx1YXRpb24SDAoEc2l0ZRgBIAEoCRINCgVtb2RlbBgCIAEoCRI7CgdtZXRyaWNzGAMgAygLMiouZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkSDwoHc2FtcGxlcxgEIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASI3Cg5TdGF0aXN0aWNzVmlldxIMCgRzaXRlGAEgASgJEhcKD3N0YXRpc3RpY3NfanNvbhgCIAEoCSKnAgoLTGVkZ2VyRW50cnkSDAoEcGFydBgBIAEoCRINCgVyb3VuZBgCIAEoDRIPCgdzZWNvbmRzGAMgASgBEhcKD3dhaXRpbmdfc2Vjb25kcxgEIAEoARIYChB0cmFuc2Zlcl9zZWNvbmRzGAUgASgBEhsKE2FnZ3JlZ2F0aW9uX3NlY29uZHMYBiABKAESGgoSZXZhbHVhdGlvbl9zZWNvbmRzGAcgASgBEhYKDmJ5dGVzX3RvX3NpdGVzGAggASgEEhgKEGJ5dGVzX2Zyb21fc2l0ZXMYCSABKAQSIgoaY29vcmRpbmF0b3JfcGVha19yc3NfYnl0ZXMYCiABKAQSKAoFc2l0ZXMYCyADKAsyGS5mZWRlcmF0aW9uLnYxLkxlZGdlclNpdGUiagoKTGVkZ2VyU2l0ZRIMCgRzaXRlGAEgASgJEg8KB291dGNvbWUYAiABKAkSDwoHc2Vjb25kcxgDIAEoARIUCgx1cGRhdGVfYnl0ZXMYBCABKAQSFgoOcGVha19yc3NfYnl0ZXMYBSABKAQiEgoQTGlzdFNpdGVzUmVxdWVzdCI4Cg5MaXN0U2l0ZXNSZXBseRImCgVzaXRlcxgBIAMoCzIXLmZlZGVyYXRpb24udjEuU2l0ZVZpZXciZgoIU2l0ZVZpZXcSDAoEc2l0ZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRIRCgljb25uZWN0ZWQYAyABKAgSGAoQY2VydGlmaWNhdGVfZW5kcxgEIAEoCRIQCghzb2Z0d2FyZRgFIAEoCSI4ChFJbnZpdGVTaXRlUmVxdWVzdBIMCgRzaXRlGAEgASgJEhUKDXZhbGlkX21pbnV0ZXMYAiABKA0iOQoPSW52aXRlU2l0ZVJlcGx5EhIKCmludml0YXRpb24YASABKAkSEgoKZXhwaXJlc19hdBgCIAEoCSIxChFSZXZva2VTaXRlUmVxdWVzdBIMCgRzaXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCTKxAwoKRmVkZXJhdGlvbhJMCgdDb25uZWN0EhouZmVkZXJhdGlvbi52MS5TaXRlTWVzc2FnZRohLmZlZGVyYXRpb24udjEuQ29vcmRpbmF0b3JNZXNzYWdlKAEwARJCCghEb3dubG9hZBIeLmZlZGVyYXRpb24udjEuRG93bmxvYWRSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEjgKBlVwbG9hZBIULmZlZGVyYXRpb24udjEuQ2h1bmsaFi5mZWRlcmF0aW9uLnYxLlJlY2VpcHQoARJUCgxVcGxvYWRTdGF0dXMSIi5mZWRlcmF0aW9uLnYxLlVwbG9hZFN0YXR1c1JlcXVlc3QaIC5mZWRlcmF0aW9uLnYxLlVwbG9hZFN0YXR1c1JlcGx5EkAKBVJlbmV3EhsuZmVkZXJhdGlvbi52MS5SZW5ld1JlcXVlc3QaGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEj8KBVByb2JlEhsuZmVkZXJhdGlvbi52MS5Qcm9iZVJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLlByb2JlUmVwbHkyTAoJRW5yb2xtZW50Ej8KBUVucm9sEhsuZmVkZXJhdGlvbi52MS5FbnJvbFJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLkVucm9sUmVwbHky6AYKCk9wZXJhdGlvbnMSSwoJU3VibWl0UnVuEh8uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXBseRJICghMaXN0UnVucxIeLmZlZGVyYXRpb24udjEuTGlzdFJ1bnNSZXF1ZXN0GhwuZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcGx5EjwKB1Nob3dSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSPwoIV2F0Y2hSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcwARJCCghBYm9ydFJ1bhIeLmZlZGVyYXRpb24udjEuQWJvcnRSdW5SZXF1ZXN0GhYuZmVkZXJhdGlvbi52MS5SdW5WaWV3EkYKCkZldGNoTW9kZWwSIC5mZWRlcmF0aW9uLnYxLkZldGNoTW9kZWxSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEkUKClNob3dMZWRnZXISGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaGi5mZWRlcmF0aW9uLnYxLkxlZGdlckVudHJ5MAESTAoOU2hvd1N0YXRpc3RpY3MSGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN0YXRpc3RpY3NWaWV3MAESSwoJTGlzdFNpdGVzEh8uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXBseRJOCgpJbnZpdGVTaXRlEiAuZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVxdWVzdBoeLmZlZGVyYXRpb24udjEuSW52aXRlU2l0ZVJlcGx5EkcKClJldm9rZVNpdGUSIC5mZWRlcmF0aW9uLnYxLlJldm9rZVNpdGVSZXF1ZXN0GhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldxI9CgtVcGxvYWRNb2RlbBIULmZlZGVyYXRpb24udjEuQ2h1bmsaFi5mZWRlcmF0aW9uLnYxLlJlY2VpcHQoAWIGcHJvdG8z");
+  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEilgIKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SAASOgoQcHJvcG9zYWxfcGVuZGluZxgFIAEoCzIeLmZlZGVyYXRpb24udjEuUHJvcG9zYWxQZW5kaW5nSABCCQoHbWVzc2FnZSL2AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAEjgKD2hlYXJ0YmVhdF9oZWFyZBgHIAEoCzIdLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SGVhcmRIAEIJCgdtZXNzYWdlIlAKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEg8KB3RyYWluZXIYAyABKAkSEgoKZnJlZV9ieXRlcxgEIAEoBCI1CgdXZWxjb21lEhAKCHNvZnR3YXJlGAEgASgJEhgKEGhlYXJ0YmVhdF9taWxsaXMYAiABKA0iOgoJSGVhcnRiZWF0Ei0KCHByb2dyZXNzGAEgAygLMhsuZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MiEAoOSGVhcnRiZWF0SGVhcmQiuQEKDFRhc2tQcm9ncmVzcxIMCgR0YXNrGAEgASgJEhAKCGFjdGl2aXR5GAIgASgJEhAKCGZyYWN0aW9uGAMgASgBEgwKBHN0ZXAYBCABKAQSOQoHbWV0cmljcxgFIAMoCzIoLmZlZGVyYXRpb24udjEuVGFza1Byb2dyZXNzLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASIqCghQcm9wb3NhbBILCgNydW4YASABKAkSEQoJcGxhbl9qc29uGAIgASgJIj8KDlByb3Bvc2FsQW5zd2VyEgsKA3J1bhgBIAEoCRIQCghhcHByb3ZlZBgCIAEoCBIOCgZyZWFzb24YAyABKAkiHgoPUHJvcG9zYWxQZW5kaW5nEgsKA3J1bhgBIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIrECCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBIXCg9zdGF0aXN0aWNzX2pzb24YCSABKAkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEijgEKD01vZGVsRXZhbHVhdGlvbhINCgVtb2RlbBgBIAEoCRI8CgdtZXRyaWNzGAIgAygLMisuZmVkZXJhdGlvbi52MS5Nb2RlbEV2YWx1YXRpb24uTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIisKClRhc2tGYWlsZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIi0KDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIOCgZyZWFzb24YAiABKAkiGwoLVGFza1NldHRsZWQSDAoEdGFzaxgBIAEoCSIpCgtSdW5GaW5pc2hlZBILCgNydW4YASABKAkSDQoFc3RhdGUYAiABKAkiMQoPRG93bmxvYWRSZXF1ZXN0Eg4KBm9iamVjdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiXwoFQ2h1bmsSKQoGaGVhZGVyGAEgASgLMhkuZmVkZXJhdGlvbi52MS5CbG9iSGVhZGVyEg4KBm9mZnNldBgCIAEoBBINCgVjcmMzMhgDIAEoBxIMCgRkYXRhGAQgASgMIioKCkJsb2JIZWFkZXISDAoEc2l6ZRgBIAEoBBIOCgZzaGEyNTYYAiABKAwiQQoTVXBsb2FkU3RhdHVzUmVxdWVzdBIMCgR0YXNrGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgMIioKEVVwbG9hZFN0YXR1c1JlcGx5EhUKDWR1cmFibGVfYnl0ZXMYASABKAQiJwoHUmVjZWlwdBIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCIfCgxSZW5ld1JlcXVlc3QSDwoHY3NyX2RlchgBIAEoDCIOCgxQcm9iZVJlcXVlc3QiRQoKUHJvYmVSZXBseRIQCghzb2Z0d2FyZRgBIAEoCRIQCghwcm90b2NvbBgCIAEoDRITCgt1bml4X21pbGxpcxgDIAEoBCIzCgtDcmVkZW50aWFscxIRCgljaGFpbl9wZW0YASABKAkSEQoJcm9vdHNfcGVtGAIgASgJIi4KDEVucm9sUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdjc3JfZGVyGAIgASgMIk8KCkVucm9sUmVwbHkSLwoLY3JlZGVudGlhbHMYASABKAsyGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEhAKCGlkZW50aXR5GAIgASgJIjYKEFN1Ym1pdFJ1blJlcXVlc3QSDAoEcGxhbhgBIAEoCRIUCgxzdWJtaXRfdG9rZW4YAiABKAkiOAoOU3VibWl0UnVuUmVwbHkSCwoDcnVuGAEgASgJEhkKEWFscmVhZHlfc3VibWl0dGVkGAIgASgIIhEKD0xpc3RSdW5zUmVxdWVzdCI4Cg1MaXN0UnVuc1JlcGx5EicKBHJ1bnMYASADKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkikQEKClJ1blN1bW1hcnkSCwoDcnVuGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEhQKDHN1Ym1pdHRlZF9hdBgGIAEoCRIUCgxtb2RlbF9kaWdlc3QYByABKAkSDgoGcmVhc29uGAggASgJIhkKClJ1blJlcXVlc3QSCwoDcnVuGAEgASgJIi4KD0Fib3J0UnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJIj4KD1BhdXNlUnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJEg4KBm1pbGxpcxgDIAEoBCJMChFGZXRjaE1vZGVsUmVxdWVzdBILCgNydW4YASABKAkSEgoFcm91bmQYAiABKA1IAIgBARIMCgRiZXN0GAMgASgIQggKBl9yb3VuZCKAAwoHUnVuVmlldxIqCgdzdW1tYXJ5GAEgASgLMhkuZmVkZXJhdGlvbi52MS5SdW5TdW1tYXJ5Eg0KBXN0YWdlGAIgASgJEikKBXNpdGVzGAMgAygLMhouZmVkZXJhdGlvbi52MS5SdW5TaXRlVmlldxIoCgZyb3VuZHMYBCADKAsyGC5mZWRlcmF0aW9uLnYxLlJvdW5kVmlldxItCgZtYXRyaXgYBSADKAsyHS5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uEiYKBGJlc3QYBiADKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RNb2RlbBIOCgZjb2hvcnQYByADKAkSJgoFcGF1c2UYCCABKAsyFy5mZWRlcmF0aW9uLnYxLlJ1blBhdXNlEigKBmJ1ZmZlchgJIAEoCzIYLmZlZGVyYXRpb24udjEuUnVuQnVmZmVyEiwKCmJlc3Rfcm91bmQYCiABKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RSb3VuZCJKCghSdW5QYXVzZRIQCghvcGVyYXRvchgBIAEoCRINCgVzaW5jZRgCIAEoCRINCgV1bnRpbBgDIAEoCRIOCgZyZWFzb24YBCABKAkiJwoJUnVuQnVmZmVyEgwKBGZpbGwYASABKA0SDAoEc2l6ZRgCIAEoDSJPCglCZXN0Um91bmQSDQoFcm91bmQYASABKA0SFAoMbW9kZWxfZGlnZXN0GAIgASgJEg4KBm1ldHJpYxgDIAEoCRINCgV2YWx1ZRgEIAEoASI4CglCZXN0TW9kZWwSDgoGbWV0cmljGAEgASgJEg0KBW1vZGVsGAIgASgJEgwKBG1lYW4YAyABKAEipAIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQSEQoJc3RhbGVuZXNzGAogASgNGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIuoCCglSb3VuZFZpZXcSDQoFcm91bmQYASABKA0SFAoMbW9kZWxfZGlnZXN0GAIgASgJEhQKDGNvbnRyaWJ1dG9ycxgDIAMoCRIyCgtldmFsdWF0aW9ucxgEIAMoCzIdLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24SNgoHbWV0cmljcxgFIAMoCzIlLmZlZGVyYXRpb24udjEuUm91bmRWaWV3Lk1ldHJpY3NFbnRyeRIPCgdzZWNvbmRzGAYgASgBEhYKDmJ5dGVzX3RvX3NpdGVzGAcgASgEEhgKEGJ5dGVzX2Zyb21fc2l0ZXMYCCABKAQSDgoGY29ob3J0GAkgAygJEjMKCGJ1ZmZlcmVkGAogAygLMiEuZmVkZXJhdGlvbi52MS5CdWZmZXJlZFVwZGF0ZVZpZXcaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiNQoSQnVmZmVyZWRVcGRhdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJc3RhbGVuZXNzGAIgASgNIqsBCg5TaXRlRXZhbHVhdGlvbhIMCgRzaXRlGAEgASgJEg0KBW1vZGVsGAIgASgJEjsKB21ldHJpY3MYAyADKAsyKi5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uLk1ldHJpY3NFbnRyeRIPCgdzYW1wbGVzGAQgASgEGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIjcKDlN0YXRpc3RpY3NWaWV3EgwKBHNpdGUYASABKAkSFwoPc3RhdGlzdGljc19qc29uGAIgASgJIqcCCgtMZWRnZXJFbnRyeRIMCgRwYXJ0GAEgASgJEg0KBXJvdW5kGAIgASgNEg8KB3NlY29uZHMYAyABKAESFwoPd2FpdGluZ19zZWNvbmRzGAQgASgBEhgKEHRyYW5zZmVyX3NlY29uZHMYBSABKAESGwoTYWdncmVnYXRpb25fc2Vjb25kcxgGIAEoARIaChJldmFsdWF0aW9uX3NlY29uZHMYByABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYCCABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgJIAEoBBIiChpjb29yZGluYXRvcl9wZWFrX3Jzc19ieXRlcxgKIAEoBBIoCgVzaXRlcxgLIAMoCzIZLmZlZGVyYXRpb24udjEuTGVkZ2VyU2l0ZSJqCgpMZWRnZXJTaXRlEgwKBHNpdGUYASABKAkSDwoHb3V0Y29tZRgCIAEoCRIPCgdzZWNvbmRzGAMgASgBEhQKDHVwZGF0ZV9ieXRlcxgEIAEoBBIWCg5wZWFrX3Jzc19ieXRlcxgFIAEoBCISChBMaXN0U2l0ZXNSZXF1ZXN0IjgKDkxpc3RTaXRlc1JlcGx5EiYKBXNpdGVzGAEgAygLMhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldyJmCghTaXRlVmlldxIMCgRzaXRlGAEgASgJEg0KBXN0YXRlGAIgASgJEhEKCWNvbm5lY3RlZBgDIAEoCBIYChBjZXJ0aWZpY2F0ZV9lbmRzGAQgASgJEhAKCHNvZnR3YXJlGAUgASgJIjgKEUludml0ZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSFQoNdmFsaWRfbWludXRlcxgCIAEoDSI5Cg9JbnZpdGVTaXRlUmVwbHkSEgoKaW52aXRhdGlvbhgBIAEoCRISCgpleHBpcmVzX2F0GAIgASgJIjEKEVJldm9rZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSDgoGcmVhc29uGAIgASgJMrEDCgpGZWRlcmF0aW9uEkwKB0Nvbm5lY3QSGi5mZWRlcmF0aW9uLnYxLlNpdGVNZXNzYWdlGiEuZmVkZXJhdGlvbi52MS5Db29yZGluYXRvck1lc3NhZ2UoATABEkIKCERvd25sb2FkEh4uZmVkZXJhdGlvbi52MS5Eb3dubG9hZFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESOAoGVXBsb2FkEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBElQKDFVwbG9hZFN0YXR1cxIiLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVxdWVzdBogLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVwbHkSQAoFUmVuZXcSGy5mZWRlcmF0aW9uLnYxLlJlbmV3UmVxdWVzdBoaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSPwoFUHJvYmUSGy5mZWRlcmF0aW9uLnYxLlByb2JlUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuUHJvYmVSZXBseTJMCglFbnJvbG1lbnQSPwoFRW5yb2wSGy5mZWRlcmF0aW9uLnYxLkVucm9sUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuRW5yb2xSZXBseTLsBwoKT3BlcmF0aW9ucxJLCglTdWJtaXRSdW4SHy5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcGx5EkgKCExpc3RSdW5zEh4uZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcXVlc3QaHC5mZWRlcmF0aW9uLnYxLkxpc3RSdW5zUmVwbHkSPAoHU2hvd1J1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxI/CghXYXRjaFJ1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldzABEkIKCEFib3J0UnVuEh4uZmVkZXJhdGlvbi52MS5BYm9ydFJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSQgoIUGF1c2VSdW4SHi5mZWRlcmF0aW9uLnYxLlBhdXNlUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxI+CglSZXN1bWVSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSRgoKRmV0Y2hNb2RlbBIgLmZlZGVyYXRpb24udjEuRmV0Y2hNb2RlbFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESRQoKU2hvd0xlZGdlchIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoaLmZlZGVyYXRpb24udjEuTGVkZ2VyRW50cnkwARJMCg5TaG93U3RhdGlzdGljcxIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBodLmZlZGVyYXRpb24udjEuU3RhdGlzdGljc1ZpZXcwARJLCglMaXN0U2l0ZXMSHy5mZWRlcmF0aW9uLnYxLkxpc3RTaXRlc1JlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLkxpc3RTaXRlc1JlcGx5Ek4KCkludml0ZVNpdGUSIC5mZWRlcmF0aW9uLnYxLkludml0ZVNpdGVSZXF1ZXN0Gh4uZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVwbHkSRwoKUmV2b2tlU2l0ZRIgLmZlZGVyYXRpb24udjEuUmV2b2tlU2l0ZVJlcXVlc3QaFy5mZWRlcmF0aW9uLnYxLlNpdGVWaWV3Ej0KC1VwbG9hZE1vZGVsEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBYgZwcm90bzM");
 
 /**
  * @generated from message federation.v1.SiteMessage
@@ -1072,6 +1072,8 @@ export type RunSummary = Message<"federation.v1.RunSummary"> & {
   modelDigest: string;
 
   /**
+   * of a failure or an abort, of an end before the last round, of a pause
+   *
    * @generated from field: string reason = 8;
    */
   reason: string;
@@ -1124,6 +1126,35 @@ export const AbortRunRequestSchema: GenMessage<AbortRunRequest> = /*@__PURE__*/
   messageDesc(file_federation_v1_federation, 37);
 
 /**
+ * @generated from message federation.v1.PauseRunRequest
+ */
+export type PauseRunRequest = Message<"federation.v1.PauseRunRequest"> & {
+  /**
+   * @generated from field: string run = 1;
+   */
+  run: string;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * a run that nobody resumes for so long fails; 0: 30 days
+   *
+   * @generated from field: uint64 millis = 3;
+   */
+  millis: bigint;
+};
+
+/**
+ * Describes the message federation.v1.PauseRunRequest.
+ * Use `create(PauseRunRequestSchema)` to create a new message.
+ */
+export const PauseRunRequestSchema: GenMessage<PauseRunRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 38);
+
+/**
  * @generated from message federation.v1.FetchModelRequest
  */
 export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
@@ -1138,6 +1169,13 @@ export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
    * @generated from field: optional uint32 round = 2;
    */
   round?: number | undefined;
+
+  /**
+   * by the metric of the plan's early stop, instead of the newest
+   *
+   * @generated from field: bool best = 3;
+   */
+  best: boolean;
 };
 
 /**
@@ -1145,7 +1183,7 @@ export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
  * Use `create(FetchModelRequestSchema)` to create a new message.
  */
 export const FetchModelRequestSchema: GenMessage<FetchModelRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 38);
+  messageDesc(file_federation_v1_federation, 39);
 
 /**
  * @generated from message federation.v1.RunView
@@ -1186,6 +1224,34 @@ export type RunView = Message<"federation.v1.RunView"> & {
    * @generated from field: repeated federation.v1.BestModel best = 6;
    */
   best: BestModel[];
+
+  /**
+   * of the open stage; late sites go on beside it
+   *
+   * @generated from field: repeated string cohort = 7;
+   */
+  cohort: string[];
+
+  /**
+   * while the run is paused
+   *
+   * @generated from field: federation.v1.RunPause pause = 8;
+   */
+  pause?: RunPause | undefined;
+
+  /**
+   * of a run whose plan has one
+   *
+   * @generated from field: federation.v1.RunBuffer buffer = 9;
+   */
+  buffer?: RunBuffer | undefined;
+
+  /**
+   * so far, by the metric of the plan's early stop
+   *
+   * @generated from field: federation.v1.BestRound best_round = 10;
+   */
+  bestRound?: BestRound | undefined;
 };
 
 /**
@@ -1193,7 +1259,101 @@ export type RunView = Message<"federation.v1.RunView"> & {
  * Use `create(RunViewSchema)` to create a new message.
  */
 export const RunViewSchema: GenMessage<RunView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 39);
+  messageDesc(file_federation_v1_federation, 40);
+
+/**
+ * @generated from message federation.v1.RunPause
+ */
+export type RunPause = Message<"federation.v1.RunPause"> & {
+  /**
+   * @generated from field: string operator = 1;
+   */
+  operator: string;
+
+  /**
+   * RFC 3339
+   *
+   * @generated from field: string since = 2;
+   */
+  since: string;
+
+  /**
+   * RFC 3339; then the run fails unless it was resumed
+   *
+   * @generated from field: string until = 3;
+   */
+  until: string;
+
+  /**
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message federation.v1.RunPause.
+ * Use `create(RunPauseSchema)` to create a new message.
+ */
+export const RunPauseSchema: GenMessage<RunPause> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 41);
+
+/**
+ * Updates that did not start from the newest model, waiting to be combined.
+ *
+ * @generated from message federation.v1.RunBuffer
+ */
+export type RunBuffer = Message<"federation.v1.RunBuffer"> & {
+  /**
+   * @generated from field: uint32 fill = 1;
+   */
+  fill: number;
+
+  /**
+   * they are combined when so many are there
+   *
+   * @generated from field: uint32 size = 2;
+   */
+  size: number;
+};
+
+/**
+ * Describes the message federation.v1.RunBuffer.
+ * Use `create(RunBufferSchema)` to create a new message.
+ */
+export const RunBufferSchema: GenMessage<RunBuffer> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 42);
+
+/**
+ * @generated from message federation.v1.BestRound
+ */
+export type BestRound = Message<"federation.v1.BestRound"> & {
+  /**
+   * @generated from field: uint32 round = 1;
+   */
+  round: number;
+
+  /**
+   * @generated from field: string model_digest = 2;
+   */
+  modelDigest: string;
+
+  /**
+   * @generated from field: string metric = 3;
+   */
+  metric: string;
+
+  /**
+   * @generated from field: double value = 4;
+   */
+  value: number;
+};
+
+/**
+ * Describes the message federation.v1.BestRound.
+ * Use `create(BestRoundSchema)` to create a new message.
+ */
+export const BestRoundSchema: GenMessage<BestRound> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 43);
 
 /**
  * @generated from message federation.v1.BestModel
@@ -1222,7 +1382,7 @@ export type BestModel = Message<"federation.v1.BestModel"> & {
  * Use `create(BestModelSchema)` to create a new message.
  */
 export const BestModelSchema: GenMessage<BestModel> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 40);
+  messageDesc(file_federation_v1_federation, 44);
 
 /**
  * @generated from message federation.v1.RunSiteView
@@ -1282,6 +1442,13 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
    * @generated from field: uint64 peak_rss_bytes = 9;
    */
   peakRssBytes: bigint;
+
+  /**
+   * models published since the one that its present training started from
+   *
+   * @generated from field: uint32 staleness = 10;
+   */
+  staleness: number;
 };
 
 /**
@@ -1289,7 +1456,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
  * Use `create(RunSiteViewSchema)` to create a new message.
  */
 export const RunSiteViewSchema: GenMessage<RunSiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 41);
+  messageDesc(file_federation_v1_federation, 45);
 
 /**
  * @generated from message federation.v1.RoundView
@@ -1340,6 +1507,20 @@ export type RoundView = Message<"federation.v1.RoundView"> & {
    * @generated from field: uint64 bytes_from_sites = 8;
    */
   bytesFromSites: bigint;
+
+  /**
+   * sites that were asked
+   *
+   * @generated from field: repeated string cohort = 9;
+   */
+  cohort: string[];
+
+  /**
+   * combined with, or instead of, those of the contributors
+   *
+   * @generated from field: repeated federation.v1.BufferedUpdateView buffered = 10;
+   */
+  buffered: BufferedUpdateView[];
 };
 
 /**
@@ -1347,7 +1528,29 @@ export type RoundView = Message<"federation.v1.RoundView"> & {
  * Use `create(RoundViewSchema)` to create a new message.
  */
 export const RoundViewSchema: GenMessage<RoundView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 42);
+  messageDesc(file_federation_v1_federation, 46);
+
+/**
+ * @generated from message federation.v1.BufferedUpdateView
+ */
+export type BufferedUpdateView = Message<"federation.v1.BufferedUpdateView"> & {
+  /**
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * @generated from field: uint32 staleness = 2;
+   */
+  staleness: number;
+};
+
+/**
+ * Describes the message federation.v1.BufferedUpdateView.
+ * Use `create(BufferedUpdateViewSchema)` to create a new message.
+ */
+export const BufferedUpdateViewSchema: GenMessage<BufferedUpdateView> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 47);
 
 /**
  * @generated from message federation.v1.SiteEvaluation
@@ -1381,7 +1584,7 @@ export type SiteEvaluation = Message<"federation.v1.SiteEvaluation"> & {
  * Use `create(SiteEvaluationSchema)` to create a new message.
  */
 export const SiteEvaluationSchema: GenMessage<SiteEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 43);
+  messageDesc(file_federation_v1_federation, 48);
 
 /**
  * @generated from message federation.v1.StatisticsView
@@ -1407,7 +1610,7 @@ export type StatisticsView = Message<"federation.v1.StatisticsView"> & {
  * Use `create(StatisticsViewSchema)` to create a new message.
  */
 export const StatisticsViewSchema: GenMessage<StatisticsView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 44);
+  messageDesc(file_federation_v1_federation, 49);
 
 /**
  * Seconds by the coordinator's clock. What a journal of an older release does not say is 0.
@@ -1488,7 +1691,7 @@ export type LedgerEntry = Message<"federation.v1.LedgerEntry"> & {
  * Use `create(LedgerEntrySchema)` to create a new message.
  */
 export const LedgerEntrySchema: GenMessage<LedgerEntry> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 45);
+  messageDesc(file_federation_v1_federation, 50);
 
 /**
  * @generated from message federation.v1.LedgerSite
@@ -1529,7 +1732,7 @@ export type LedgerSite = Message<"federation.v1.LedgerSite"> & {
  * Use `create(LedgerSiteSchema)` to create a new message.
  */
 export const LedgerSiteSchema: GenMessage<LedgerSite> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 46);
+  messageDesc(file_federation_v1_federation, 51);
 
 /**
  * @generated from message federation.v1.ListSitesRequest
@@ -1542,7 +1745,7 @@ export type ListSitesRequest = Message<"federation.v1.ListSitesRequest"> & {
  * Use `create(ListSitesRequestSchema)` to create a new message.
  */
 export const ListSitesRequestSchema: GenMessage<ListSitesRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 47);
+  messageDesc(file_federation_v1_federation, 52);
 
 /**
  * @generated from message federation.v1.ListSitesReply
@@ -1559,7 +1762,7 @@ export type ListSitesReply = Message<"federation.v1.ListSitesReply"> & {
  * Use `create(ListSitesReplySchema)` to create a new message.
  */
 export const ListSitesReplySchema: GenMessage<ListSitesReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 48);
+  messageDesc(file_federation_v1_federation, 53);
 
 /**
  * @generated from message federation.v1.SiteView
@@ -1600,7 +1803,7 @@ export type SiteView = Message<"federation.v1.SiteView"> & {
  * Use `create(SiteViewSchema)` to create a new message.
  */
 export const SiteViewSchema: GenMessage<SiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 49);
+  messageDesc(file_federation_v1_federation, 54);
 
 /**
  * @generated from message federation.v1.InviteSiteRequest
@@ -1624,7 +1827,7 @@ export type InviteSiteRequest = Message<"federation.v1.InviteSiteRequest"> & {
  * Use `create(InviteSiteRequestSchema)` to create a new message.
  */
 export const InviteSiteRequestSchema: GenMessage<InviteSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 50);
+  messageDesc(file_federation_v1_federation, 55);
 
 /**
  * @generated from message federation.v1.InviteSiteReply
@@ -1650,7 +1853,7 @@ export type InviteSiteReply = Message<"federation.v1.InviteSiteReply"> & {
  * Use `create(InviteSiteReplySchema)` to create a new message.
  */
 export const InviteSiteReplySchema: GenMessage<InviteSiteReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 51);
+  messageDesc(file_federation_v1_federation, 56);
 
 /**
  * @generated from message federation.v1.RevokeSiteRequest
@@ -1672,7 +1875,7 @@ export type RevokeSiteRequest = Message<"federation.v1.RevokeSiteRequest"> & {
  * Use `create(RevokeSiteRequestSchema)` to create a new message.
  */
 export const RevokeSiteRequestSchema: GenMessage<RevokeSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 52);
+  messageDesc(file_federation_v1_federation, 57);
 
 /**
  * @generated from service federation.v1.Federation
@@ -1805,6 +2008,24 @@ export const Operations: GenService<{
   abortRun: {
     methodKind: "unary";
     input: typeof AbortRunRequestSchema;
+    output: typeof RunViewSchema;
+  },
+  /**
+   * Opens no further stage until the run is resumed; what sites are at is finished and accepted. Deadlines stand still.
+   *
+   * @generated from rpc federation.v1.Operations.PauseRun
+   */
+  pauseRun: {
+    methodKind: "unary";
+    input: typeof PauseRunRequestSchema;
+    output: typeof RunViewSchema;
+  },
+  /**
+   * @generated from rpc federation.v1.Operations.ResumeRun
+   */
+  resumeRun: {
+    methodKind: "unary";
+    input: typeof RunRequestSchema;
     output: typeof RunViewSchema;
   },
   /**
