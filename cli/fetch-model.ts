@@ -9,16 +9,18 @@ export interface FetchRequest {
   readonly run: string;
   /** Absent: the newest. */
   readonly round?: number | undefined;
+  /** By the metric of the plan's early stop. */
+  readonly best?: boolean | undefined;
   readonly file: string;
 }
 
 /** Fetches a model to a file; the file appears only when every byte is there and has the announced digest. */
-export async function fetchModel(client: OperationsClient, { run, round, file }: FetchRequest) {
+export async function fetchModel(client: OperationsClient, { run, round, best, file }: FetchRequest) {
   const hash = createHash('sha256');
   let position = 0;
   let expected: { readonly size: number; readonly sha256: Uint8Array } | undefined;
   async function* verified(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of received(client.fetchModel({ run, round }))) {
+    for await (const chunk of received(client.fetchModel({ run, round, best }))) {
       expected ??= chunk.header;
       checkCrc(chunk);
       if (chunk.offset !== position)

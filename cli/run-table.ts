@@ -1,5 +1,5 @@
 import type { RoundView, RunSiteView, RunView } from '../federation/gen/federation/v1/federation_pb';
-import { showBytes, table } from './terminal';
+import { counted, showBytes, table } from './terminal';
 
 /** How a run looks to a person: a table that is drawn over itself on a terminal, a line for each change elsewhere. */
 
@@ -10,13 +10,31 @@ export function runTable(view: RunView): string {
   const heading = `${summary?.name}  ${summary?.state}  round ${summary?.round}/${summary?.rounds}  ${stageWords(view.stage)}`;
   const rows = view.sites.map((site) => [
     site.site,
-    site.connected ? site.state : `${site.state} (offline)`,
+    siteState(site),
     progressBar(site),
     showMetrics(site.metrics),
     `${showBytes(Number(site.bytesToSite))} down`,
     `${showBytes(Number(site.bytesFromSite))} up`,
   ]);
-  return `${heading.trimEnd()}\n${table([['site', 'state', 'progress', 'metrics', 'received', 'sent'], ...rows])}`;
+  const sites = table([['site', 'state', 'progress', 'metrics', 'received', 'sent'], ...rows]);
+  return [heading.trimEnd(), sites, ...courseLines(view)].join('\n');
+}
+
+function siteState({ connected, state, staleness }: RunSiteView): string {
+  const behind = staleness > 0 ? `, ${counted(staleness, 'model')} behind` : '';
+  return `${state}${behind}${connected ? '' : ' (offline)'}`;
+}
+
+/** What is not of one site: a pause, a drawn cohort, updates that wait to be combined, the best model so far. */
+function courseLines({ pause, cohort, sites, buffer, bestRound, stage }: RunView): string[] {
+  const lines: string[] = [];
+  if (pause)
+    lines.push(`paused by ${pause.operator} since ${pause.since}; fails at ${pause.until} unless it is resumed`);
+  const isPart = cohort.length > 0 && cohort.length < sites.length;
+  if (isPart && stage === 'train') lines.push(`this round asks ${cohort.join(', ')}`);
+  if (buffer) lines.push(`buffer: ${buffer.fill} of ${buffer.size} updates`);
+  if (bestRound) lines.push(`best so far: round ${bestRound.round}, ${bestRound.metric} ${bestRound.value.toFixed(3)}`);
+  return lines;
 }
 
 export function stageWords(stage: string): string {
@@ -86,9 +104,18 @@ function roundOf({ summary }: RunView, round = summary?.round): string {
   return `round ${round}/${summary?.rounds}  `;
 }
 
-function roundLine({ round, seconds, metrics, evaluations }: RoundView, view: RunView): string {
+function roundLine(ended: RoundView, view: RunView): string {
+  const { round, seconds, metrics, evaluations } = ended;
   const loss = metrics.loss === undefined ? '' : `  loss ${metrics.loss.toFixed(3)}`;
   const sites = evaluations.map(({ site, metrics }) => `  ${site} ${metrics.dice?.toFixed(3) ?? '-'}`);
   const dice = sites.length === 0 ? '' : `  dice${sites.join('').slice(1)}`;
-  return `${roundOf(view, round)}${seconds.toFixed(1)} s${loss}${dice}`;
+  return `${roundOf(view, round)}${seconds.toFixed(1)} s${loss}${dice}${cohortWords(ended, view)}`;
+}
+
+/** Said only of rounds that did not simply ask everybody. */
+function cohortWords({ cohort, buffered }: RoundView, view: RunView): string {
+  const asked = cohort.length > 0 && cohort.length < view.sites.length ? `  asked ${cohort.join(' ')}` : '';
+  const stale = buffered.filter(({ staleness }) => staleness > 0);
+  const late = stale.map(({ site, staleness }) => `  ${site} ${counted(staleness, 'model')} behind`);
+  return `${asked}${late.join('')}`;
 }

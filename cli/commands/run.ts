@@ -13,6 +13,8 @@ import { asOperator, type OperatorOptions, withOperator } from '../operator';
 import { changeLines, runTable } from '../run-table';
 import { openTerminal, table } from '../terminal';
 import { viewRecord, watchUntilEnd } from '../watch-run';
+import { addCompareVerb } from './run-compare';
+import { addPauseVerbs } from './run-pause';
 
 interface Common extends OperatorOptions {
   readonly json?: boolean;
@@ -53,6 +55,8 @@ export function runCommand(): Command {
       '\nExample:\n  clara-fed run ledger spleen-1a2b3c4d -o ledger.csv --operator ./coordinator/operator',
     )
     .action(ledger);
+  addPauseVerbs(command);
+  addCompareVerb(command);
   withOperator(command.command('abort <run>'))
     .description('Ends a run for good; models that it has published stay.')
     .option('--reason <text>', 'why, for the record', 'aborted by an operator')

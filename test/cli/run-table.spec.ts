@@ -129,3 +129,48 @@ describe('what changed in a run', () => {
     assert.deepEqual(changeLines(view(), view({ summary, stage: '' })), ['run spleen-1 is failed: nobody came']);
   });
 });
+
+describe('the course of a run', () => {
+  it('is said below the table: a pause, a drawn cohort, the buffer, the best model', () => {
+    const lines = runTable(
+      view({
+        summary: { run: 'spleen-1', name: 'spleen', state: 'paused', round: 3, rounds: 9 },
+        cohort: ['a'],
+        pause: { operator: 'ada', since: '2026-01-01T00:00:00Z', until: '2026-01-02T00:00:00Z', reason: 'scanner' },
+        buffer: { fill: 1, size: 2 },
+        bestRound: { round: 2, metric: 'dice', value: 0.9123 },
+        sites: [
+          { site: 'a', connected: true, state: 'training' },
+          { site: 'b', connected: false, state: 'training', staleness: 2 },
+        ],
+      }),
+    ).split('\n');
+    assert.match(lines[3]!, /^b {5}training, 2 models behind \(offline\) /);
+    assert.deepEqual(lines.slice(4), [
+      'paused by ada since 2026-01-01T00:00:00Z; fails at 2026-01-02T00:00:00Z unless it is resumed',
+      'this round asks a',
+      'buffer: 1 of 2 updates',
+      'best so far: round 2, dice 0.912',
+    ]);
+  });
+
+  it('is said of a round that did not ask everybody, or combined updates of earlier rounds', () => {
+    const round = {
+      round: 1,
+      seconds: 2,
+      cohort: ['a'],
+      buffered: [{ site: 'st-marys', staleness: 1 }, { site: 'a' }],
+    };
+    const summary = { run: 'spleen-1', state: 'completed', round: 1, rounds: 1, reason: 'stopped early: enough' };
+    assert.deepEqual(changeLines(view(), view({ summary, stage: '', rounds: [round] })), [
+      'round 1/1  2.0 s  asked a  st-marys 1 model behind',
+      'run spleen-1 is completed: stopped early: enough',
+    ]);
+  });
+
+  it('changes when it is paused and resumed', () => {
+    const paused = view({ summary: { run: 'spleen-1', state: 'paused', round: 1, rounds: 2, reason: 'scanner' } });
+    assert.deepEqual(changeLines(view(), paused), ['run spleen-1 is paused: scanner']);
+    assert.deepEqual(changeLines(paused, view()), ['run spleen-1 is running']);
+  });
+});

@@ -31,35 +31,50 @@ export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
     const updates = sites.map((site) => {
       const control = own.get(site) ?? model.map(() => 0);
       const correction = strategy === 'scaffold' ? all.map((value, i) => -0.5 * (value - control[i]!)) : undefined;
-      return trained(model, site, index + 1, correction);
+      return shiftUpdate(model, site, index + 1, correction);
     });
     for (const site of sites) own.set(site, controlAfter(site, index + 1, model.length));
     all = model.map((_, i) =>
       Math.fround(
         weightedMean(
           sites.map((site) => own.get(site)![i]!),
-          sites.map(samplesOf),
+          sites.map(shiftSamples),
         ),
       ),
     );
     const combined = model.map((_, i) => {
       const column = updates.map((update) => update[i]!);
-      return strategy === 'median' ? median(column) : weightedMean(column, sites.map(samplesOf));
+      return strategy === 'median' ? median(column) : weightedMean(column, sites.map(shiftSamples));
     });
     model = combined.map((value, i) => Math.fround(optimiser(i, model[i]!, value)));
   });
   const bytes = encode(model, elements);
-  return { bytes, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}` };
+  return { bytes, digest: digestOf(bytes) };
+}
+
+/** What the trainer starts from. */
+export function initialShiftModel(elements: number): number[] {
+  return [...Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4), 0.5, -1, 2].map(Math.fround);
+}
+
+/** `sha256:<hex>` of the file with these values. */
+export function shiftDigest(values: readonly number[], elements: number): string {
+  return digestOf(encode(values, elements));
+}
+
+function digestOf(bytes: Buffer): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 const siteNumber = (site: string): number => site.charCodeAt(0) - 'a'.charCodeAt(0);
-const samplesOf = (site: string): number => siteNumber(site) ** 2 + 1;
+export const shiftSamples = (site: string): number => siteNumber(site) ** 2 + 1;
 
 function controlAfter(site: string, round: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => (siteNumber(site) + 1) * 0.25 + round * 0.5 + (i % 5) * 0.125);
 }
 
-function trained(
+/** What a site makes of a model in a round. */
+export function shiftUpdate(
   model: readonly number[],
   site: string,
   round: number,
@@ -69,7 +84,7 @@ function trained(
   return model.map((value, i) => Math.fround(value + (step * (1 + (i % 3)) + correction[i]!)));
 }
 
-function weightedMean(values: readonly number[], samples: readonly number[]): number {
+export function weightedMean(values: readonly number[], samples: readonly number[]): number {
   const total = samples.reduce((sum, n) => sum + n, 0);
   return values.reduce((sum, value, i) => sum + (samples[i]! / total) * value, 0);
 }
