@@ -8,6 +8,7 @@ import { type Task, type TaskDone, TaskDoneSchema } from '../federation/gen/fede
 import { type SiteStatistics, statisticsRequest } from '../federation/statistics';
 import type { ClientRule } from '../federation/strategy';
 import {
+  type InitialiseTask,
   REPORT_FILE,
   TASK_FILE,
   type TaskKind,
@@ -172,6 +173,7 @@ async function produce(
       ...(checked.rule.kind === 'scaffold' && { controls: path.join(folder, CONTROLS_OUTPUT_FILE) }),
       outbound: path.join(folder, OUTBOUND_FILE),
       excluded: checked.excluded,
+      leftOut: checked.leftOut,
       maxBytes: site.limits.updateBytes,
       signal,
     });
@@ -195,7 +197,7 @@ async function isComplete(folder: string, { kind, rule }: CheckedTask): Promise<
 
 async function writeTaskFile(
   { task, deadline, fingerprint }: TaskRecord,
-  { kind, parameters, rule, statistics }: CheckedTask,
+  { kind, parameters, rule, statistics, frozen, reinitialise }: CheckedTask,
   folder: string,
   site: SiteConfiguration,
 ): Promise<void> {
@@ -212,15 +214,21 @@ async function writeTaskFile(
     dataset: site.dataset,
     parameters,
   } as const;
+  const still = frozen.length > 0 ? { frozen: [...frozen] } : {};
   const contents: TrainerTask =
     kind === 'statistics'
       ? { ...common, kind, statistics: statisticsRequest(statistics!) }
       : kind === 'initialise'
-        ? { ...common, kind, model: { output: OUTPUT_FILE } }
+        ? { ...common, kind, ...firstWeights(reinitialise) }
         : kind === 'train'
-          ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE }, ...ruleOf(rule, task) }
+          ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE }, ...ruleOf(rule, task), ...still }
           : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
   await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
+}
+
+function firstWeights(reinitialise: readonly string[]): Pick<InitialiseTask, 'model' | 'reinitialise'> {
+  if (reinitialise.length === 0) return { model: { output: OUTPUT_FILE } };
+  return { model: { input: INPUT_FILE, output: OUTPUT_FILE }, reinitialise: [...reinitialise] };
 }
 
 /** As the task says it: a trainer without a rule is told of none. */

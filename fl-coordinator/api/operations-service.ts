@@ -7,13 +7,15 @@ import type { OperatorIdentity } from '../../federation/identity';
 import { parsePlan } from '../../federation/plan';
 import type { ServiceHandlers } from '../../federation/service-handlers';
 import { mergeStatistics } from '../../federation/statistics';
+import type { ModelRegistry } from '../registry/model-registry';
 import { ledgerOf } from '../runs/ledger';
-import { modelKey } from '../runs/object-names';
+import { modelKey, uploadedModelKey } from '../runs/object-names';
 import type { RunRegister } from '../runs/run-register';
 import { type LiveSources, summaryOf, viewOf } from '../runs/run-view';
 import { toldStatistics } from '../runs/statistics';
 import type { ObjectStore } from '../storage/object-store';
 import { downloadChunks } from './downloads';
+import { modelOperations, publishedModel } from './model-operations';
 import type { ModelUploads } from './model-uploads';
 import type { RunWatchers } from './run-watchers';
 
@@ -36,6 +38,8 @@ export interface OperationsServiceOptions {
   readonly modelUploads: Pick<ModelUploads, 'receive'>;
   readonly live: LiveSources;
   readonly watchers: RunWatchers;
+  readonly registry: ModelRegistry;
+  readonly onPromoted: (sites: readonly string[]) => void;
   readonly sites: SiteAdministration;
   readonly softwareOf: (site: string) => string;
 }
@@ -44,7 +48,8 @@ export interface OperationsServiceOptions {
 export function operationsService(
   options: OperationsServiceOptions,
 ): ServiceHandlers<typeof Operations, OperatorIdentity> {
-  const { runs, store, live, watchers, sites } = options;
+  const { runs, store, live, watchers, sites, registry } = options;
+  const enrolledSites = () => sites.list().flatMap(({ site, state }) => (state === 'enrolled' ? [site] : []));
   const viewSite = ({ site, state, certificateEnds = '' }: SiteRecord) =>
     create(SiteViewSchema, {
       site,
@@ -55,12 +60,14 @@ export function operationsService(
     });
 
   return {
+    ...modelOperations({ runs, store, registry, enrolledSites, onPromoted: options.onPromoted }),
+
     async submitRun({ plan, submitToken }, { caller }) {
       if (submitToken.length < 8 || submitToken.length > 200) {
         throw new ClaraError('invalid-input', `the submit token has ${submitToken.length} characters; choose 8 to 200`);
       }
-      const enrolledSites = sites.list().flatMap(({ site, state }) => (state === 'enrolled' ? [site] : []));
-      return runs.submit({ plan: parsePlan(plan), operator: caller.name, submitToken, enrolledSites });
+      const submission = { plan: parsePlan(plan), operator: caller.name, submitToken };
+      return runs.submit({ ...submission, enrolledSites: enrolledSites() });
     },
 
     async listRuns() {
@@ -95,16 +102,13 @@ export function operationsService(
       );
     },
 
-    async *fetchModel({ run, round }) {
-      const { state } = runs.get(run);
-      const model = round === undefined ? state.models.at(-1) : state.models[round];
-      if (!model) {
-        const there = state.models.length === 0 ? 'no model yet' : `models of rounds 0 to ${state.models.length - 1}`;
-        throw new ClaraError(
-          'not-found',
-          `run ${run} has ${there}${round === undefined ? '' : `, not of round ${round}`}`,
-        );
+    async *fetchModel({ run, round, model: name, version }) {
+      if (name !== '') {
+        const { digest } = registry.get(name, version || undefined).card;
+        yield* downloadChunks(store, { key: uploadedModelKey(digest.slice('sha256:'.length)), digest, offset: 0 });
+        return;
       }
+      const model = publishedModel(runs.get(run).state, round);
       yield* downloadChunks(store, { key: modelKey(run, model.round), digest: model.digest, offset: 0 });
     },
 

@@ -1,7 +1,8 @@
+import { madeAnew } from '../../federation/sent-tensors';
 import type { Contribution } from '../aggregation/contribution';
 import { controlsKey, modelKey, momentsPrefix, updateKey, uploadedModelKey } from './object-names';
 import type { ClosedStage, RunState } from './run-state';
-import { approvedSites } from './sequence';
+import { approvedSites, startsWithTrainer } from './sequence';
 import { sendsControls } from './tasks';
 
 /** Work on models that the state of a run asks of the coordinator itself, between two stages. */
@@ -13,6 +14,8 @@ export type PendingModel =
       readonly source: { readonly key: string } | { readonly run: string };
       /** What the plan says that the bytes are. */
       readonly digest?: string;
+      /** A trainer made some tensors anew: all others must be those of this model. */
+      readonly keeps?: { readonly of: string; readonly except: readonly string[] };
       readonly target: string;
     }
   | {
@@ -40,14 +43,22 @@ export function pendingModel(state: RunState): PendingModel | undefined {
   if (state.models.length === 0) {
     const target = modelKey(run, 0);
     const { initialModel } = plan;
-    if (initialModel.from === 'run') return { kind: 'copy', round: 0, source: { run: initialModel.run }, target };
-    if (initialModel.from === 'file') {
+    const { start } = state;
+    if (!startsWithTrainer(plan) && start) {
+      return { kind: 'copy', round: 0, source: { key: start.key }, digest: start.digest, target };
+    }
+    // Journals of older releases do not say what was found.
+    if (!startsWithTrainer(plan) && initialModel.from === 'run')
+      return { kind: 'copy', round: 0, source: { run: initialModel.run }, target };
+    if (!startsWithTrainer(plan) && initialModel.from === 'file') {
       const { sha256 } = initialModel;
       return { kind: 'copy', round: 0, source: { key: uploadedModelKey(sha256) }, digest: `sha256:${sha256}`, target };
     }
     const site = last?.contributors[0];
     if (last?.stage.kind !== 'initialise' || !site) return undefined;
-    return { kind: 'copy', round: 0, source: { key: updateKey(run, last.stage, site) }, target };
+    const except = madeAnew(plan);
+    const keeps = start && except.length > 0 && { keeps: { of: start.key, except } };
+    return { kind: 'copy', round: 0, source: { key: updateKey(run, last.stage, site) }, target, ...keeps };
   }
   if (last?.stage.kind !== 'train' || state.models.length > last.stage.round) return undefined;
   const { round } = last.stage;

@@ -12,6 +12,8 @@ export interface RunState {
   readonly plan: Plan;
   readonly operator: string;
   readonly submitToken: string;
+  /** The model that the plan starts from. */
+  readonly start?: StartModel | undefined;
   readonly submittedAt: string;
   readonly changedAt: string;
   /** Sites that were asked, in site order (sorted): cohort, aggregation and reports all follow it. */
@@ -22,6 +24,14 @@ export interface RunState {
   /** Global models by round; 0 is the initial one. */
   readonly models: readonly PublishedModel[];
   readonly outcome?: Outcome;
+}
+
+export interface StartModel {
+  readonly key: string;
+  readonly digest: string;
+  readonly bytes: number;
+  /** Of the run that it is a model of. */
+  readonly round?: number | undefined;
 }
 
 export type SiteAnswer = { readonly kind: 'approved' } | { readonly kind: 'refused'; readonly reason: string };
@@ -106,6 +116,7 @@ function submitted(run: string, event: EventOf<'run-submitted'>): RunState {
     plan: event.plan,
     operator: event.operator,
     submitToken: event.submitToken,
+    start: event.start,
     submittedAt: event.at,
     changedAt: event.at,
     candidates: event.cohort,

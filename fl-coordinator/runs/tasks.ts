@@ -1,6 +1,7 @@
 import { deriveSeed } from '../../base/random';
 import type { Plan } from '../../federation/plan';
 import { CONTROLS } from '../../federation/protocol';
+import { madeAnew } from '../../federation/sent-tensors';
 import { controlsKey, modelKey, updateKey } from './object-names';
 import type { RunState } from './run-state';
 import { expectsUpdate, type Stage, sameStage, taskId, taskKindOf } from './stage';
@@ -30,6 +31,8 @@ export interface TaskModel {
 
 /** The name of the global model in evaluations; what a site learned alone is `site:<id>`, its last update `update:<id>`. */
 export const GLOBAL_MODEL = 'global';
+/** The name of the model whose tensors a trainer takes over when it makes the others anew. */
+export const INITIAL_MODEL = 'initial';
 
 /** Every task that the run waits for now. */
 export function openTasks(state: RunState): SiteTask[] {
@@ -60,6 +63,7 @@ function taskOf(state: RunState, stage: Stage, site: string, deadline: string): 
 function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskModel[] {
   switch (stage.kind) {
     case 'initialise':
+      return initialModels(state);
     case 'statistics':
       return [];
     case 'train':
@@ -77,6 +81,12 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
           : []),
       ];
   }
+}
+
+/** What a trainer takes over of first weights that it does not make from nothing. */
+function initialModels({ plan, start }: RunState): readonly TaskModel[] {
+  if (!start || madeAnew(plan).length === 0) return [];
+  return [{ name: INITIAL_MODEL, key: start.key, digest: start.digest, bytes: start.bytes }];
 }
 
 function globalModel(state: RunState, round: number): TaskModel {
