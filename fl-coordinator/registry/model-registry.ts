@@ -146,12 +146,7 @@ export class ModelRegistry {
   /** @returns false when these sites have it already, or are about to */
   async promote(model: string, version: number, sites: readonly string[], operator: string): Promise<boolean> {
     return this.#append((state) => {
-      if (this.get(model, version).stage === 'retired') {
-        throw new ClaraError(
-          'precondition-failed',
-          `${showVersion({ model, version })} is retired; set another stage before it is promoted`,
-        );
-      }
+      this.#requireNotRetired(model, version);
       const known = state.sites.get(model);
       const asked = sites.filter((site) => {
         const one = known?.get(site);
@@ -175,9 +170,18 @@ export class ModelRegistry {
         );
       }
       const { version } = before;
+      this.#requireNotRetired(model, version);
       return { type: 'model-promoted', model, version, sites: [...newest.sites], rollback: true, operator };
     });
     return this.#state.promotions.get(model)!.at(-1)!;
+  }
+
+  #requireNotRetired(model: string, version: number): void {
+    if (this.get(model, version).stage !== 'retired') return;
+    throw new ClaraError(
+      'precondition-failed',
+      `${showVersion({ model, version })} is retired; set another stage before it is promoted`,
+    );
   }
 
   /** What a site says of a promotion. What comes too late, or twice, is left out. */

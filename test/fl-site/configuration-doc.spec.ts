@@ -44,7 +44,8 @@ describe('docs/site-configuration.md', () => {
     assert.ok(names.has('taskTimeout') && names.has('threads'));
     assert.deepEqual(
       [...names].filter(
-        (name) => !last.has(name) && !['dataset', 'trainer', 'limits', 'policy', 'statistics', 'annotation'].includes(name),
+        (name) =>
+          !last.has(name) && !['dataset', 'trainer', 'limits', 'policy', 'statistics', 'annotation'].includes(name),
       ),
       [],
     );

@@ -128,10 +128,7 @@ describe('models from a run to the annotation servers and into the next run', fu
     assert.deepEqual(await readFile(await fetched('clara_ct_seg_spleen:1')), await readFile(fromRun));
     const [released] = await told('model', 'stage', 'clara_ct_seg_spleen:1', 'released');
     assert.equal(released!.stage, 'released');
-    assert.match(
-      (await federation.verb('model', 'list')).stdout,
-      /^clara_ct_seg_spleen:1 +released +journey-/m,
-    );
+    assert.match((await federation.verb('model', 'list')).stdout, /^clara_ct_seg_spleen:1 +released +journey-/m);
     const card = path.join(federation.folder, 'coordinator/store/models/clara_ct_seg_spleen/1/card.json');
     assert.equal(JSON.parse(await readFile(card, 'utf8')).digest, first!.digest);
   });
@@ -206,7 +203,12 @@ describe('models from a run to the annotation servers and into the next run', fu
     assert.deepEqual([row!.version, row!.state], [1, 'serving']);
     const never = await federation.verb('model', 'rollback', 'no_such_model');
     assert.equal(never.code, 66, never.stderr);
-    const verified = await federation.cli('store', 'verify', '--workspace', path.join(federation.folder, 'coordinator'));
+    const verified = await federation.cli(
+      'store',
+      'verify',
+      '--workspace',
+      path.join(federation.folder, 'coordinator'),
+    );
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
   });
 });
