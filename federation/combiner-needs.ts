@@ -1,6 +1,4 @@
 import { ClaraError } from '../base/errors';
-import type { Plan } from './plan';
-import { madeAnew } from './sent-tensors';
 import type { Combiner, Strategy } from './strategy';
 import type { TrainerFeature } from './trainer-contract';
 
@@ -60,15 +58,6 @@ export function featuresNeeded({ clientRule, combiner }: Pick<Strategy, 'clientR
   return [
     ...(clientRule.kind === 'none' ? [] : [clientRule.kind]),
     ...(combiner.kind === 'normalised-mean' ? (['fednova'] as const) : []),
-  ];
-}
-
-/** As {@link featuresNeeded}, of a whole plan. */
-export function featuresOfPlan(plan: Plan): TrainerFeature[] {
-  return [
-    ...featuresNeeded(plan.strategy),
-    ...(plan.frozenTensors.length > 0 ? (['frozen'] as const) : []),
-    ...(madeAnew(plan).length > 0 ? (['reinitialise'] as const) : []),
   ];
 }
 

@@ -1,6 +1,7 @@
 import { ClaraError } from '../base/errors';
-import { featuresOfPlan, updatesAveraged } from '../federation/combiner-needs';
+import { updatesAveraged } from '../federation/combiner-needs';
 import { checkPlan, type Plan } from '../federation/plan';
+import { featuresOfPlan } from '../federation/plan-needs';
 import { fewestContributors } from '../federation/plan-rules';
 import { TRAINER_FEATURES, type TrainerFeature } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
