@@ -19,9 +19,10 @@ const coordinatorRooms = {
   leadership: ['storage'],
   aggregation: ['storage'],
   runs: ['storage', 'aggregation'],
-  upkeep: ['storage', 'aggregation', 'runs', 'trust'],
+  registry: ['storage', 'runs'],
+  upkeep: ['storage', 'aggregation', 'runs', 'registry', 'trust'],
   observe: ['runs', 'trust'],
-  api: ['storage', 'runs', 'upkeep'],
+  api: ['storage', 'runs', 'registry', 'upkeep'],
 };
 const all = [...Object.keys(rooms), 'test', 'bench', 'scripts'];
 

@@ -51,6 +51,22 @@ export function statisticsRules(plan: {
   return broken;
 }
 
+/** What is frozen is the initial model's, so there must be one from which something was learned. */
+export function transferRules(plan: {
+  readonly initialModel: { readonly from: string; readonly reinitialise?: readonly string[] };
+  readonly frozenTensors: readonly string[];
+  readonly statistics?: unknown;
+}): BrokenRule[] {
+  if (plan.frozenTensors.length === 0) return [];
+  if (plan.statistics !== undefined) {
+    return [{ path: ['frozenTensors'], rule: 'does not go with statistics, which use no model; leave it out' }];
+  }
+  if (plan.initialModel.from !== 'trainer') return [];
+  const rule =
+    'would freeze random weights, since the trainer makes them; start from a run, a file or a registered model';
+  return [{ path: ['frozenTensors'], rule }];
+}
+
 /** An update of scaffold carries its site's control variate, which is no part of a model and nobody else's business. */
 export function matrixRules(plan: {
   readonly strategy: Pick<Strategy, 'clientRule'>;

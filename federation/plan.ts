@@ -6,7 +6,8 @@ import { cohortSchema, siteIdSchema } from './cohort';
 import { budgetSchema, bufferSchema, earlyStopSchema, MODES } from './course';
 import { durationSchema } from './duration';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
-import { impossibleCombinations, matrixRules, statisticsRules } from './plan-rules';
+import { modelNameSchema, modelVersionSchema } from './model-name';
+import { impossibleCombinations, matrixRules, statisticsRules, transferRules } from './plan-rules';
 import { strategySchema } from './strategy-forms';
 
 /**
@@ -20,11 +21,27 @@ const name = (what: string) => z.string().refine(isIdentityLabel, `${what} ${IDE
 
 export const trainerNameSchema = name('a trainer name');
 
+const regularExpression = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine(isRegularExpression, 'must be a regular expression (ECMAScript)');
+
+const transfer = {
+  /**
+   * Tensors whose name matches are not taken over: a trainer makes them anew, with the plan's seed, and maybe in other shapes.
+   * @default none
+   */
+  reinitialise: z.array(regularExpression).min(1, 'must name at least one pattern').max(100).optional(),
+};
+
 const initialModelSchema = z.discriminatedUnion('from', [
   z.strictObject({ from: z.literal('trainer') }),
-  z.strictObject({ from: z.literal('run'), run: z.string().min(1).max(100) }),
+  z.strictObject({ from: z.literal('run'), run: z.string().min(1).max(100), ...transfer }),
+  z.strictObject({ from: z.literal('registry'), model: modelNameSchema, version: modelVersionSchema, ...transfer }),
   z.strictObject({
     from: z.literal('file'),
+    ...transfer,
     /** Of a safetensors file that an operator uploaded before; kept as plain hexadecimal. */
     sha256: z
       .string()
@@ -33,17 +50,11 @@ const initialModelSchema = z.discriminatedUnion('from', [
   }),
 ]);
 
-const regularExpression = z
-  .string()
-  .min(1)
-  .max(200)
-  .refine(isRegularExpression, 'must be a regular expression (ECMAScript)');
-
 export const planSchema = z.strictObject({
   name: name('a plan name'),
   /**
-   * Where round 1 starts: a site's trainer makes the weights, or it is the final model of an earlier run, or a file of the
-   * operator. @default trainer
+   * Where round 1 starts: a site's trainer makes the weights, or it is the final model of an earlier run, a version in the
+   * registry, or a file of the operator. @default trainer
    */
   initialModel: initialModelSchema.default({ from: 'trainer' }),
   /** Which trainer every site must be configured with, and what it is told. */
@@ -75,6 +86,8 @@ export const planSchema = z.strictObject({
   siteWeights: z.record(siteIdSchema, z.number().positive().max(1e6)).default({}),
   /** Tensors whose name matches keep the initial model's values and never leave a site. */
   excludedTensors: z.array(regularExpression).max(100).default([]),
+  /** Tensors whose name matches are not trained: they keep the initial model's values, and are not sent with updates. */
+  frozenTensors: z.array(regularExpression).max(100).default([]),
   evaluation: z
     .strictObject({
       /** Every site judges the global model on its held-out cases after each round. @default true */
@@ -133,6 +146,11 @@ const ruledFieldsSchema = z.object(
 /** As above, for {@link matrixRules}. */
 const matrixFieldsSchema = z.object(planSchema.pick({ strategy: true, evaluation: true }).shape);
 
+/** As above, for {@link transferRules}. */
+const transferFieldsSchema = z.object(
+  planSchema.pick({ initialModel: true, frozenTensors: true, statistics: true }).shape,
+);
+
 /** As above, for {@link statisticsRules}. */
 const statisticsFieldsSchema = z.object(
   planSchema.pick({ rounds: true, initialModel: true, evaluation: true, statistics: true }).shape,
@@ -171,6 +189,10 @@ export function checkPlan(document: unknown): Plan {
   const counted = result.success ? result : statisticsFieldsSchema.safeParse(document);
   if (counted.success) {
     for (const { path, rule } of statisticsRules(counted.data)) faults.push(faultAt(path, document, rule));
+  }
+  const transferred = result.success ? result : transferFieldsSchema.safeParse(document);
+  if (transferred.success) {
+    for (const { path, rule } of transferRules(transferred.data)) faults.push(faultAt(path, document, rule));
   }
   if (faults.length > 0 || !result.success) throw ClaraError.ofFaults('the plan', faults);
   return result.data;

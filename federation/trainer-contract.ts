@@ -49,7 +49,16 @@ const common = {
 export const initialiseTaskSchema = z.object({
   ...common,
   kind: z.literal('initialise'),
-  model: z.object({ output: innerPath }),
+  model: z.object({
+    /** A model to take tensors over from; with `reinitialise` only. */
+    input: innerPath.optional(),
+    output: innerPath,
+  }),
+  /**
+   * Regular expressions (ECMAScript, unicode): tensors whose name matches are made anew, in whatever shape `parameters` ask for;
+   * all others are those of the input, byte for byte.
+   */
+  reinitialise: z.array(z.string().min(1).max(200)).min(1).max(100).optional(),
 });
 /**
  * What the plan's strategy asks of the training itself. A trainer that does not know the kind refuses the task with exit code 64.
@@ -73,6 +82,8 @@ export const trainTaskSchema = z.object({
   model: z.object({ input: innerPath, output: innerPath }),
   /** Absent: the trainer trains as it does. */
   rule: trainingRuleSchema.optional(),
+  /** Regular expressions (ECMAScript, unicode): tensors whose name matches are not trained. */
+  frozen: z.array(z.string().min(1).max(200)).min(1).max(100).optional(),
 });
 export const evaluateTaskSchema = z.object({
   ...common,
@@ -188,12 +199,14 @@ export const progressLineSchema = z.object({
 export type ProgressLine = z.infer<typeof progressLineSchema>;
 
 /**
- * What strategies need of a trainer beyond plain training. A trainer of an older day ignores what it does not know, so the
+ * What plans need of a trainer beyond plain training. A trainer of an older day ignores what it does not know, so the
  * site's configuration says what its trainer supports, and `clara-fed trainer check` proves it.
  * - fedprox, scaffold: it applies the rule of that name.
  * - fednova: its report counts its steps.
+ * - frozen: it leaves tensors alone that a task of training names.
+ * - reinitialise: it makes some tensors of a model anew and takes the others over.
  */
-export const TRAINER_FEATURES = ['fedprox', 'scaffold', 'fednova'] as const;
+export const TRAINER_FEATURES = ['fedprox', 'scaffold', 'fednova', 'frozen', 'reinitialise'] as const;
 export type TrainerFeature = (typeof TRAINER_FEATURES)[number];
 
 /** How a trainer ends: done; bad input (never retried); try again; everything else failed and is retried once. */

@@ -3,6 +3,7 @@ import { withControls } from '../federation/controls';
 import type { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
 import type { Plan } from '../federation/plan';
+import { leftOut, withoutTensors } from '../federation/sent-tensors';
 import type { ServiceHandlers } from '../federation/service-handlers';
 import type { TensorLayout, TensorSpec } from '../federation/tensors/layout';
 import { readStoredLayout } from './aggregation/stored-layout';
@@ -10,6 +11,7 @@ import { Dispatcher } from './api/dispatcher';
 import { federationService } from './api/federation-service';
 import { ModelUploads } from './api/model-uploads';
 import { operationsService, type SiteAdministration } from './api/operations-service';
+import { PromotionDesk } from './api/promotion-desk';
 import { RunWatchers } from './api/run-watchers';
 import { SiteHub } from './api/site-hub';
 import { Uploads } from './api/uploads';
@@ -17,6 +19,7 @@ import { fencedStore } from './leadership/fenced-store';
 import type { Lead } from './leadership/leadership';
 import type { CoordinatorMetrics } from './observe/coordinator-metrics';
 import { watchedStore } from './observe/watched-store';
+import { ModelRegistry } from './registry/model-registry';
 import { LiveBoard } from './runs/live-board';
 import { makeModel } from './runs/make-model';
 import { RunRegister } from './runs/run-register';
@@ -93,6 +96,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
   const { epoch, afterOrderlyEnd } = lead;
   const fencedBy = afterOrderlyEnd ? undefined : addresses.own;
   const trust = await openTrust({ authority, store, term: { epoch, fencedBy } });
+  const registry = await ModelRegistry.open(store, undefined, { epoch, fencedBy });
   const stopListening = trust.register.onRevoked(({ fingerprints }) => connections.end(fingerprints));
   const ending = new AbortController();
   const over = promiseOf<ClaraError>();
@@ -107,6 +111,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     for (const { state } of runs.all()) if (!state.outcome) watchers.changed(state.run);
   });
   const dispatcher = new Dispatcher(hub);
+  const promotions = new PromotionDesk(registry, hub);
   const uploads = new Uploads({
     store,
     layoutFor: layoutReader(store, (run) => runs.get(run).state),
@@ -125,6 +130,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     makeModel: (state, work, signal) =>
       makeModel({ store, state, work, signal, checkRoom: roomFor, stateOf: (run) => runs.get(run).state }),
     checkRoom: roomFor,
+    registered: (model, version) => registry.state.models.get(model)?.[version - 1]?.card,
     onDelayed: options.onDelayed,
     onAppended: (event, seconds) => metrics?.appended(event, seconds),
     onChange: (state) => {
@@ -155,6 +161,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     return closing;
   };
   try {
+    await registry.settle();
     await runs.load();
     // What a crash, or a rule of an earlier start, has left.
     for (const { state } of runs.all()) retention.runChanged(state);
@@ -175,6 +182,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
       hub,
       dispatcher,
       uploads,
+      promotions,
       store,
       board,
       traffic,
@@ -189,6 +197,8 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
       modelUploads: new ModelUploads({ store, maxBytes: options.maxUpdateBytes }),
       live,
       watchers,
+      registry,
+      onPromoted: (sites) => promotions.promoted(sites),
       sites: siteAdministration(trust, addresses),
       softwareOf: (site) => hub.get(site)?.software ?? '',
     }),
@@ -202,7 +212,8 @@ function layoutReader(store: ObjectStore, stateOf: (run: string) => RunState) {
     const base = baseModelOf(stateOf(task.run), task.stage);
     if (!base) return undefined;
     if (newest?.key !== base.key) newest = { key: base.key, layout: await readStoredLayout(store, base.key) };
-    return sendsControls(task.plan, task.stage) ? withControls(newest.layout) : newest.layout;
+    if (sendsControls(task.plan, task.stage)) return withControls(newest.layout);
+    return task.stage.kind === 'train' ? withoutTensors(newest.layout, leftOut(task.plan)) : newest.layout;
   };
 }
 

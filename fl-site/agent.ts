@@ -15,6 +15,8 @@ import type { CoordinatorClient } from './coordinator-client';
 import { CoordinatorLine } from './coordinator-line';
 import { grpcCoordinatorClient } from './grpc-coordinator-client';
 import { ModelCache } from './model-cache';
+import { ModelPromotions } from './promotions/model-promotions';
+import { PromotionRequests } from './promotions/promotion-requests';
 import { ProposalDesk } from './proposal-desk';
 import { Proposals } from './proposals';
 import type { SiteEvent } from './site-events';
@@ -28,6 +30,8 @@ import { lockWorkspace } from './workspace-lock';
 export interface SiteAgentOptions {
   /** The program behind `adapter: reference`; this room knows no training. */
   readonly referenceTrainer?: ProgramStart;
+  /** The program that publishes promoted models, `clara-fed aiaa publish`; this room knows no annotation server. */
+  readonly publisher?: ProgramStart;
   /** Told to the coordinator, for people. @default clara-fed */
   readonly software?: string;
   /** Ends the agent as {@link SiteAgent.close} does. */
@@ -85,6 +89,7 @@ class Agent {
   readonly #runner: TaskRunner;
   readonly #connection: Connection;
   readonly #desk: ProposalDesk;
+  readonly #promotions: ModelPromotions;
   readonly #pacing: Pacing;
   readonly #line: CoordinatorLine;
   /** Tasks that the coordinator asked for on the present connection. */
@@ -111,6 +116,17 @@ class Agent {
       tell: (event) => this.#tell(event),
       onProblem: (error) => this.#onProblem(error),
     });
+    this.#promotions = new ModelPromotions({
+      site,
+      workspace: this.#workspace,
+      requests: new PromotionRequests(this.#workspace),
+      publisher: options.publisher,
+      client: () => this.#line.client,
+      pacing: this.#pacing,
+      send: (message) => this.#connection.send(message),
+      tell: (event) => this.#tell(event),
+      onProblem: (error) => this.#onProblem(error),
+    });
   }
 
   /** Works until the signal aborts; then nothing is left running. */
@@ -123,11 +139,12 @@ class Agent {
     try {
       await this.#runner.recover();
       const { signal: until } = stop;
-      await Promise.all([this.#connection.run(until), this.#keepCertificateFresh(until), this.#desk.watch(until)]);
+      const watching = [this.#desk.watch(until), this.#promotions.watch(until)];
+      await Promise.all([this.#connection.run(until), this.#keepCertificateFresh(until), ...watching]);
     } finally {
       signal.removeEventListener('abort', onAbort);
       stop.abort();
-      await this.#runner.close();
+      await Promise.all([this.#runner.close(), this.#promotions.close()]);
       this.#line.close();
     }
   }
@@ -208,6 +225,8 @@ class Agent {
         this.#desk.forget(message.value.run);
         await this.#runner.finishRun(message.value.run);
         return this.#tell({ kind: 'run-finished', run: message.value.run, state: message.value.state });
+      case 'modelAnnouncement':
+        return this.#promotions.announce(message.value);
       default:
         // A welcome out of turn, or a message of a later protocol: nothing that this agent could do.
         return;

@@ -6,6 +6,7 @@ import { faultsOf } from '../base/faults';
 import { readYaml } from '../base/yaml';
 import { siteIdSchema } from '../federation/cohort';
 import { durationSchema } from '../federation/duration';
+import { modelNameSchema } from '../federation/model-name';
 import { trainerNameSchema } from '../federation/plan';
 import { TRAINER_FEATURES } from '../federation/trainer-contract';
 
@@ -95,6 +96,20 @@ const policySchema = z.strictObject({
   approve: z
     .enum(['automatic', 'person', 'never'], { error: 'must be automatic, person or never' })
     .default('automatic'),
+  /**
+   * `automatic`: promoted models are served at once; `person`: somebody must approve each version first; `never`: none is.
+   * @default person
+   */
+  promotions: z
+    .enum(['automatic', 'person', 'never'], { error: 'must be automatic, person or never' })
+    .default('person'),
+});
+
+const annotationSchema = z.strictObject({
+  /** Workspace of this hospital's annotation server (`clara-fed aiaa start --workspace`). */
+  workspace: fileSystemPath,
+  /** The one registered model that it takes; under its name it is served. @default any */
+  model: modelNameSchema.optional(),
 });
 
 const statisticsSchema = z.strictObject({
@@ -127,6 +142,8 @@ const configurationSchema = z.strictObject({
   limits: limitsSchema.prefault({}),
   policy: policySchema.prefault({}),
   statistics: statisticsSchema.prefault({}),
+  /** Where promoted models go. @default none: this site serves no models */
+  annotation: annotationSchema.optional(),
 });
 
 /** What a site's configuration says after parsing: every default filled in, every path absolute. */
@@ -166,6 +183,9 @@ export function checkSiteConfiguration(
     ...parsed,
     credentials: absolute(parsed.credentials),
     workspace: absolute(parsed.workspace),
+    ...(parsed.annotation && {
+      annotation: { ...parsed.annotation, workspace: absolute(parsed.annotation.workspace) },
+    }),
     dataset:
       parsed.dataset.kind === 'none'
         ? { kind: 'none', path: '' }

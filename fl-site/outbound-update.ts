@@ -3,6 +3,7 @@ import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, type Fault } from '../base/errors';
 import { controlsOf, withControls } from '../federation/controls';
+import { withoutTensors } from '../federation/sent-tensors';
 import { readLayout } from '../federation/tensors/file';
 import { FiniteScanner, showNonFinite } from '../federation/tensors/finite-scan';
 import { encodeHeader } from '../federation/tensors/header';
@@ -20,6 +21,8 @@ export interface OutboundRequest {
   readonly outbound: string;
   /** Tensors whose name matches never leave the site: the global model's values are sent in their place. */
   readonly excluded: readonly RegExp[];
+  /** Tensors whose name matches are not sent at all: the coordinator has them. @default none */
+  readonly leftOut?: readonly RegExp[];
   readonly maxBytes: number;
   readonly signal: AbortSignal;
 }
@@ -68,6 +71,7 @@ export async function prepareOutbound(request: OutboundRequest): Promise<Outboun
     );
   }
   const asItIs =
+    (request.leftOut ?? []).length === 0 &&
     !global.tensors.some(({ name }) => isExcluded(name)) &&
     Buffer.from(global.headerBytes).equals(own.layout.headerBytes);
   return asItIs ? { file: update, size, sha256: own.sha256 } : rewrite(request, global, own);
@@ -127,12 +131,16 @@ async function checkedFile({ signal }: OutboundRequest, checking: Checking): Pro
 
 /** The global model's tensors with the update's values, then those of the control variate, if there is one. */
 async function rewrite(
-  { global: base, outbound, signal }: OutboundRequest,
+  { global: base, outbound, signal, leftOut = [] }: OutboundRequest,
   global: TensorLayout,
   update: CheckedFile,
   controls?: CheckedFile,
 ): Promise<OutboundUpdate> {
-  const header = controls ? encodeHeader(withControls(global).tensors, global.metadata) : global.headerBytes;
+  const sent = withoutTensors(global, leftOut);
+  const header =
+    controls || sent.tensors.length < global.tensors.length
+      ? encodeHeader((controls ? withControls(sent) : sent).tensors, global.metadata)
+      : global.headerBytes;
   const hash = createHash('sha256');
   let size = 0;
   async function* tensorsOf(
@@ -159,7 +167,8 @@ async function rewrite(
     const model = new Map(global.tensors.map((tensor) => [tensor.name, tensor]));
     const baseFile = await open(base!, 'r');
     try {
-      yield* tensorsOf([...model.keys()], update, (name) => {
+      const names = sent.tensors.map(({ name }) => name);
+      yield* tensorsOf(names, update, (name) => {
         const { begin, end } = model.get(name)!;
         return range(baseFile, global.headerBytes.length + begin, end - begin, signal);
       });

@@ -1,9 +1,10 @@
 import { ClaraError } from '../base/errors';
 import { namedSites } from '../federation/cohort';
-import { featuresNeeded, updatesAveraged } from '../federation/combiner-needs';
+import { updatesAveraged } from '../federation/combiner-needs';
 import { checkPlan, type Plan } from '../federation/plan';
+import { featuresOfPlan } from '../federation/plan-needs';
 import { fewestContributors } from '../federation/plan-rules';
-import { TRAINER_FEATURES } from '../federation/trainer-contract';
+import { TRAINER_FEATURES, type TrainerFeature } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
 
 /**
@@ -36,10 +37,10 @@ function brokenRules(plan: Plan, site: PolicySettings): string[] {
     broken.push(`the plan asks for trainer ${plan.trainer.name}, but ${id} runs ${trainer.name} (trainer.name)`);
   }
   const supported: readonly string[] = trainer.adapter === 'reference' ? TRAINER_FEATURES : trainer.supports;
-  for (const feature of featuresNeeded(plan.strategy)) {
+  for (const feature of featuresOfPlan(plan)) {
     if (supported.includes(feature)) continue;
     broken.push(
-      `the strategy ${plan.strategy.name} needs a trainer that supports ${feature}, which ${id} does not say of ${trainer.name} (trainer.supports)`,
+      `${askerOf(feature, plan)} needs a trainer that supports ${feature}, which ${id} does not say of ${trainer.name} (trainer.supports)`,
     );
   }
   if (plan.rounds > limits.maxRounds) {
@@ -63,6 +64,11 @@ function brokenRules(plan: Plan, site: PolicySettings): string[] {
     broken.push(`the plan's cohort does not name ${id}`);
   }
   return broken;
+}
+
+function askerOf(feature: TrainerFeature, { strategy }: Plan): string {
+  if (feature === 'frozen') return 'a plan with frozenTensors';
+  return feature === 'reinitialise' ? 'a plan with initialModel.reinitialise' : `the strategy ${strategy.name}`;
 }
 
 /** What this site's policy on statistics says of a plan. Asked again before each task: the policy may have changed since. */

@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { link, readFile, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { syncFolder, writeFileDurably } from '../base/durable-file';
+import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, showValue } from '../base/errors';
 import { checkPlan, type Plan } from '../federation/plan';
+import { readIfThere, writeOnce } from './answer-files';
 import type { Workspace } from './workspace';
 
 /**
@@ -68,18 +69,10 @@ export class Proposals {
     }
     const decision = { planSha256: digestOf(proposal.plan), approved, reason, at: this.now().toISOString() };
     const file = this.#decisionFile(run);
-    const aside = `${file}.${randomBytes(6).toString('hex')}`;
-    await writeFileDurably(aside, JSON.stringify(decision));
-    try {
-      await link(aside, file);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!(await writeOnce(file, JSON.stringify(decision)))) {
       const words = proposal.decision?.approved === false ? 'refused' : 'approved';
       throw new ClaraError('precondition-failed', `run ${run} was ${words} before; an answer is not changed`);
-    } finally {
-      await rm(aside, { force: true });
     }
-    await syncFolder(path.dirname(file));
     return { ...proposal, decision };
   }
 
@@ -109,13 +102,4 @@ export class Proposals {
 
 function digestOf(plan: Plan): string {
   return createHash('sha256').update(JSON.stringify(plan)).digest('hex');
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -29,6 +29,14 @@ export type SiteEvent =
   | ({ readonly kind: 'task-failed'; readonly code: ErrorCode; readonly message: string } & OfTask)
   | ({ readonly kind: 'task-cancelled'; readonly reason: string } & OfTask)
   | { readonly kind: 'run-finished'; readonly run: string; readonly state: string }
+  /** How far this site is with a model that was promoted to it; `waiting` is for a person: `clara-fed site approve`. */
+  | {
+      readonly kind: 'promotion';
+      readonly model: string;
+      readonly version: number;
+      readonly state: 'waiting' | 'downloaded' | 'serving' | 'refused' | 'failed';
+      readonly reason: string;
+    }
   | { readonly kind: 'certificate-renewed'; readonly ends: string }
   /** Something went wrong that belongs to no task, and the agent goes on. */
   | { readonly kind: 'problem'; readonly message: string };

@@ -4,6 +4,7 @@ import { ClaraError, type Fault, showValue } from '../base/errors';
 import type { Task } from '../federation/gen/federation/v1/federation_pb';
 import type { Plan } from '../federation/plan';
 import { CONTROLS } from '../federation/protocol';
+import { leftOut, madeAnew } from '../federation/sent-tensors';
 import type { ClientRule } from '../federation/strategy';
 import type { TaskKind } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
@@ -13,7 +14,13 @@ import { statisticsFaults } from './policy';
 export interface CheckedTask {
   readonly kind: TaskKind;
   readonly parameters: Readonly<Record<string, z.infer<ReturnType<typeof z.json>>>>;
+  /** Of tensors that keep the global model's values, whatever the trainer wrote. */
   readonly excluded: readonly RegExp[];
+  /** Of those, what an update of this task does not have. */
+  readonly leftOut: readonly RegExp[];
+  /** What the trainer leaves alone, and what it makes anew. */
+  readonly frozen: readonly string[];
+  readonly reinitialise: readonly string[];
   /** What the approved strategy asks of federated training; training alone has nobody to differ from. */
   readonly rule: ClientRule;
   /** Of the plan that was approved. */
@@ -67,14 +74,17 @@ export function checkTask(
   }
   const federated = task.kind === 'train' && task.track === FEDERATED_TRACK;
   const rule = federated ? approved.strategy.clientRule : { kind: 'none' as const };
-  checkModels(task, rule, site.limits.modelBytes, fault);
+  const { frozenTensors } = approved;
+  const reinitialise = task.kind === 'initialise' ? madeAnew(approved) : [];
+  checkModels(task, rule, { takesOver: reinitialise.length > 0, limit: site.limits.modelBytes }, fault);
   const parameters = parametersOf(task, fault);
   if (parameters && !isDeepStrictEqual(parameters, approved.trainer.parameters)) {
     fault('parametersJson', task.parametersJson, approvedRule(approved.trainer.parameters));
   }
-  const excluded = task.excludedTensors.flatMap((text) => patternOf(text, fault));
+  const excluded = [...task.excludedTensors, ...frozenTensors].flatMap((text) => patternOf(text, fault));
   if (faults.length > 0 || !parameters) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
-  return { kind: task.kind as TaskKind, parameters, excluded, rule, statistics: approved.statistics };
+  const transfer = { leftOut: federated ? leftOut(approved) : [], frozen: frozenTensors, reinitialise };
+  return { kind: task.kind as TaskKind, parameters, excluded, rule, statistics: approved.statistics, ...transfer };
 }
 
 function approvedRule(value: unknown): string {
@@ -83,11 +93,24 @@ function approvedRule(value: unknown): string {
 
 type AddFault = (path: string, value: unknown, rule: string) => void;
 
-function checkModels({ kind, models }: Task, rule: ClientRule, limit: number, fault: AddFault): void {
+interface ModelRules {
+  /** First weights take tensors over from a model. */
+  readonly takesOver: boolean;
+  /** Bytes. */
+  readonly limit: number;
+}
+
+function checkModels(
+  { kind, models }: Task,
+  rule: ClientRule,
+  { takesOver, limit }: ModelRules,
+  fault: AddFault,
+): void {
   // The control variate of all sites comes after the model; in the first round there is none.
   const training = rule.kind === 'scaffold' ? [1, 2] : [1, 1];
+  const first = takesOver ? [1, 1] : [0, 0];
   const wanted =
-    kind === 'initialise' || kind === 'statistics' ? [0, 0] : kind === 'train' ? training : [1, MAX_MODELS];
+    kind === 'initialise' ? first : kind === 'statistics' ? [0, 0] : kind === 'train' ? training : [1, MAX_MODELS];
   if (models.length < wanted[0] || models.length > wanted[1]) {
     fault('models', models.length, `a task of kind ${kind} has ${wanted[0]} to ${wanted[1]} models`);
   }

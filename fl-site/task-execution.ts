@@ -1,22 +1,12 @@
-import { lstat, mkdir, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { ownPeakRssBytes } from '../base/own-memory';
-import { type Task, type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
-import { type SiteStatistics, statisticsRequest } from '../federation/statistics';
-import type { ClientRule } from '../federation/strategy';
-import {
-  REPORT_FILE,
-  TASK_FILE,
-  type TaskKind,
-  TRAINER_PROTOCOL,
-  type TrainerReport,
-  type TrainerTask,
-  type TrainTask,
-  trainerReportSchema,
-} from '../federation/trainer-contract';
+import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
+import type { SiteStatistics } from '../federation/statistics';
+import { REPORT_FILE, type TaskKind, type TrainerReport, trainerReportSchema } from '../federation/trainer-contract';
 import type { Approvals } from './approvals';
 import type { Pacing } from './backoff';
 import type { SiteConfiguration } from './configuration';
@@ -25,6 +15,7 @@ import type { ModelCache } from './model-cache';
 import { prepareOutbound } from './outbound-update';
 import { release } from './statistics/release';
 import { type CheckedTask, checkTask } from './task-checks';
+import { writeTaskFile } from './task-document';
 import {
   CONTROLS_FILE,
   CONTROLS_OUTPUT_FILE,
@@ -172,6 +163,7 @@ async function produce(
       ...(checked.rule.kind === 'scaffold' && { controls: path.join(folder, CONTROLS_OUTPUT_FILE) }),
       outbound: path.join(folder, OUTBOUND_FILE),
       excluded: checked.excluded,
+      leftOut: checked.leftOut,
       maxBytes: site.limits.updateBytes,
       signal,
     });
@@ -191,44 +183,6 @@ async function isComplete(folder: string, { kind, rule }: CheckedTask): Promise<
     if (!found?.isFile()) return false;
   }
   return trainerReportSchema.safeParse(await readReport(folder).catch(() => undefined)).success;
-}
-
-async function writeTaskFile(
-  { task, deadline, fingerprint }: TaskRecord,
-  { kind, parameters, rule, statistics }: CheckedTask,
-  folder: string,
-  site: SiteConfiguration,
-): Promise<void> {
-  const common = {
-    protocol: TRAINER_PROTOCOL,
-    // With what it asks for, so that another attempt under the same id does not go on from this one's state.
-    task: `${task.id}#${fingerprint.slice(0, 8)}`,
-    run: task.run,
-    round: task.round,
-    rounds: task.rounds,
-    site: site.id,
-    seed: task.seed,
-    deadline,
-    dataset: site.dataset,
-    parameters,
-  } as const;
-  const contents: TrainerTask =
-    kind === 'statistics'
-      ? { ...common, kind, statistics: statisticsRequest(statistics!) }
-      : kind === 'initialise'
-        ? { ...common, kind, model: { output: OUTPUT_FILE } }
-        : kind === 'train'
-          ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE }, ...ruleOf(rule, task) }
-          : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
-  await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
-}
-
-/** As the task says it: a trainer without a rule is told of none. */
-function ruleOf(rule: ClientRule, { models }: Task): Pick<TrainTask, 'rule'> {
-  if (rule.kind === 'none') return {};
-  if (rule.kind === 'fedprox') return { rule };
-  const input = models.length > 1 ? { input: CONTROLS_FILE } : {};
-  return { rule: { kind: 'scaffold', controls: { ...input, output: CONTROLS_OUTPUT_FILE } } };
 }
 
 function checkReport(document: unknown, { task }: TaskRecord, { kind }: CheckedTask): TrainerReport {

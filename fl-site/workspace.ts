@@ -15,6 +15,7 @@ import { STATE_FOLDER } from '../federation/trainer-contract';
  *     runs/<run>/models/<sha256>.safetensors   downloaded models, by digest
  *     runs/<run>/state/<track>/            the trainer's private state while no task has it
  *     runs/<run>/<task>/                   the folder that the trainer gets
+ *     promotions/<model>/<version>/        what was promoted: proposal.json, decision.json, the model on its way
  *
  * Runs and tasks are named by a coordinator, so names become folder names by {@link folderName} only.
  */
@@ -43,6 +44,10 @@ export class Workspace {
 
   runFolder(run: string): string {
     return path.join(this.runs, folderName(run));
+  }
+
+  get promotions(): string {
+    return path.join(this.root, 'promotions');
   }
 
   taskFolder(run: string, task: string): string {

@@ -22,6 +22,8 @@ interface PublishOptions {
   readonly model: string;
   readonly name: string;
   readonly description?: string;
+  readonly modelVersion?: string;
+  readonly sha256?: string;
   readonly json?: boolean;
 }
 
@@ -51,6 +53,8 @@ export function aiaaCommand(): Command {
     .requiredOption('--model <file>', 'safetensors model of the reference engine')
     .requiredOption('--name <name>', 'name under which clients see it')
     .option('--description <text>', 'what it does')
+    .option('--model-version <text>', 'version under which clients see it (default: from its digest)')
+    .option('--sha256 <digest>', 'refuse the file unless it has this digest, sha256:...')
     .option('--json', 'one JSON object')
     .addHelpText(
       'after',
@@ -79,8 +83,14 @@ async function start(options: StartOptions): Promise<void> {
 
 async function publish(options: PublishOptions): Promise<void> {
   const terminal = openTerminal(options);
-  const { workspace, model, name, description } = options;
-  const published = await publishModel(workspace, { file: model, name, ...(description ? { description } : {}) });
+  const { workspace, model, name, description, modelVersion, sha256 } = options;
+  const published = await publishModel(workspace, {
+    file: model,
+    name,
+    ...(description ? { description } : {}),
+    ...(modelVersion === undefined ? {} : { version: modelVersion }),
+    ...(sha256 === undefined ? {} : { sha256 }),
+  });
   terminal.record({ event: 'published', ...published });
   terminal.line(`${name} version ${published.entry.version} is in ${workspace}`);
 }

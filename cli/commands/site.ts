@@ -10,15 +10,19 @@ import { loadCredentials } from '../../federation/credentials';
 import { enrol } from '../../federation/enrol';
 import { formatIdentity } from '../../federation/identity';
 import { parseInvitation } from '../../federation/invitation';
+import { showVersion } from '../../federation/model-name';
 import { startSiteAgent } from '../../fl-site/agent';
 import { loadSiteConfiguration, type SiteConfiguration } from '../../fl-site/configuration';
 import { SiteMetrics } from '../../fl-site/observe/site-metrics';
 import { type PreflightCheck, type PreflightLimits, preflight } from '../../fl-site/preflight/preflight';
+import { PromotionRequests } from '../../fl-site/promotions/promotion-requests';
 import { Proposals } from '../../fl-site/proposals';
 import type { SiteEvent } from '../../fl-site/site-events';
 import { trainerProgram } from '../../fl-site/trainers/trainer-program';
 import { Workspace } from '../../fl-site/workspace';
 import { metricsAddress, metricsOption } from '../metrics-option';
+import { parseModelVersion } from '../model-address';
+import { modelPublisher } from '../model-publisher';
 import { preflightTable } from '../preflight-table';
 import { referenceTrainer } from '../reference-trainer';
 import { stopSignal } from '../stopping';
@@ -77,7 +81,9 @@ export function siteCommand(): Command {
     .action(lookAhead);
   command
     .command('proposals')
-    .description('Lists the plans that were laid before this site, with what was answered (policy.approve: person).')
+    .description(
+      'Lists the plans and models that were laid before this site, with what was answered (policy.approve, policy.promotions: person).',
+    )
     .requiredOption('--config <file>', 'site configuration (YAML)')
     .option('--json', 'one JSON object a proposal')
     .addHelpText('after', '\nExample:\n  clara-fed site proposals --config site.yaml')
@@ -85,7 +91,7 @@ export function siteCommand(): Command {
   command
     .command('approve <run>')
     .description(
-      'Lets a run use this site, within the limits of its configuration. The running agent tells the coordinator.',
+      'Lets a run use this site, within the limits of its configuration, or has a promoted NAME:VERSION served. The running agent tells the coordinator.',
     )
     .requiredOption('--config <file>', 'site configuration (YAML)')
     .option('--json', 'one JSON object')
@@ -93,7 +99,9 @@ export function siteCommand(): Command {
     .action((run: string, options: StartOptions) => decide(run, true, '', options));
   command
     .command('refuse <run>')
-    .description('Keeps a run from using this site. The investigator is told the reason.')
+    .description(
+      'Keeps a run from using this site, or a promoted NAME:VERSION from being served. The investigator is told the reason.',
+    )
     .requiredOption('--config <file>', 'site configuration (YAML)')
     .requiredOption('--reason <text>', 'why, for the investigator and the record')
     .option('--json', 'one JSON object')
@@ -128,20 +136,33 @@ async function readInvitation(file: string): Promise<string> {
   });
 }
 
-async function proposalsOf({ config }: StartOptions): Promise<Proposals> {
-  return new Proposals(new Workspace((await loadSiteConfiguration(path.resolve(config))).workspace));
+async function workspaceOf({ config }: StartOptions): Promise<Workspace> {
+  return new Workspace((await loadSiteConfiguration(path.resolve(config))).workspace);
+}
+
+function answerOf(decision: { readonly approved: boolean } | undefined): 'approved' | 'refused' | 'waiting' {
+  return decision ? (decision.approved ? 'approved' : 'refused') : 'waiting';
 }
 
 async function listProposals(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
-  const all = await (await proposalsOf(options)).list();
+  const workspace = await workspaceOf(options);
+  const all = await new Proposals(workspace).list();
   const rows = all.map(({ run, plan, at, decision }) => {
-    const state = decision ? (decision.approved ? 'approved' : 'refused') : 'waiting';
+    const state = answerOf(decision);
     terminal.record({ event: 'proposal', run, state, at, reason: decision?.reason ?? '', plan });
     const cohort = namedSites(plan.cohort)?.join(' ') ?? 'all';
     return [run, state, plan.trainer.name, String(plan.rounds), cohort, at];
   });
   terminal.line(table([['run', 'state', 'trainer', 'rounds', 'sites', 'proposed'], ...rows]));
+  const models = await new PromotionRequests(workspace).list();
+  if (models.length === 0) return;
+  const offered = models.map(({ model, version, description, sha256, at, decision }) => {
+    const [state, reason] = [answerOf(decision), decision?.reason ?? ''];
+    terminal.record({ event: 'promotion-proposal', model, version, state, at, reason, description, sha256 });
+    return [showVersion({ model, version }), state, description, at];
+  });
+  terminal.line(`\n${table([['model', 'state', 'description', 'proposed'], ...offered])}`);
 }
 
 async function decide(run: string, approved: boolean, reason: string, options: StartOptions): Promise<void> {
@@ -149,8 +170,15 @@ async function decide(run: string, approved: boolean, reason: string, options: S
     throw new ClaraError('invalid-input', `the reason has ${reason.length} characters; at most ${MAX_REASON} are kept`);
   }
   const terminal = openTerminal(options);
-  await (await proposalsOf(options)).decide(run, approved, reason);
+  const workspace = await workspaceOf(options);
   const state = approved ? 'approved' : 'refused';
+  if (run.includes(':')) {
+    const wanted = parseModelVersion(run);
+    await new PromotionRequests(workspace).decide(wanted, approved, reason);
+    terminal.record({ event: 'promotion-decided', ...wanted, approved, reason });
+    return terminal.line(`${run} is ${state}; the agent tells the coordinator`);
+  }
+  await new Proposals(workspace).decide(run, approved, reason);
   terminal.record({ event: 'proposal-decided', run, approved, reason });
   terminal.line(`run ${run} is ${state}; the agent tells the coordinator`);
 }
@@ -165,6 +193,7 @@ async function start(options: StartOptions): Promise<void> {
   let connectedOnce = false;
   const agent = await startSiteAgent(configuration, {
     referenceTrainer: referenceTrainer(),
+    publisher: modelPublisher(),
     software: `clara-fed ${VERSION}`,
     signal: stopSignal(options),
     onEvent: (event) => {

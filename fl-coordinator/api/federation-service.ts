@@ -24,6 +24,7 @@ import type { Traffic } from '../runs/traffic';
 import type { ObjectStore } from '../storage/object-store';
 import type { Dispatcher } from './dispatcher';
 import { downloadChunks } from './downloads';
+import type { PromotionDesk } from './promotion-desk';
 import { statisticsOf } from './received-statistics';
 import type { SiteConnection, SiteHub } from './site-hub';
 import {
@@ -42,6 +43,7 @@ export interface FederationServiceOptions {
   readonly hub: SiteHub;
   readonly dispatcher: Dispatcher;
   readonly uploads: Uploads;
+  readonly promotions: PromotionDesk;
   readonly store: ObjectStore;
   readonly board: LiveBoard;
   readonly traffic: Traffic;
@@ -110,6 +112,7 @@ export function federationService(options: FederationServiceOptions): Handlers {
           if (!connection) {
             connection = greet(caller.id, message, call);
             for (const { state } of runs.all()) dispatcher.siteConnected(connection, state);
+            options.promotions.siteConnected(connection);
           } else {
             if (call.writableLength >= MAX_WAITING) throw unread(caller.id);
             hub.heard(connection);
@@ -128,6 +131,11 @@ export function federationService(options: FederationServiceOptions): Handlers {
         .filter((task) => task.site === caller.id)
         .flatMap((task) => task.models.map((model) => ({ task, model })))
         .find(({ model }) => model.key === object);
+      const offered = found ? undefined : options.promotions.offered(caller.id, object);
+      if (offered) {
+        yield* downloadChunks(store, { ...offered, offset: Number(offset) });
+        return;
+      }
       if (!found)
         throw new ClaraError(
           'permission-denied',
@@ -208,6 +216,9 @@ async function onSiteMessage(
     }
     case 'taskResult':
       await onTaskResult(options, connection, message.message.value);
+      return;
+    case 'promotionStatus':
+      await options.promotions.told(site, message.message.value);
       return;
     case 'hello':
       throw new ClaraError('invalid-input', 'hello may be said once only');

@@ -7,15 +7,17 @@ import type { OperatorIdentity } from '../../federation/identity';
 import { parsePlan } from '../../federation/plan';
 import type { ServiceHandlers } from '../../federation/service-handlers';
 import { mergeStatistics } from '../../federation/statistics';
+import type { ModelRegistry } from '../registry/model-registry';
 import { bestRound } from '../runs/ending';
 import { ledgerOf } from '../runs/ledger';
-import { modelKey } from '../runs/object-names';
+import { modelKey, uploadedModelKey } from '../runs/object-names';
 import type { RunRegister } from '../runs/run-register';
 import type { RunState } from '../runs/run-state';
 import { type LiveSources, summaryOf, viewOf } from '../runs/run-view';
 import { toldStatistics } from '../runs/statistics';
 import type { ObjectStore } from '../storage/object-store';
 import { downloadChunks } from './downloads';
+import { modelOperations, publishedModel } from './model-operations';
 import type { ModelUploads } from './model-uploads';
 import type { RunWatchers } from './run-watchers';
 
@@ -38,6 +40,8 @@ export interface OperationsServiceOptions {
   readonly modelUploads: Pick<ModelUploads, 'receive'>;
   readonly live: LiveSources;
   readonly watchers: RunWatchers;
+  readonly registry: ModelRegistry;
+  readonly onPromoted: (sites: readonly string[]) => void;
   readonly sites: SiteAdministration;
   readonly softwareOf: (site: string) => string;
 }
@@ -61,7 +65,8 @@ function noBestModel({ run, plan }: RunState): ClaraError {
 export function operationsService(
   options: OperationsServiceOptions,
 ): ServiceHandlers<typeof Operations, OperatorIdentity> {
-  const { runs, store, live, watchers, sites } = options;
+  const { runs, store, live, watchers, sites, registry } = options;
+  const enrolledSites = () => sites.list().flatMap(({ site, state }) => (state === 'enrolled' ? [site] : []));
   const viewSite = ({ site, state, certificateEnds = '' }: SiteRecord) =>
     create(SiteViewSchema, {
       site,
@@ -72,12 +77,14 @@ export function operationsService(
     });
 
   return {
+    ...modelOperations({ runs, store, registry, enrolledSites, onPromoted: options.onPromoted }),
+
     async submitRun({ plan, submitToken }, { caller }) {
       if (submitToken.length < 8 || submitToken.length > 200) {
         throw new ClaraError('invalid-input', `the submit token has ${submitToken.length} characters; choose 8 to 200`);
       }
-      const enrolledSites = sites.list().flatMap(({ site, state }) => (state === 'enrolled' ? [site] : []));
-      return runs.submit({ plan: parsePlan(plan), operator: caller.name, submitToken, enrolledSites });
+      const submission = { plan: parsePlan(plan), operator: caller.name, submitToken };
+      return runs.submit({ ...submission, enrolledSites: enrolledSites() });
     },
 
     async listRuns() {
@@ -133,7 +140,12 @@ export function operationsService(
       );
     },
 
-    async *fetchModel({ run, round, best }) {
+    async *fetchModel({ run, round, best, model: name, version }) {
+      if (name !== '') {
+        const { digest } = registry.get(name, version || undefined).card;
+        yield* downloadChunks(store, { key: uploadedModelKey(digest.slice('sha256:'.length)), digest, offset: 0 });
+        return;
+      }
       const { state } = runs.get(run);
       if (best && round !== undefined) {
         throw new ClaraError('invalid-input', 'either a round or the best model can be fetched, not both');
@@ -144,14 +156,7 @@ export function operationsService(
         yield* downloadChunks(store, { key: modelKey(run, found.round), digest: found.digest, offset: 0 });
         return;
       }
-      const model = round === undefined ? state.models.at(-1) : state.models[round];
-      if (!model) {
-        const there = state.models.length === 0 ? 'no model yet' : `models of rounds 0 to ${state.models.length - 1}`;
-        throw new ClaraError(
-          'not-found',
-          `run ${run} has ${there}${round === undefined ? '' : `, not of round ${round}`}`,
-        );
-      }
+      const model = publishedModel(state, round);
       yield* downloadChunks(store, { key: modelKey(run, model.round), digest: model.digest, offset: 0 });
     },
 

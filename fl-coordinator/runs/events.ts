@@ -19,7 +19,14 @@ const reason = z.string().max(MAX_REASON);
 const bytes = z.number().int().min(0);
 
 const bodies = {
-  'run-submitted': { plan: planSchema, cohort: z.array(site).min(1), operator: z.string(), submitToken: z.string() },
+  'run-submitted': {
+    plan: planSchema,
+    cohort: z.array(site).min(1),
+    operator: z.string(),
+    submitToken: z.string(),
+    /** The model that the plan starts from, as it was found; absent when a trainer makes it, and in older journals. */
+    start: z.object({ key: z.string().max(900), digest, bytes, round: z.number().int().min(0).optional() }).optional(),
+  },
   'site-approved': { site },
   'site-refused': { site, reason },
   'stage-opened': {

@@ -1,10 +1,12 @@
-import { createHash } from 'node:crypto';
 import { ClaraError } from '../../base/errors';
 import type { Plan } from '../../federation/plan';
+import { keptTensors } from '../../federation/sent-tensors';
 import { type AggregateRequest, aggregate } from '../aggregation/aggregate';
 import { aggregateWithControls } from '../aggregation/controls';
 import type { ObjectStore } from '../storage/object-store';
 import { approvedSites } from './cohorts';
+import { copyObject } from './copy-object';
+import { requireKept } from './kept-tensors';
 import { modelKey } from './object-names';
 import type { PendingModel } from './pending-model';
 import type { RunState } from './run-state';
@@ -32,6 +34,7 @@ export async function makeModel(request: MakeModelRequest): Promise<MadeModel> {
   if (work.kind === 'copy') {
     const from = sourceKey(request, work);
     await request.checkRoom?.(state.plan, approvedSites(state).length, (await store.head(from)).size);
+    if (work.keeps) await requireKept(store, from, work.keeps, signal);
     return copyObject(store, { ...work, from }, signal);
   }
   const { plan } = state;
@@ -40,7 +43,7 @@ export async function makeModel(request: MakeModelRequest): Promise<MadeModel> {
     base: work.base,
     contributions: work.updates,
     strategy: plan.strategy,
-    excluded: plan.excludedTensors.map((text) => new RegExp(text, 'u')),
+    excluded: keptTensors(plan),
     target: work.target,
     momentsBefore: work.momentsBefore,
     momentsAfter: work.momentsAfter,
@@ -55,26 +58,4 @@ function sourceKey({ stateOf }: MakeModelRequest, work: PendingModel & { kind: '
   const last = stateOf(run).models.at(-1);
   if (!last) throw new ClaraError('not-found', `run ${run} has no model to start from`);
   return modelKey(run, last.round);
-}
-
-interface Copy {
-  readonly from: string;
-  readonly target: string;
-  readonly digest?: string;
-}
-
-async function copyObject(store: ObjectStore, { from, target, digest: expected }: Copy, signal: AbortSignal) {
-  const hash = createHash('sha256');
-  const { size, bytes } = await store.get(from, { signal });
-  async function* digested(): AsyncGenerator<Uint8Array> {
-    for await (const piece of bytes) {
-      hash.update(piece);
-      yield piece;
-    }
-    const found = `sha256:${hash.copy().digest('hex')}`;
-    if (expected === undefined || found === expected) return;
-    throw new ClaraError('corrupt', `${from} has digest ${found}, the plan names ${expected}; upload the file again`);
-  }
-  await store.put(target, digested());
-  return { digest: `sha256:${hash.digest('hex')}`, bytes: size };
 }

@@ -1,9 +1,10 @@
+import { madeAnew } from '../../federation/sent-tensors';
 import type { Contribution } from '../aggregation/contribution';
 import { approvedSites } from './cohorts';
 import { bufferingOf, stalenessIn } from './going';
 import { controlsKey, modelKey, momentsPrefix, updateKey, uploadedModelKey } from './object-names';
 import type { BufferedUpdate, ClosedStage, RunState, UpdateResult } from './run-state';
-import { hopsToCome } from './sequence';
+import { hopsToCome, startsWithTrainer } from './sequence';
 import { type Stage, withTurn } from './stage';
 import { sendsControls, travelledTo } from './tasks';
 
@@ -16,6 +17,8 @@ export type PendingModel =
       readonly source: { readonly key: string } | { readonly run: string };
       /** What the plan says that the bytes are. */
       readonly digest?: string;
+      /** A trainer made some tensors anew: all others must be those of this model. */
+      readonly keeps?: { readonly of: string; readonly except: readonly string[] };
       readonly target: string;
     }
   | {
@@ -43,14 +46,22 @@ export function pendingModel(state: RunState): PendingModel | undefined {
   if (state.models.length === 0) {
     const target = modelKey(run, 0);
     const { initialModel } = plan;
-    if (initialModel.from === 'run') return { kind: 'copy', round: 0, source: { run: initialModel.run }, target };
-    if (initialModel.from === 'file') {
+    const { start } = state;
+    if (!startsWithTrainer(plan) && start) {
+      return { kind: 'copy', round: 0, source: { key: start.key }, digest: start.digest, target };
+    }
+    // Journals of older releases do not say what was found.
+    if (!startsWithTrainer(plan) && initialModel.from === 'run')
+      return { kind: 'copy', round: 0, source: { run: initialModel.run }, target };
+    if (!startsWithTrainer(plan) && initialModel.from === 'file') {
       const { sha256 } = initialModel;
       return { kind: 'copy', round: 0, source: { key: uploadedModelKey(sha256) }, digest: `sha256:${sha256}`, target };
     }
     const site = last?.contributors[0];
     if (last?.stage.kind !== 'initialise' || !site) return undefined;
-    return { kind: 'copy', round: 0, source: { key: updateKey(run, last.stage, site) }, target };
+    const except = madeAnew(plan);
+    const keeps = start && except.length > 0 && { keeps: { of: start.key, except } };
+    return { kind: 'copy', round: 0, source: { key: updateKey(run, last.stage, site) }, target, ...keeps };
   }
   if (last?.stage.kind !== 'train' || state.models.length > last.stage.round) return undefined;
   if (hopsToCome(last) > 0) return undefined;

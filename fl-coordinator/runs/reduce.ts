@@ -32,6 +32,7 @@ function submitted(run: string, event: EventOf<'run-submitted'>): RunState {
     plan: event.plan,
     operator: event.operator,
     submitToken: event.submitToken,
+    start: event.start,
     submittedAt: event.at,
     changedAt: event.at,
     candidates: event.cohort,

@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto';
 import { ClaraError, hasCode } from '../../base/errors';
 import { namedSites, withSites } from '../../federation/cohort';
+import { showVersion } from '../../federation/model-name';
 import type { Plan } from '../../federation/plan';
 import { impossibleCombinations } from '../../federation/plan-rules';
+import { readStoredLayout } from '../aggregation/stored-layout';
 import type { ObjectStore } from '../storage/object-store';
 import { Conductor, type ConductorOptions } from './conductor';
 import { loadRun, stampEvent, takeOverRun } from './journal';
-import { uploadedModelKey } from './object-names';
-import type { RunState } from './run-state';
+import { modelKey, uploadedModelKey } from './object-names';
+import type { RunState, StartModel } from './run-state';
 import { Submissions } from './submissions';
+import { namesTensors, transferFaults } from './transfer-faults';
 
 export interface Submission {
   readonly plan: Plan;
@@ -24,6 +27,11 @@ export interface Submitted {
   readonly alreadySubmitted: boolean;
 }
 
+export interface RunRegisterOptions extends ConductorOptions {
+  /** A version in the registry, by which plans may name where they start. @default nothing is registered */
+  readonly registered?: (model: string, version: number) => Pick<StartModel, 'digest' | 'bytes'> | undefined;
+}
+
 const RUN_ID = /^runs\/([^/]+)\//;
 
 /** All runs of a store, each with its conductor. */
@@ -32,7 +40,7 @@ export class RunRegister {
   #submitting: Promise<unknown> = Promise.resolve();
   #submissions: Submissions | undefined;
 
-  constructor(private readonly options: ConductorOptions) {}
+  constructor(private readonly options: RunRegisterOptions) {}
 
   /**
    * Replays every journal, closes those of unfinished runs to earlier leaders unless their end was orderly, and lets the runs
@@ -66,9 +74,15 @@ export class RunRegister {
     const known = this.#runs.get(run);
     if (known) return { run: this.#sameSubmission(known.state, submission), alreadySubmitted: true };
     const cohort = cohortOf(submission);
-    const initialBytes = await this.#checkInitialModel(plan);
-    if (initialBytes !== undefined) await this.options.checkRoom?.(plan, cohort.length, initialBytes);
-    const event = { type: 'run-submitted' as const, plan, cohort, operator, submitToken };
+    const start = await this.#startOf(plan);
+    if (start) {
+      if (namesTensors(plan)) {
+        const faults = transferFaults(plan, await readStoredLayout(store, start.key));
+        if (faults.length > 0) throw ClaraError.ofFaults('the plan', faults);
+      }
+      await this.options.checkRoom?.(plan, cohort.length, start.bytes);
+    }
+    const event = { type: 'run-submitted' as const, plan, cohort, operator, submitToken, ...(start && { start }) };
     const began = performance.now();
     await this.#submissions.record(stampEvent(run, undefined, event, now(), term?.epoch));
     this.options.onAppended?.(event, (performance.now() - began) / 1000);
@@ -114,14 +128,42 @@ export class RunRegister {
     );
   }
 
-  /** @returns the size of the model to start from, where it is there already */
-  async #checkInitialModel({ initialModel }: Plan): Promise<number | undefined> {
-    if (initialModel.from === 'trainer') return undefined;
-    if (initialModel.from === 'file') return this.#uploadedBytes(initialModel.sha256);
-    const source = this.#runs.get(initialModel.run)?.state;
-    if (source?.outcome?.kind === 'completed') return source.models.at(-1)?.bytes;
-    const rule = source ? 'must have completed; it has not' : 'must be a run of this coordinator; see the list of runs';
-    throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.run', value: initialModel.run, rule }]);
+  /** The model to start from, unless a trainer makes it. @throws ClaraError `invalid-input` when it is not here */
+  async #startOf({ initialModel }: Plan): Promise<StartModel | undefined> {
+    switch (initialModel.from) {
+      case 'trainer':
+        return undefined;
+      case 'file': {
+        const { sha256 } = initialModel;
+        const bytes = await this.#uploadedBytes(sha256);
+        return { key: uploadedModelKey(sha256), digest: `sha256:${sha256}`, bytes };
+      }
+      case 'registry': {
+        const { model, version } = initialModel;
+        const found = this.options.registered?.(model, version);
+        if (found) {
+          const { digest, bytes } = found;
+          return { key: uploadedModelKey(digest.slice('sha256:'.length)), digest, bytes };
+        }
+        const rule = 'is not registered here; "clara-fed model list" shows what is';
+        const fault = { path: 'initialModel', value: showVersion(initialModel), rule };
+        throw ClaraError.ofFaults('the plan', [fault]);
+      }
+      case 'run': {
+        const source = this.#runs.get(initialModel.run)?.state;
+        const last = source?.models.at(-1);
+        if (source?.outcome?.kind === 'completed' && last) {
+          const { round, digest, bytes } = last;
+          return { key: modelKey(initialModel.run, round), digest, bytes, round };
+        }
+        const rule = !source
+          ? 'must be a run of this coordinator; see the list of runs'
+          : source.outcome?.kind === 'completed'
+            ? 'is a run of statistics, which has no model'
+            : 'must have completed; it has not';
+        throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.run', value: initialModel.run, rule }]);
+      }
+    }
   }
 
   async #uploadedBytes(sha256: string): Promise<number> {

@@ -10,6 +10,8 @@ export interface RunState {
   readonly plan: Plan;
   readonly operator: string;
   readonly submitToken: string;
+  /** The model that the plan starts from. */
+  readonly start?: StartModel | undefined;
   readonly submittedAt: string;
   readonly changedAt: string;
   /** Sites that were asked, in site order (sorted): cohort, aggregation and reports all follow it. */
@@ -51,6 +53,14 @@ export interface Going {
   readonly late: ReadonlyMap<string, LateTask>;
   /** In the order of acceptance. */
   readonly buffer: readonly BufferedUpdate[];
+}
+
+export interface StartModel {
+  readonly key: string;
+  readonly digest: string;
+  readonly bytes: number;
+  /** Of the run that it is a model of. */
+  readonly round?: number | undefined;
 }
 
 export type SiteAnswer = { readonly kind: 'approved' } | { readonly kind: 'refused'; readonly reason: string };

@@ -1,3 +1,5 @@
+import type { Plan } from '../../federation/plan';
+import { madeAnew } from '../../federation/sent-tensors';
 import { approvedSites, freeSites, roundCohort } from './cohorts';
 import { earlyEnd, roundsDone } from './ending';
 import type { ClosedStage, OpenStage, RunState } from './run-state';
@@ -22,7 +24,7 @@ export function firstStage(state: RunState, approved: readonly string[]): NextSt
   if (state.plan.statistics) return open('statistics', 1, approved);
   if (state.models.length > 0) return train(state, 1);
   // It is here: the coordinator copies that model and publishes it as round 0; nothing to ask of a site.
-  if (state.plan.initialModel.from !== 'trainer') return undefined;
+  if (!startsWithTrainer(state.plan)) return undefined;
   return open('initialise', 0, approved.slice(0, 1));
 }
 
@@ -55,6 +57,11 @@ export function followingStage(state: RunState): NextStep | undefined {
     case 'statistics':
       return { kind: 'complete', digest: statisticsDigest(state) };
   }
+}
+
+/** Whether a site's trainer makes the first weights, or some of them. */
+export function startsWithTrainer(plan: Plan): boolean {
+  return plan.initialModel.from === 'trainer' || madeAnew(plan).length > 0;
 }
 
 function afterRound(state: RunState, round: number): NextStep {

@@ -1,6 +1,7 @@
 import { deriveSeed } from '../../base/random';
 import type { Plan } from '../../federation/plan';
 import { CONTROLS } from '../../federation/protocol';
+import { madeAnew } from '../../federation/sent-tensors';
 import { openWork } from './going';
 import { controlsKey, modelKey, updateKey } from './object-names';
 import type { ClosedStage, RunState } from './run-state';
@@ -31,6 +32,8 @@ export interface TaskModel {
 
 /** The name of the global model in evaluations; what a site learned alone is `site:<id>`, its last update `update:<id>`. */
 export const GLOBAL_MODEL = 'global';
+/** The name of the model whose tensors a trainer takes over when it makes the others anew. */
+export const INITIAL_MODEL = 'initial';
 
 /** Every task that the run waits for now; a site has one at most. */
 export function openTasks(state: RunState): SiteTask[] {
@@ -63,6 +66,7 @@ function seedOf({ seed, mode }: Plan, stage: Stage, site: string): number {
 function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskModel[] {
   switch (stage.kind) {
     case 'initialise':
+      return initialModels(state);
     case 'statistics':
       return [];
     case 'train':
@@ -97,6 +101,12 @@ export function travelledTo({ closed }: RunState, stage: Stage): readonly [strin
       sameRound(before.stage, stage) && (before.stage.turn ?? 1) < (stage.turn ?? 1) && before.contributors.length > 0,
   );
   return hop && [hop.contributors[0]!, hop];
+}
+
+/** What a trainer takes over of first weights that it does not make from nothing. */
+function initialModels({ plan, start }: RunState): readonly TaskModel[] {
+  if (!start || madeAnew(plan).length === 0) return [];
+  return [{ name: INITIAL_MODEL, key: start.key, digest: start.digest, bytes: start.bytes }];
 }
 
 function globalModel(state: RunState, round: number): TaskModel {

@@ -34,6 +34,13 @@ export const ALLOWED: Readonly<Record<Verb, readonly Role[]>> = {
   'operations.showLedger': ['admin', 'researcher', 'auditor'],
   'operations.showStatistics': ['admin', 'researcher', 'auditor'],
   'operations.uploadModel': ['admin', 'researcher'],
+  'operations.registerModel': ['admin', 'researcher'],
+  'operations.listModels': ['admin', 'researcher', 'auditor'],
+  'operations.showModel': ['admin', 'researcher', 'auditor'],
+  // What clinics are shown, and are told that it is good for, is no matter of research.
+  'operations.setModelStage': ['admin'],
+  'operations.promoteModel': ['admin'],
+  'operations.rollbackModel': ['admin'],
   'operations.listSites': ['admin', 'researcher', 'auditor'],
   'operations.inviteSite': ['admin'],
   'operations.revokeSite': ['admin'],

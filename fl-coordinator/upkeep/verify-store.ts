@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { ClaraError, hasCode } from '../../base/errors';
+import { ModelRegistry } from '../registry/model-registry';
+import type { RegisteredModel } from '../registry/registry-state';
 import { acceptedUpdates } from '../runs/going';
 import { loadRun } from '../runs/journal';
-import { controlsKey, modelKey, momentsPrefix, updateKey } from '../runs/object-names';
+import { controlsKey, modelKey, momentsPrefix, updateKey, uploadedModelKey } from '../runs/object-names';
 import { isNeeded, runObjectOf } from '../runs/run-objects';
 import { runsIn } from '../runs/run-register';
 import type { RunState } from '../runs/run-state';
@@ -27,6 +29,15 @@ export type Finding =
 export async function* verifyStore(store: ObjectStore, signal?: AbortSignal): AsyncGenerator<Finding> {
   yield await journalOf('sites and operators', async () => (await SiteRegister.open(store)).events);
   yield await journalOf('submissions', () => checkSubmissions(store));
+  let registered: readonly RegisteredModel[] = [];
+  const found = await journalOf('registered models', async () => {
+    const registry = await ModelRegistry.open(store);
+    registered = registry.all();
+    return registry.state.seq;
+  });
+  // Nobody has to register anything.
+  if (found.kind !== 'journal' || found.events > 0) yield found;
+  yield* registeredObjects(store, registered, signal);
   for (const run of await runsIn(store)) {
     let state: RunState | undefined;
     yield await journalOf(`run ${run}`, async () => {
@@ -44,6 +55,18 @@ async function journalOf(what: string, replay: () => Promise<number>): Promise<F
   } catch (error) {
     if (!hasCode(error, 'corrupt', 'not-found', 'resource-exhausted')) throw error;
     return { kind: 'broken', what: `the journal of ${what}`, problem: error.message };
+  }
+}
+
+/** Each model once, however many versions have it. */
+async function* registeredObjects(
+  store: ObjectStore,
+  registered: readonly RegisteredModel[],
+  signal?: AbortSignal,
+): AsyncGenerator<Finding> {
+  for (const [digest, { card }] of new Map(registered.map((one) => [one.card.digest, one]))) {
+    const key = uploadedModelKey(digest.slice('sha256:'.length));
+    yield await objectAt(store, { key, digest, bytes: card.bytes }, signal);
   }
 }
 

@@ -45,6 +45,10 @@ export interface TaskOrder {
   readonly state?: string;
   /** Training only: the task's `rule`, whatever it is. */
   readonly rule?: unknown;
+  /** Training only: patterns of tensors that are left alone. */
+  readonly frozen?: readonly string[];
+  /** First weights only: patterns of tensors that are made anew; `models` has the one to take the others from. */
+  readonly reinitialise?: readonly string[];
   /** A control variate to be copied into the folder. */
   readonly controls?: string;
 }
@@ -73,7 +77,8 @@ export class CheckBench {
   constructor(readonly options: BenchOptions) {}
 
   /** A folder with everything that the contract promises for such a task. */
-  async prepare({ kind, round = 1, seed = 7, models = [], state, rule, controls }: TaskOrder): Promise<string> {
+  async prepare(order: TaskOrder): Promise<string> {
+    const { kind, round = 1, seed = 7, models = [], state, rule, controls, frozen, reinitialise } = order;
     const name = `task-${++this.#tasks}`;
     const folder = path.join(this.options.scratch, name);
     this.#folders.push(name);
@@ -100,8 +105,10 @@ export class CheckBench {
       deadline: new Date(Date.now() + DAY_MILLIS).toISOString(),
       dataset: this.options.dataset,
       parameters: this.options.parameters,
-      ...(kind === 'initialise' && { model: { output: OUTPUT_FILE } }),
+      ...(kind === 'initialise' && { model: { ...(reinitialise && { input: files[0] }), output: OUTPUT_FILE } }),
+      ...(reinitialise && { reinitialise }),
       ...(kind === 'train' && { model: { input: files[0], output: OUTPUT_FILE }, ...(rule !== undefined && { rule }) }),
+      ...(frozen && { frozen }),
       ...(kind === 'evaluate' && { models: files.map((file, index) => ({ name: `model-${index}`, file })) }),
     };
     await writeFile(path.join(folder, TASK_FILE), JSON.stringify(task, undefined, 2));

@@ -72,5 +72,8 @@ export const MEND = {
   scaffold:
     'add c - c_i to every gradient, c from rule.controls.input and c_i from state/; write the mean of the gradients of the task to rule.controls.output',
   fednova: 'count the optimiser steps of the task in "steps" of report.json',
+  frozen: 'leave tensors alone whose name matches a pattern of "frozen" in task.json, and train the others',
+  reinitialise:
+    'take every tensor of model.input over, byte for byte, but make those anew whose name matches a pattern of "reinitialise", from the seed',
   rule: 'exit with 64 and one sentence when task.json names a rule that the trainer does not know',
 } as const;

@@ -1,10 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { showFault } from '../../base/errors';
 import { readLayout } from '../../federation/tensors/file';
+import { compareLayouts } from '../../federation/tensors/layout-check';
 import { STATE_FOLDER, type TrainerFeature } from '../../federation/trainer-contract';
 import { CONTROLS_FILE, CONTROLS_OUTPUT_FILE, OUTPUT_FILE } from '../task-files';
 import type { CheckBench, Start, TaskOrder } from './check-bench';
-import { Failed, MEND, requireRefused } from './check-verdicts';
+import { Failed, MEND, requireDone, requireRefused, Skipped } from './check-verdicts';
 
 /** What the checks of features start from. */
 export interface FeatureBench {
@@ -26,6 +28,8 @@ export interface FeatureCheck {
 const CHECKS: Readonly<Record<TrainerFeature, FeatureCheck>> = {
   fedprox: { name: 'supports fedprox', mend: MEND.fedprox, run: fedprox },
   scaffold: { name: 'supports scaffold', mend: MEND.scaffold, run: scaffold },
+  frozen: { name: 'supports frozen', mend: MEND.frozen, run: frozen },
+  reinitialise: { name: 'supports reinitialise', mend: MEND.reinitialise, run: reinitialise },
   fednova: { name: 'supports fednova', mend: MEND.fednova, run: fednova },
 };
 
@@ -34,7 +38,7 @@ export function featureChecks(supports: readonly TrainerFeature[]): FeatureCheck
   const refusal = { name: 'refuses a rule that it does not know with exit code 64', mend: MEND.rule, run: unknownRule };
   return [
     ...supports.map((feature) => CHECKS[feature]),
-    ...(supports.some((one) => one !== 'fednova') ? [refusal] : []),
+    ...(supports.some((one) => one === 'fedprox' || one === 'scaffold') ? [refusal] : []),
   ];
 }
 
@@ -74,6 +78,58 @@ async function scaffold({ bench, model, requireOutput }: FeatureBench): Promise<
 async function fednova({ bench, trained }: FeatureBench): Promise<void> {
   const report = await bench.report(trained);
   if (!report || report.steps < 1) throw new Failed('its report counts 0 steps');
+}
+
+/** Its first tensor is frozen; the rest must go on learning. */
+async function frozen({ bench, model, requireOutput }: FeatureBench): Promise<void> {
+  const first = await firstTensor(model);
+  const folder = await bench.prepare({ kind: 'train', models: [model], frozen: [exactly(first)] });
+  await requireOutput(folder, await bench.start(folder));
+  const changed = await changedTensors(model, path.join(folder, OUTPUT_FILE));
+  if (changed.includes(first)) throw new Failed(`its update has another ${first}, which was frozen`);
+  if (changed.length === 0) throw new Failed(`with ${first} frozen it learns nothing at all`);
+}
+
+/** Its last tensor is made anew, with another seed than the first time. */
+async function reinitialise({ bench, model }: FeatureBench): Promise<void> {
+  const { tensors } = await readLayout(model);
+  if (tensors.length < 2) throw new Skipped('the model has one tensor only, so nothing would be taken over');
+  const last = tensors.at(-1)!.name;
+  const order = { kind: 'initialise', round: 0, seed: 11, models: [model], reinitialise: [exactly(last)] } as const;
+  const folder = await bench.prepare(order);
+  requireDone(await bench.start(folder));
+  const output = path.join(folder, OUTPUT_FILE);
+  const found = await readLayout(output);
+  const faults = compareLayouts(
+    { tensors: tensors.filter(({ name }) => name !== last) },
+    { tensors: found.tensors.filter(({ name }) => name !== last) },
+  );
+  if (faults.length > 0) throw new Failed(`its model differs from the one to take over: ${showFault(faults[0]!)}`);
+  const changed = (await changedTensors(model, output)).filter((name) => name !== last);
+  if (changed.length > 0) throw new Failed(`it changed ${changed[0]}, which was to be taken over`);
+}
+
+/** A pattern of this name and no other. */
+function exactly(name: string): string {
+  return `^${name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')}$`;
+}
+
+async function firstTensor(file: string): Promise<string> {
+  const { tensors } = await readLayout(file);
+  if (tensors.length < 2) throw new Skipped('the model has one tensor only, so nothing would be left to train');
+  return tensors[0]!.name;
+}
+
+/** Names of tensors of the first file whose bytes the second one does not have. */
+async function changedTensors(before: string, after: string): Promise<string[]> {
+  const [a, b] = await Promise.all([dataOf(before), dataOf(after)]);
+  return [...a].filter(([name, bytes]) => !b.get(name)?.equals(bytes)).map(([name]) => name);
+}
+
+async function dataOf(file: string): Promise<Map<string, Buffer>> {
+  const { tensors, headerBytes } = await readLayout(file);
+  const bytes = (await readFile(file)).subarray(headerBytes.length);
+  return new Map(tensors.map(({ name, begin, end }) => [name, bytes.subarray(begin, end)]));
 }
 
 async function unknownRule({ bench, model }: FeatureBench): Promise<void> {

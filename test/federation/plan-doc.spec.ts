@@ -68,7 +68,7 @@ describe('docs/plan.md', () => {
 
   it('has examples that are plans', () => {
     const blocks = yamlBlocks(text);
-    assert.equal(blocks.length, 2);
+    assert.equal(blocks.length, 3);
     for (const block of blocks) parsePlan(block.startsWith('strategy:') ? `${JSON_PREFIX}${block}` : block);
   });
 });

@@ -50,6 +50,7 @@ describe('a plan', () => {
       },
       siteWeights: {},
       excludedTensors: [],
+      frozenTensors: [],
       evaluation: { everyRound: true, siteModels: false, crossSite: false },
       seed: 1,
     });

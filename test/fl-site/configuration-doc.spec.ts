@@ -44,7 +44,8 @@ describe('docs/site-configuration.md', () => {
     assert.ok(names.has('taskTimeout') && names.has('threads'));
     assert.deepEqual(
       [...names].filter(
-        (name) => !last.has(name) && !['dataset', 'trainer', 'limits', 'policy', 'statistics'].includes(name),
+        (name) =>
+          !last.has(name) && !['dataset', 'trainer', 'limits', 'policy', 'statistics', 'annotation'].includes(name),
       ),
       [],
     );
@@ -77,6 +78,7 @@ describe('docs/site-configuration.md', () => {
       'limits.diskBytes': ['50GiB', `${limits.diskBytes / GIB}GiB`],
       'limits.taskTimeout': ['1d', `${limits.taskTimeout / 86400e3}d`],
       'policy.approve': ['`automatic`', `\`${policy.approve}\``],
+      'policy.promotions': ['`person`', `\`${policy.promotions}\``],
       'statistics.allow': ['`false`', `\`${statistics.allow}\``],
       'statistics.minimumCount': ['5', statistics.minimumCount],
       'statistics.maximumBins': ['64', statistics.maximumBins],

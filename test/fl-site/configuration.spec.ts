@@ -49,7 +49,8 @@ describe('the site configuration', () => {
     assert.equal(site.limits.updateBytes, 1000);
     assert.equal(site.limits.modelBytes, 4 * 2 ** 30);
     assert.equal(site.limits.maxRounds, 1000);
-    assert.deepEqual(site.policy, { approve: 'automatic' });
+    assert.deepEqual(site.policy, { approve: 'automatic', promotions: 'person' });
+    assert.equal(site.annotation, undefined);
   });
 
   it('lists every fault with path, value and rule', async () => {

@@ -80,6 +80,16 @@ describe('trainer check', () => {
     }
   });
 
+  it('proves that a trainer leaves frozen tensors alone and takes tensors over, and finds out one that does not', async () => {
+    const supports = ['frozen', 'reinitialise'] as const;
+    const good = await check('good', { supports });
+    assert.equal(good.passed, true, JSON.stringify(good.steps));
+    assert.ok(named(good.steps, 'passed').includes('supports reinitialise'));
+    const bad = await check('ignores-rules', { supports });
+    assert.deepEqual(named(bad.steps, 'failed'), ['supports frozen', 'supports reinitialise']);
+    assert.match(bad.steps.find(({ name }) => name === 'supports frozen')!.reason, /another \S+, which was frozen/);
+  });
+
   it('lets a trainer decline a kind of task, and checks the rest from weights that are given', async () => {
     const without = await check('no-initialise');
     assert.equal(without.passed, true);

@@ -18,6 +18,9 @@ export interface SiteOptions {
   readonly trainer?: Readonly<Record<string, string>>;
   readonly limits?: SiteConfigurationInput['limits'];
   readonly policy?: SiteConfigurationInput['policy'];
+  readonly annotation?: SiteConfigurationInput['annotation'];
+  /** Folder of a dataset, for which the site gets the reference trainer. @default the shift trainer, without data */
+  readonly dataset?: string;
   /** Port at which the site finds the coordinator. @default the coordinator's own */
   readonly port?: number;
 }
@@ -126,22 +129,29 @@ export class Federation {
   }
 
   /** Writes the configuration anew; it counts from the next start of the site on. */
-  async configureSite(site: string, { trainer = {}, limits, policy, port }: SiteOptions = {}): Promise<void> {
+  async configureSite(
+    site: string,
+    { trainer = {}, limits, policy, annotation, dataset, port }: SiteOptions = {},
+  ): Promise<void> {
     const configuration: SiteConfigurationInput = {
       id: site,
       coordinator: port === undefined ? this.addresses : `localhost:${port}`,
       credentials: './credentials',
       workspace: './workspace',
-      dataset: { kind: 'none' },
-      trainer: {
-        name: 'shift',
-        adapter: 'process',
-        command: [process.execPath, SHIFT_TRAINER],
-        supports: ['scaffold'],
-        environment: { ...trainer },
-      },
+      dataset: dataset === undefined ? { kind: 'none' } : { kind: 'decathlon', path: dataset },
+      trainer:
+        dataset === undefined
+          ? {
+              name: 'shift',
+              adapter: 'process',
+              command: [process.execPath, SHIFT_TRAINER],
+              supports: ['scaffold', 'frozen', 'reinitialise'],
+              environment: { ...trainer },
+            }
+          : { name: 'reference', adapter: 'reference' },
       ...(limits ? { limits } : {}),
       ...(policy ? { policy } : {}),
+      ...(annotation ? { annotation } : {}),
     };
     await writeFile(this.configurationOf(site), stringify(configuration));
   }

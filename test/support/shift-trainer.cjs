@@ -63,11 +63,33 @@ function shifted() {
     fs.writeFileSync(kept, file);
   }
   const step = (site + 1) * 0.125 + task.round * 0.0625;
+  const isFrozen = frozenElements(bytes);
   for (let i = 0; begin + i * 4 < bytes.length; i++) {
+    if (isFrozen(i)) continue;
     const corrected = step * (1 + (i % 3)) - 0.5 * (all[i] - own[i]);
     bytes.writeFloatLE(bytes.readFloatLE(begin + i * 4) + corrected, begin + i * 4);
   }
   return bytes;
+}
+
+// Tells elements of tensors that the task leaves alone.
+function frozenElements(bytes) {
+  const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE(0))).toString());
+  const ranges = Object.entries(header)
+    .filter(([name]) => (task.frozen ?? []).some((text) => new RegExp(text, 'u').test(name)))
+    .map(([, { data_offsets }]) => data_offsets);
+  return (i) => ranges.some(([from, to]) => i * 4 >= from && i * 4 < to);
+}
+
+// The input model, but `bias` anew: as many numbers as the plan's parameters say.
+function withNewBias() {
+  const bytes = fs.readFileSync(path.join(folder, task.model.input));
+  const begin = 8 + Number(bytes.readBigUInt64LE(0));
+  const w = JSON.parse(bytes.subarray(8, begin).toString()).w.data_offsets;
+  const kept = new Float32Array(bytes.buffer.slice(bytes.byteOffset + begin + w[0], bytes.byteOffset + begin + w[1]));
+  if (process.env.MISTAKE === 'changes-kept') kept[0] += 1;
+  const bias = Float32Array.from({ length: task.parameters.biases ?? 3 }, (_, i) => 7 + i);
+  return fileOf({ w: kept, bias });
 }
 
 function train() {
@@ -102,7 +124,8 @@ function train() {
   }
 }
 
-if (task.kind === 'initialise') {
+if (task.kind === 'initialise' && task.reinitialise) place(task.model.output, withNewBias());
+else if (task.kind === 'initialise') {
   const elements = task.parameters.elements ?? 1000;
   const w = Float32Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4);
   place(task.model.output, fileOf({ w, bias: new Float32Array([0.5, -1, 2]) }));

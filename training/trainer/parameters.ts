@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
-import type { TrainerTask } from '../../federation/trainer-contract';
-import { architectureFaults } from '../engine/architecture';
+import type { InitialiseTask, TrainerTask } from '../../federation/trainer-contract';
+import { architectureFaults, assertArchitecture } from '../engine/architecture';
 import { ENGINE_ID, type ModelCard, modelCardSchema } from '../engine/model-card';
 
 const fields = modelCardSchema.shape;
@@ -62,10 +62,13 @@ const DEFAULT_MODEL = {
 const architectureSchema = modelCardSchema.pick({ channels: true, patch: true });
 
 /** @throws ClaraError invalid-input that lists every fault, those of the architecture included */
-export function parseParameters({ kind, parameters }: Pick<TrainerTask, 'kind' | 'parameters'>): TrainerParameters {
+export function parseParameters(task: Pick<TrainerTask, 'kind' | 'parameters'>): TrainerParameters {
+  const { kind, parameters } = task;
   const parsed = parametersSchema.safeParse(parameters);
   const faults: Fault[] = parsed.success ? [] : faultsOf(parsed.error, parameters);
-  const implied = kind === 'initialise' ? DEFAULT_MODEL : {};
+  // What takes tensors over from a model takes the rest of its card over too.
+  const fromNothing = kind === 'initialise' && (task as Partial<InitialiseTask>).reinitialise === undefined;
+  const implied = fromNothing ? DEFAULT_MODEL : {};
   const architecture = architectureSchema.safeParse({ ...implied, ...parameters });
   if (architecture.success) faults.push(...architectureFaults(architecture.data));
   if (faults.length > 0) throw ClaraError.ofFaults('trainer parameters', faults);
@@ -90,6 +93,20 @@ export function newModelCard(parameters: TrainerParameters): ModelCard {
     spacing: parameters.spacing ?? DEFAULT_MODEL.spacing,
     window: parameters.window ?? DEFAULT_MODEL.window,
   });
+}
+
+/**
+ * The card of a model that takes tensors over from another one: that one's, where the plan says nothing else.
+ *
+ * @throws ClaraError invalid-input that lists every fault of the architecture
+ */
+export function transferredModelCard(parameters: TrainerParameters, from: ModelCard): ModelCard {
+  const { name, description, label, channels, patch, spacing, window } = parameters;
+  const stated = { name, description, labels: label && [label.name], channels, patch, spacing, window };
+  const said = Object.fromEntries(Object.entries(stated).filter(([, value]) => value !== undefined));
+  const card = modelCardSchema.parse({ ...from, ...said });
+  assertArchitecture(card);
+  return card;
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Weights } from '../engine/weights';
 import { CaseStore } from './case-store';
 import { CHECKPOINT_FILE, type FoundCheckpoint, findCheckpoint, saveCheckpoint, taskKey } from './checkpoint';
 import { ControlVariates, stateForNextTask } from './control-variates';
+import { FrozenTensors } from './frozen-tensors';
 import type { Job } from './job';
 import { assertParametersFit, labelValueOf } from './parameters';
 import { cutTrainingPatch, drawCorner } from './patch-sampler';
@@ -60,6 +61,7 @@ class RoundOfTraining {
   readonly net: UNet;
   readonly #optimiser: Optimiser;
   readonly #targets: Float32Array;
+  readonly #frozen: FrozenTensors | undefined;
   #step = 0;
   #lossSum = 0;
 
@@ -76,6 +78,8 @@ class RoundOfTraining {
     this.net = net;
     this.#optimiser = optimiser;
     this.#targets = new Float32Array(net.voxels);
+    const { frozen } = job.task;
+    this.#frozen = frozen && new FrozenTensors(net.spec, frozen, start);
   }
 
   /** Goes on where this task was interrupted, or begins with the moments that the last round left. */
@@ -151,7 +155,9 @@ class RoundOfTraining {
       addProximalGradients(net.weightGradients, net.weights, this.start, task.rule.mu);
     }
     this.controls?.correct(net.weightGradients);
+    this.#frozen?.clearGradients(net.weightGradients);
     this.#optimiser.step(this.#rate());
+    this.#frozen?.restore(net.weights);
     this.#step++;
     this.#lossSum += loss;
     return loss;

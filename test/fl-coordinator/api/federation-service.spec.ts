@@ -7,8 +7,10 @@ import { makeChunk, type WireChunk } from '../../../federation/chunk-codec';
 import { checkPlan } from '../../../federation/plan';
 import { Dispatcher } from '../../../fl-coordinator/api/dispatcher';
 import { federationService } from '../../../fl-coordinator/api/federation-service';
+import { PromotionDesk } from '../../../fl-coordinator/api/promotion-desk';
 import { SiteHub } from '../../../fl-coordinator/api/site-hub';
 import { Uploads } from '../../../fl-coordinator/api/uploads';
+import { ModelRegistry } from '../../../fl-coordinator/registry/model-registry';
 import { LiveBoard } from '../../../fl-coordinator/runs/live-board';
 import { RunRegister } from '../../../fl-coordinator/runs/run-register';
 import type { RunState } from '../../../fl-coordinator/runs/run-state';
@@ -37,6 +39,7 @@ describe('the service that sites call', () => {
   let store: Awaited<ReturnType<typeof openDirectoryStore>>;
   let hub: SiteHub;
   let runs: RunRegister;
+  let registry: ModelRegistry;
   let service: ReturnType<typeof federationService>;
   let run: string;
 
@@ -46,6 +49,7 @@ describe('the service that sites call', () => {
     const [traffic, board] = [new Traffic(), new LiveBoard()];
     hub = new SiteHub({ livenessMillis: 60_000 }, () => undefined);
     const dispatcher = new Dispatcher(hub);
+    registry = await ModelRegistry.open(store);
     runs = new RunRegister({
       store,
       traffic,
@@ -64,6 +68,7 @@ describe('the service that sites call', () => {
       hub,
       dispatcher,
       uploads,
+      promotions: new PromotionDesk(registry, hub),
       store,
       board,
       traffic,

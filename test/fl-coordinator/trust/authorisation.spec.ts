@@ -22,6 +22,12 @@ const EXPECTED = `
   operations.showLedger    x  x  x  -
   operations.showStatistics  x  x  x  -
   operations.uploadModel   x  x  -  -
+  operations.registerModel  x  x  -  -
+  operations.listModels    x  x  x  -
+  operations.showModel     x  x  x  -
+  operations.setModelStage  x  -  -  -
+  operations.promoteModel  x  -  -  -
+  operations.rollbackModel  x  -  -  -
   operations.listSites     x  x  x  -
   operations.inviteSite    x  -  -  -
   operations.revokeSite    x  -  -  -`;

@@ -85,11 +85,18 @@ const waitAtGate = () => {
 
 function initialise(task) {
   const values = (count, offset) => Array.from({ length: count }, (_, i) => numberFrom(task.seed, offset + i));
-  return {
+  const anew = {
     'enc.w': { shape: [2, 3], values: values(6, 0) },
     'enc.b': { shape: [2], values: values(2, 6) },
     'bn.count': { shape: [], dtype: 'I64', values: [0] },
   };
+  if (!task.reinitialise || mode === 'ignores-rules') return anew;
+  const kept = Object.entries(readModel(task.model.input)).filter(([name]) => !matches(name, task.reinitialise));
+  return { ...anew, ...Object.fromEntries(kept) };
+}
+
+function matches(name, patterns = []) {
+  return patterns.some((text) => new RegExp(text, 'u').test(name));
 }
 
 /** SCAFFOLD with made-up gradients: writes the new control, and answers with c - c_i of this task. */
@@ -136,6 +143,7 @@ function train(task) {
   }
   for (let step = first; step < steps; step++) {
     for (const [name, { dtype, values }] of Object.entries(tensors)) {
+      if (mode !== 'ignores-rules' && matches(name, task.frozen)) continue;
       for (let i = 0; i < values.length; i++) {
         if (dtype === 'I64') values[i] += 1;
         else {

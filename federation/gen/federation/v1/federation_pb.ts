@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file federation/v1/federation.proto.
  */
 export const file_federation_v1_federation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEilgIKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SAASOgoQcHJvcG9zYWxfcGVuZGluZxgFIAEoCzIeLmZlZGVyYXRpb24udjEuUHJvcG9zYWxQZW5kaW5nSABCCQoHbWVzc2FnZSL2AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAEjgKD2hlYXJ0YmVhdF9oZWFyZBgHIAEoCzIdLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SGVhcmRIAEIJCgdtZXNzYWdlIlAKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEg8KB3RyYWluZXIYAyABKAkSEgoKZnJlZV9ieXRlcxgEIAEoBCI1CgdXZWxjb21lEhAKCHNvZnR3YXJlGAEgASgJEhgKEGhlYXJ0YmVhdF9taWxsaXMYAiABKA0iOgoJSGVhcnRiZWF0Ei0KCHByb2dyZXNzGAEgAygLMhsuZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MiEAoOSGVhcnRiZWF0SGVhcmQiuQEKDFRhc2tQcm9ncmVzcxIMCgR0YXNrGAEgASgJEhAKCGFjdGl2aXR5GAIgASgJEhAKCGZyYWN0aW9uGAMgASgBEgwKBHN0ZXAYBCABKAQSOQoHbWV0cmljcxgFIAMoCzIoLmZlZGVyYXRpb24udjEuVGFza1Byb2dyZXNzLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASIqCghQcm9wb3NhbBILCgNydW4YASABKAkSEQoJcGxhbl9qc29uGAIgASgJIj8KDlByb3Bvc2FsQW5zd2VyEgsKA3J1bhgBIAEoCRIQCghhcHByb3ZlZBgCIAEoCBIOCgZyZWFzb24YAyABKAkiHgoPUHJvcG9zYWxQZW5kaW5nEgsKA3J1bhgBIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIrECCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBIXCg9zdGF0aXN0aWNzX2pzb24YCSABKAkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEijgEKD01vZGVsRXZhbHVhdGlvbhINCgVtb2RlbBgBIAEoCRI8CgdtZXRyaWNzGAIgAygLMisuZmVkZXJhdGlvbi52MS5Nb2RlbEV2YWx1YXRpb24uTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIisKClRhc2tGYWlsZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIi0KDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIOCgZyZWFzb24YAiABKAkiGwoLVGFza1NldHRsZWQSDAoEdGFzaxgBIAEoCSIpCgtSdW5GaW5pc2hlZBILCgNydW4YASABKAkSDQoFc3RhdGUYAiABKAkiMQoPRG93bmxvYWRSZXF1ZXN0Eg4KBm9iamVjdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiXwoFQ2h1bmsSKQoGaGVhZGVyGAEgASgLMhkuZmVkZXJhdGlvbi52MS5CbG9iSGVhZGVyEg4KBm9mZnNldBgCIAEoBBINCgVjcmMzMhgDIAEoBxIMCgRkYXRhGAQgASgMIioKCkJsb2JIZWFkZXISDAoEc2l6ZRgBIAEoBBIOCgZzaGEyNTYYAiABKAwiQQoTVXBsb2FkU3RhdHVzUmVxdWVzdBIMCgR0YXNrGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgMIioKEVVwbG9hZFN0YXR1c1JlcGx5EhUKDWR1cmFibGVfYnl0ZXMYASABKAQiJwoHUmVjZWlwdBIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCIfCgxSZW5ld1JlcXVlc3QSDwoHY3NyX2RlchgBIAEoDCIOCgxQcm9iZVJlcXVlc3QiRQoKUHJvYmVSZXBseRIQCghzb2Z0d2FyZRgBIAEoCRIQCghwcm90b2NvbBgCIAEoDRITCgt1bml4X21pbGxpcxgDIAEoBCIzCgtDcmVkZW50aWFscxIRCgljaGFpbl9wZW0YASABKAkSEQoJcm9vdHNfcGVtGAIgASgJIi4KDEVucm9sUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdjc3JfZGVyGAIgASgMIk8KCkVucm9sUmVwbHkSLwoLY3JlZGVudGlhbHMYASABKAsyGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEhAKCGlkZW50aXR5GAIgASgJIjYKEFN1Ym1pdFJ1blJlcXVlc3QSDAoEcGxhbhgBIAEoCRIUCgxzdWJtaXRfdG9rZW4YAiABKAkiOAoOU3VibWl0UnVuUmVwbHkSCwoDcnVuGAEgASgJEhkKEWFscmVhZHlfc3VibWl0dGVkGAIgASgIIhEKD0xpc3RSdW5zUmVxdWVzdCI4Cg1MaXN0UnVuc1JlcGx5EicKBHJ1bnMYASADKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkikQEKClJ1blN1bW1hcnkSCwoDcnVuGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEhQKDHN1Ym1pdHRlZF9hdBgGIAEoCRIUCgxtb2RlbF9kaWdlc3QYByABKAkSDgoGcmVhc29uGAggASgJIhkKClJ1blJlcXVlc3QSCwoDcnVuGAEgASgJIi4KD0Fib3J0UnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJIj4KD1BhdXNlUnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJEg4KBm1pbGxpcxgDIAEoBCJMChFGZXRjaE1vZGVsUmVxdWVzdBILCgNydW4YASABKAkSEgoFcm91bmQYAiABKA1IAIgBARIMCgRiZXN0GAMgASgIQggKBl9yb3VuZCKAAwoHUnVuVmlldxIqCgdzdW1tYXJ5GAEgASgLMhkuZmVkZXJhdGlvbi52MS5SdW5TdW1tYXJ5Eg0KBXN0YWdlGAIgASgJEikKBXNpdGVzGAMgAygLMhouZmVkZXJhdGlvbi52MS5SdW5TaXRlVmlldxIoCgZyb3VuZHMYBCADKAsyGC5mZWRlcmF0aW9uLnYxLlJvdW5kVmlldxItCgZtYXRyaXgYBSADKAsyHS5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uEiYKBGJlc3QYBiADKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RNb2RlbBIOCgZjb2hvcnQYByADKAkSJgoFcGF1c2UYCCABKAsyFy5mZWRlcmF0aW9uLnYxLlJ1blBhdXNlEigKBmJ1ZmZlchgJIAEoCzIYLmZlZGVyYXRpb24udjEuUnVuQnVmZmVyEiwKCmJlc3Rfcm91bmQYCiABKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RSb3VuZCJKCghSdW5QYXVzZRIQCghvcGVyYXRvchgBIAEoCRINCgVzaW5jZRgCIAEoCRINCgV1bnRpbBgDIAEoCRIOCgZyZWFzb24YBCABKAkiJwoJUnVuQnVmZmVyEgwKBGZpbGwYASABKA0SDAoEc2l6ZRgCIAEoDSJPCglCZXN0Um91bmQSDQoFcm91bmQYASABKA0SFAoMbW9kZWxfZGlnZXN0GAIgASgJEg4KBm1ldHJpYxgDIAEoCRINCgV2YWx1ZRgEIAEoASI4CglCZXN0TW9kZWwSDgoGbWV0cmljGAEgASgJEg0KBW1vZGVsGAIgASgJEgwKBG1lYW4YAyABKAEipAIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQSEQoJc3RhbGVuZXNzGAogASgNGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIuoCCglSb3VuZFZpZXcSDQoFcm91bmQYASABKA0SFAoMbW9kZWxfZGlnZXN0GAIgASgJEhQKDGNvbnRyaWJ1dG9ycxgDIAMoCRIyCgtldmFsdWF0aW9ucxgEIAMoCzIdLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24SNgoHbWV0cmljcxgFIAMoCzIlLmZlZGVyYXRpb24udjEuUm91bmRWaWV3Lk1ldHJpY3NFbnRyeRIPCgdzZWNvbmRzGAYgASgBEhYKDmJ5dGVzX3RvX3NpdGVzGAcgASgEEhgKEGJ5dGVzX2Zyb21fc2l0ZXMYCCABKAQSDgoGY29ob3J0GAkgAygJEjMKCGJ1ZmZlcmVkGAogAygLMiEuZmVkZXJhdGlvbi52MS5CdWZmZXJlZFVwZGF0ZVZpZXcaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiNQoSQnVmZmVyZWRVcGRhdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJc3RhbGVuZXNzGAIgASgNIqsBCg5TaXRlRXZhbHVhdGlvbhIMCgRzaXRlGAEgASgJEg0KBW1vZGVsGAIgASgJEjsKB21ldHJpY3MYAyADKAsyKi5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uLk1ldHJpY3NFbnRyeRIPCgdzYW1wbGVzGAQgASgEGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIjcKDlN0YXRpc3RpY3NWaWV3EgwKBHNpdGUYASABKAkSFwoPc3RhdGlzdGljc19qc29uGAIgASgJIqcCCgtMZWRnZXJFbnRyeRIMCgRwYXJ0GAEgASgJEg0KBXJvdW5kGAIgASgNEg8KB3NlY29uZHMYAyABKAESFwoPd2FpdGluZ19zZWNvbmRzGAQgASgBEhgKEHRyYW5zZmVyX3NlY29uZHMYBSABKAESGwoTYWdncmVnYXRpb25fc2Vjb25kcxgGIAEoARIaChJldmFsdWF0aW9uX3NlY29uZHMYByABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYCCABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgJIAEoBBIiChpjb29yZGluYXRvcl9wZWFrX3Jzc19ieXRlcxgKIAEoBBIoCgVzaXRlcxgLIAMoCzIZLmZlZGVyYXRpb24udjEuTGVkZ2VyU2l0ZSJqCgpMZWRnZXJTaXRlEgwKBHNpdGUYASABKAkSDwoHb3V0Y29tZRgCIAEoCRIPCgdzZWNvbmRzGAMgASgBEhQKDHVwZGF0ZV9ieXRlcxgEIAEoBBIWCg5wZWFrX3Jzc19ieXRlcxgFIAEoBCISChBMaXN0U2l0ZXNSZXF1ZXN0IjgKDkxpc3RTaXRlc1JlcGx5EiYKBXNpdGVzGAEgAygLMhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldyJmCghTaXRlVmlldxIMCgRzaXRlGAEgASgJEg0KBXN0YXRlGAIgASgJEhEKCWNvbm5lY3RlZBgDIAEoCBIYChBjZXJ0aWZpY2F0ZV9lbmRzGAQgASgJEhAKCHNvZnR3YXJlGAUgASgJIjgKEUludml0ZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSFQoNdmFsaWRfbWludXRlcxgCIAEoDSI5Cg9JbnZpdGVTaXRlUmVwbHkSEgoKaW52aXRhdGlvbhgBIAEoCRISCgpleHBpcmVzX2F0GAIgASgJIjEKEVJldm9rZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSDgoGcmVhc29uGAIgASgJMrEDCgpGZWRlcmF0aW9uEkwKB0Nvbm5lY3QSGi5mZWRlcmF0aW9uLnYxLlNpdGVNZXNzYWdlGiEuZmVkZXJhdGlvbi52MS5Db29yZGluYXRvck1lc3NhZ2UoATABEkIKCERvd25sb2FkEh4uZmVkZXJhdGlvbi52MS5Eb3dubG9hZFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESOAoGVXBsb2FkEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBElQKDFVwbG9hZFN0YXR1cxIiLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVxdWVzdBogLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVwbHkSQAoFUmVuZXcSGy5mZWRlcmF0aW9uLnYxLlJlbmV3UmVxdWVzdBoaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSPwoFUHJvYmUSGy5mZWRlcmF0aW9uLnYxLlByb2JlUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuUHJvYmVSZXBseTJMCglFbnJvbG1lbnQSPwoFRW5yb2wSGy5mZWRlcmF0aW9uLnYxLkVucm9sUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuRW5yb2xSZXBseTLsBwoKT3BlcmF0aW9ucxJLCglTdWJtaXRSdW4SHy5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcGx5EkgKCExpc3RSdW5zEh4uZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcXVlc3QaHC5mZWRlcmF0aW9uLnYxLkxpc3RSdW5zUmVwbHkSPAoHU2hvd1J1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxI/CghXYXRjaFJ1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldzABEkIKCEFib3J0UnVuEh4uZmVkZXJhdGlvbi52MS5BYm9ydFJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSQgoIUGF1c2VSdW4SHi5mZWRlcmF0aW9uLnYxLlBhdXNlUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxI+CglSZXN1bWVSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSRgoKRmV0Y2hNb2RlbBIgLmZlZGVyYXRpb24udjEuRmV0Y2hNb2RlbFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESRQoKU2hvd0xlZGdlchIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoaLmZlZGVyYXRpb24udjEuTGVkZ2VyRW50cnkwARJMCg5TaG93U3RhdGlzdGljcxIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBodLmZlZGVyYXRpb24udjEuU3RhdGlzdGljc1ZpZXcwARJLCglMaXN0U2l0ZXMSHy5mZWRlcmF0aW9uLnYxLkxpc3RTaXRlc1JlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLkxpc3RTaXRlc1JlcGx5Ek4KCkludml0ZVNpdGUSIC5mZWRlcmF0aW9uLnYxLkludml0ZVNpdGVSZXF1ZXN0Gh4uZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVwbHkSRwoKUmV2b2tlU2l0ZRIgLmZlZGVyYXRpb24udjEuUmV2b2tlU2l0ZVJlcXVlc3QaFy5mZWRlcmF0aW9uLnYxLlNpdGVWaWV3Ej0KC1VwbG9hZE1vZGVsEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBYgZwcm90bzM");
+  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEi0gIKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SAASOgoQcHJvcG9zYWxfcGVuZGluZxgFIAEoCzIeLmZlZGVyYXRpb24udjEuUHJvcG9zYWxQZW5kaW5nSAASOgoQcHJvbW90aW9uX3N0YXR1cxgKIAEoCzIeLmZlZGVyYXRpb24udjEuUHJvbW90aW9uU3RhdHVzSABCCQoHbWVzc2FnZSK2AwoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAEjgKD2hlYXJ0YmVhdF9oZWFyZBgHIAEoCzIdLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SGVhcmRIABI+ChJtb2RlbF9hbm5vdW5jZW1lbnQYCiABKAsyIC5mZWRlcmF0aW9uLnYxLk1vZGVsQW5ub3VuY2VtZW50SABCCQoHbWVzc2FnZSJQCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRIQCghzb2Z0d2FyZRgCIAEoCRIPCgd0cmFpbmVyGAMgASgJEhIKCmZyZWVfYnl0ZXMYBCABKAQiNQoHV2VsY29tZRIQCghzb2Z0d2FyZRgBIAEoCRIYChBoZWFydGJlYXRfbWlsbGlzGAIgASgNIjoKCUhlYXJ0YmVhdBItCghwcm9ncmVzcxgBIAMoCzIbLmZlZGVyYXRpb24udjEuVGFza1Byb2dyZXNzIhAKDkhlYXJ0YmVhdEhlYXJkIrkBCgxUYXNrUHJvZ3Jlc3MSDAoEdGFzaxgBIAEoCRIQCghhY3Rpdml0eRgCIAEoCRIQCghmcmFjdGlvbhgDIAEoARIMCgRzdGVwGAQgASgEEjkKB21ldHJpY3MYBSADKAsyKC5mZWRlcmF0aW9uLnYxLlRhc2tQcm9ncmVzcy5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiKgoIUHJvcG9zYWwSCwoDcnVuGAEgASgJEhEKCXBsYW5fanNvbhgCIAEoCSI/Cg5Qcm9wb3NhbEFuc3dlchILCgNydW4YASABKAkSEAoIYXBwcm92ZWQYAiABKAgSDgoGcmVhc29uGAMgASgJIh4KD1Byb3Bvc2FsUGVuZGluZxILCgNydW4YASABKAki9gEKBFRhc2sSCgoCaWQYASABKAkSDAoEa2luZBgCIAEoCRILCgNydW4YAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEgwKBHNlZWQYBiABKA0SGAoQcmVtYWluaW5nX21pbGxpcxgHIAEoBBIPCgd0cmFpbmVyGAggASgJEhcKD3BhcmFtZXRlcnNfanNvbhgJIAEoCRItCgZtb2RlbHMYCiADKAsyHS5mZWRlcmF0aW9uLnYxLk1vZGVsUmVmZXJlbmNlEhgKEGV4Y2x1ZGVkX3RlbnNvcnMYCyADKAkSDQoFdHJhY2sYDCABKAkijQEKEU1vZGVsQW5ub3VuY2VtZW50EhEKCXByb21vdGlvbhgBIAEoBBINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgNEjAKCXJlZmVyZW5jZRgEIAEoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USEwoLZGVzY3JpcHRpb24YBSABKAkiVAoPUHJvbW90aW9uU3RhdHVzEhEKCXByb21vdGlvbhgBIAEoBBINCgVzdGF0ZRgCIAEoCRIPCgdzZXJ2aW5nGAMgASgJEg4KBnJlYXNvbhgEIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIrECCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBIXCg9zdGF0aXN0aWNzX2pzb24YCSABKAkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEijgEKD01vZGVsRXZhbHVhdGlvbhINCgVtb2RlbBgBIAEoCRI8CgdtZXRyaWNzGAIgAygLMisuZmVkZXJhdGlvbi52MS5Nb2RlbEV2YWx1YXRpb24uTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIisKClRhc2tGYWlsZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIi0KDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIOCgZyZWFzb24YAiABKAkiGwoLVGFza1NldHRsZWQSDAoEdGFzaxgBIAEoCSIpCgtSdW5GaW5pc2hlZBILCgNydW4YASABKAkSDQoFc3RhdGUYAiABKAkiMQoPRG93bmxvYWRSZXF1ZXN0Eg4KBm9iamVjdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiXwoFQ2h1bmsSKQoGaGVhZGVyGAEgASgLMhkuZmVkZXJhdGlvbi52MS5CbG9iSGVhZGVyEg4KBm9mZnNldBgCIAEoBBINCgVjcmMzMhgDIAEoBxIMCgRkYXRhGAQgASgMIioKCkJsb2JIZWFkZXISDAoEc2l6ZRgBIAEoBBIOCgZzaGEyNTYYAiABKAwiQQoTVXBsb2FkU3RhdHVzUmVxdWVzdBIMCgR0YXNrGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgMIioKEVVwbG9hZFN0YXR1c1JlcGx5EhUKDWR1cmFibGVfYnl0ZXMYASABKAQiJwoHUmVjZWlwdBIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCIfCgxSZW5ld1JlcXVlc3QSDwoHY3NyX2RlchgBIAEoDCIOCgxQcm9iZVJlcXVlc3QiRQoKUHJvYmVSZXBseRIQCghzb2Z0d2FyZRgBIAEoCRIQCghwcm90b2NvbBgCIAEoDRITCgt1bml4X21pbGxpcxgDIAEoBCIzCgtDcmVkZW50aWFscxIRCgljaGFpbl9wZW0YASABKAkSEQoJcm9vdHNfcGVtGAIgASgJIi4KDEVucm9sUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdjc3JfZGVyGAIgASgMIk8KCkVucm9sUmVwbHkSLwoLY3JlZGVudGlhbHMYASABKAsyGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEhAKCGlkZW50aXR5GAIgASgJIjYKEFN1Ym1pdFJ1blJlcXVlc3QSDAoEcGxhbhgBIAEoCRIUCgxzdWJtaXRfdG9rZW4YAiABKAkiOAoOU3VibWl0UnVuUmVwbHkSCwoDcnVuGAEgASgJEhkKEWFscmVhZHlfc3VibWl0dGVkGAIgASgIIhEKD0xpc3RSdW5zUmVxdWVzdCI4Cg1MaXN0UnVuc1JlcGx5EicKBHJ1bnMYASADKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkikQEKClJ1blN1bW1hcnkSCwoDcnVuGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEhQKDHN1Ym1pdHRlZF9hdBgGIAEoCRIUCgxtb2RlbF9kaWdlc3QYByABKAkSDgoGcmVhc29uGAggASgJIhkKClJ1blJlcXVlc3QSCwoDcnVuGAEgASgJIi4KD0Fib3J0UnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJIj4KD1BhdXNlUnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJEg4KBm1pbGxpcxgDIAEoBCJsChFGZXRjaE1vZGVsUmVxdWVzdBILCgNydW4YASABKAkSEgoFcm91bmQYAiABKA1IAIgBARIMCgRiZXN0GAMgASgIEg0KBW1vZGVsGAQgASgJEg8KB3ZlcnNpb24YBSABKA1CCAoGX3JvdW5kInYKFFJlZ2lzdGVyTW9kZWxSZXF1ZXN0EgsKA3J1bhgBIAEoCRISCgVyb3VuZBgCIAEoDUgAiAEBEg0KBW1vZGVsGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg8KB2xpY2VuY2UYBSABKAlCCAoGX3JvdW5kIhMKEUxpc3RNb2RlbHNSZXF1ZXN0IkQKD0xpc3RNb2RlbHNSZXBseRIxCgh2ZXJzaW9ucxgBIAMoCzIfLmZlZGVyYXRpb24udjEuTW9kZWxWZXJzaW9uVmlldyLNAQoQTW9kZWxWZXJzaW9uVmlldxINCgVtb2RlbBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEg0KBXN0YWdlGAMgASgJEg4KBmRpZ2VzdBgEIAEoCRINCgVieXRlcxgFIAEoBBILCgNydW4YBiABKAkSDQoFcm91bmQYByABKA0SFQoNcmVnaXN0ZXJlZF9hdBgIIAEoCRIQCghvcGVyYXRvchgJIAEoCRIRCgljYXJkX2pzb24YCiABKAkSEwoLcHJvbW90ZWRfdG8YCyADKAkiPwoMTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEhQKB3ZlcnNpb24YAiABKA1IAIgBAUIKCghfdmVyc2lvbiKXAQoJTW9kZWxWaWV3EjAKB3ZlcnNpb24YASABKAsyHy5mZWRlcmF0aW9uLnYxLk1vZGVsVmVyc2lvblZpZXcSKwoHbGluZWFnZRgCIAMoCzIaLmZlZGVyYXRpb24udjEuTGluZWFnZVN0ZXASKwoFc2l0ZXMYAyADKAsyHC5mZWRlcmF0aW9uLnYxLk1vZGVsU2l0ZVZpZXcidgoLTGluZWFnZVN0ZXASDAoEa2luZBgBIAEoCRINCgVtb2RlbBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgNEgsKA3J1bhgEIAEoCRINCgVyb3VuZBgFIAEoDRIOCgZkaWdlc3QYBiABKAkSDQoFc2l0ZXMYByADKAkicgoNTW9kZWxTaXRlVmlldxIMCgRzaXRlGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SDQoFc3RhdGUYAyABKAkSDwoHc2VydmluZxgEIAEoCRIOCgZyZWFzb24YBSABKAkSEgoKY2hhbmdlZF9hdBgGIAEoCSJFChRTZXRNb2RlbFN0YWdlUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEg0KBXN0YWdlGAMgASgJIkQKE1Byb21vdGVNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkSDwoHdmVyc2lvbhgCIAEoDRINCgVzaXRlcxgDIAMoCSIlChRSb2xsYmFja01vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSKAAwoHUnVuVmlldxIqCgdzdW1tYXJ5GAEgASgLMhkuZmVkZXJhdGlvbi52MS5SdW5TdW1tYXJ5Eg0KBXN0YWdlGAIgASgJEikKBXNpdGVzGAMgAygLMhouZmVkZXJhdGlvbi52MS5SdW5TaXRlVmlldxIoCgZyb3VuZHMYBCADKAsyGC5mZWRlcmF0aW9uLnYxLlJvdW5kVmlldxItCgZtYXRyaXgYBSADKAsyHS5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uEiYKBGJlc3QYBiADKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RNb2RlbBIOCgZjb2hvcnQYByADKAkSJgoFcGF1c2UYCCABKAsyFy5mZWRlcmF0aW9uLnYxLlJ1blBhdXNlEigKBmJ1ZmZlchgJIAEoCzIYLmZlZGVyYXRpb24udjEuUnVuQnVmZmVyEiwKCmJlc3Rfcm91bmQYCiABKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RSb3VuZCJKCghSdW5QYXVzZRIQCghvcGVyYXRvchgBIAEoCRINCgVzaW5jZRgCIAEoCRINCgV1bnRpbBgDIAEoCRIOCgZyZWFzb24YBCABKAkiJwoJUnVuQnVmZmVyEgwKBGZpbGwYASABKA0SDAoEc2l6ZRgCIAEoDSJPCglCZXN0Um91bmQSDQoFcm91bmQYASABKA0SFAoMbW9kZWxfZGlnZXN0GAIgASgJEg4KBm1ldHJpYxgDIAEoCRINCgV2YWx1ZRgEIAEoASI4CglCZXN0TW9kZWwSDgoGbWV0cmljGAEgASgJEg0KBW1vZGVsGAIgASgJEgwKBG1lYW4YAyABKAEipAIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQSEQoJc3RhbGVuZXNzGAogASgNGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIuoCCglSb3VuZFZpZXcSDQoFcm91bmQYASABKA0SFAoMbW9kZWxfZGlnZXN0GAIgASgJEhQKDGNvbnRyaWJ1dG9ycxgDIAMoCRIyCgtldmFsdWF0aW9ucxgEIAMoCzIdLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24SNgoHbWV0cmljcxgFIAMoCzIlLmZlZGVyYXRpb24udjEuUm91bmRWaWV3Lk1ldHJpY3NFbnRyeRIPCgdzZWNvbmRzGAYgASgBEhYKDmJ5dGVzX3RvX3NpdGVzGAcgASgEEhgKEGJ5dGVzX2Zyb21fc2l0ZXMYCCABKAQSDgoGY29ob3J0GAkgAygJEjMKCGJ1ZmZlcmVkGAogAygLMiEuZmVkZXJhdGlvbi52MS5CdWZmZXJlZFVwZGF0ZVZpZXcaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiNQoSQnVmZmVyZWRVcGRhdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJc3RhbGVuZXNzGAIgASgNIqsBCg5TaXRlRXZhbHVhdGlvbhIMCgRzaXRlGAEgASgJEg0KBW1vZGVsGAIgASgJEjsKB21ldHJpY3MYAyADKAsyKi5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uLk1ldHJpY3NFbnRyeRIPCgdzYW1wbGVzGAQgASgEGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIjcKDlN0YXRpc3RpY3NWaWV3EgwKBHNpdGUYASABKAkSFwoPc3RhdGlzdGljc19qc29uGAIgASgJIqcCCgtMZWRnZXJFbnRyeRIMCgRwYXJ0GAEgASgJEg0KBXJvdW5kGAIgASgNEg8KB3NlY29uZHMYAyABKAESFwoPd2FpdGluZ19zZWNvbmRzGAQgASgBEhgKEHRyYW5zZmVyX3NlY29uZHMYBSABKAESGwoTYWdncmVnYXRpb25fc2Vjb25kcxgGIAEoARIaChJldmFsdWF0aW9uX3NlY29uZHMYByABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYCCABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgJIAEoBBIiChpjb29yZGluYXRvcl9wZWFrX3Jzc19ieXRlcxgKIAEoBBIoCgVzaXRlcxgLIAMoCzIZLmZlZGVyYXRpb24udjEuTGVkZ2VyU2l0ZSJqCgpMZWRnZXJTaXRlEgwKBHNpdGUYASABKAkSDwoHb3V0Y29tZRgCIAEoCRIPCgdzZWNvbmRzGAMgASgBEhQKDHVwZGF0ZV9ieXRlcxgEIAEoBBIWCg5wZWFrX3Jzc19ieXRlcxgFIAEoBCISChBMaXN0U2l0ZXNSZXF1ZXN0IjgKDkxpc3RTaXRlc1JlcGx5EiYKBXNpdGVzGAEgAygLMhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldyJmCghTaXRlVmlldxIMCgRzaXRlGAEgASgJEg0KBXN0YXRlGAIgASgJEhEKCWNvbm5lY3RlZBgDIAEoCBIYChBjZXJ0aWZpY2F0ZV9lbmRzGAQgASgJEhAKCHNvZnR3YXJlGAUgASgJIjgKEUludml0ZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSFQoNdmFsaWRfbWludXRlcxgCIAEoDSI5Cg9JbnZpdGVTaXRlUmVwbHkSEgoKaW52aXRhdGlvbhgBIAEoCRISCgpleHBpcmVzX2F0GAIgASgJIjEKEVJldm9rZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSDgoGcmVhc29uGAIgASgJMrEDCgpGZWRlcmF0aW9uEkwKB0Nvbm5lY3QSGi5mZWRlcmF0aW9uLnYxLlNpdGVNZXNzYWdlGiEuZmVkZXJhdGlvbi52MS5Db29yZGluYXRvck1lc3NhZ2UoATABEkIKCERvd25sb2FkEh4uZmVkZXJhdGlvbi52MS5Eb3dubG9hZFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESOAoGVXBsb2FkEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBElQKDFVwbG9hZFN0YXR1cxIiLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVxdWVzdBogLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVwbHkSQAoFUmVuZXcSGy5mZWRlcmF0aW9uLnYxLlJlbmV3UmVxdWVzdBoaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSPwoFUHJvYmUSGy5mZWRlcmF0aW9uLnYxLlByb2JlUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuUHJvYmVSZXBseTJMCglFbnJvbG1lbnQSPwoFRW5yb2wSGy5mZWRlcmF0aW9uLnYxLkVucm9sUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuRW5yb2xSZXBseTLMCwoKT3BlcmF0aW9ucxJLCglTdWJtaXRSdW4SHy5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcGx5EkgKCExpc3RSdW5zEh4uZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcXVlc3QaHC5mZWRlcmF0aW9uLnYxLkxpc3RSdW5zUmVwbHkSPAoHU2hvd1J1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxI/CghXYXRjaFJ1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldzABEkIKCEFib3J0UnVuEh4uZmVkZXJhdGlvbi52MS5BYm9ydFJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSQgoIUGF1c2VSdW4SHi5mZWRlcmF0aW9uLnYxLlBhdXNlUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxI+CglSZXN1bWVSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSRgoKRmV0Y2hNb2RlbBIgLmZlZGVyYXRpb24udjEuRmV0Y2hNb2RlbFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESRQoKU2hvd0xlZGdlchIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoaLmZlZGVyYXRpb24udjEuTGVkZ2VyRW50cnkwARJMCg5TaG93U3RhdGlzdGljcxIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBodLmZlZGVyYXRpb24udjEuU3RhdGlzdGljc1ZpZXcwARJLCglMaXN0U2l0ZXMSHy5mZWRlcmF0aW9uLnYxLkxpc3RTaXRlc1JlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLkxpc3RTaXRlc1JlcGx5Ek4KCkludml0ZVNpdGUSIC5mZWRlcmF0aW9uLnYxLkludml0ZVNpdGVSZXF1ZXN0Gh4uZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVwbHkSRwoKUmV2b2tlU2l0ZRIgLmZlZGVyYXRpb24udjEuUmV2b2tlU2l0ZVJlcXVlc3QaFy5mZWRlcmF0aW9uLnYxLlNpdGVWaWV3ElUKDVJlZ2lzdGVyTW9kZWwSIy5mZWRlcmF0aW9uLnYxLlJlZ2lzdGVyTW9kZWxSZXF1ZXN0Gh8uZmVkZXJhdGlvbi52MS5Nb2RlbFZlcnNpb25WaWV3Ek4KCkxpc3RNb2RlbHMSIC5mZWRlcmF0aW9uLnYxLkxpc3RNb2RlbHNSZXF1ZXN0Gh4uZmVkZXJhdGlvbi52MS5MaXN0TW9kZWxzUmVwbHkSQgoJU2hvd01vZGVsEhsuZmVkZXJhdGlvbi52MS5Nb2RlbFJlcXVlc3QaGC5mZWRlcmF0aW9uLnYxLk1vZGVsVmlldxJVCg1TZXRNb2RlbFN0YWdlEiMuZmVkZXJhdGlvbi52MS5TZXRNb2RlbFN0YWdlUmVxdWVzdBofLmZlZGVyYXRpb24udjEuTW9kZWxWZXJzaW9uVmlldxJMCgxQcm9tb3RlTW9kZWwSIi5mZWRlcmF0aW9uLnYxLlByb21vdGVNb2RlbFJlcXVlc3QaGC5mZWRlcmF0aW9uLnYxLk1vZGVsVmlldxJOCg1Sb2xsYmFja01vZGVsEiMuZmVkZXJhdGlvbi52MS5Sb2xsYmFja01vZGVsUmVxdWVzdBoYLmZlZGVyYXRpb24udjEuTW9kZWxWaWV3Ej0KC1VwbG9hZE1vZGVsEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBYgZwcm90bzM");
 
 /**
  * @generated from message federation.v1.SiteMessage
@@ -53,6 +53,12 @@ export type SiteMessage = Message<"federation.v1.SiteMessage"> & {
      */
     value: ProposalPending;
     case: "proposalPending";
+  } | {
+    /**
+     * @generated from field: federation.v1.PromotionStatus promotion_status = 10;
+     */
+    value: PromotionStatus;
+    case: "promotionStatus";
   } | { case: undefined; value?: undefined };
 };
 
@@ -122,6 +128,14 @@ export type CoordinatorMessage = Message<"federation.v1.CoordinatorMessage"> & {
      */
     value: HeartbeatHeard;
     case: "heartbeatHeard";
+  } | {
+    /**
+     * repeated on each connection until the site has settled it
+     *
+     * @generated from field: federation.v1.ModelAnnouncement model_announcement = 10;
+     */
+    value: ModelAnnouncement;
+    case: "modelAnnouncement";
   } | { case: undefined; value?: undefined };
 };
 
@@ -422,6 +436,87 @@ export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
   messageDesc(file_federation_v1_federation, 10);
 
 /**
+ * A registered model is offered to the site's annotation server. The site's own policy decides.
+ *
+ * @generated from message federation.v1.ModelAnnouncement
+ */
+export type ModelAnnouncement = Message<"federation.v1.ModelAnnouncement"> & {
+  /**
+   * names this promotion; a later one of the same model replaces it
+   *
+   * @generated from field: uint64 promotion = 1;
+   */
+  promotion: bigint;
+
+  /**
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * @generated from field: uint32 version = 3;
+   */
+  version: number;
+
+  /**
+   * what Download is asked for
+   *
+   * @generated from field: federation.v1.ModelReference reference = 4;
+   */
+  reference?: ModelReference | undefined;
+
+  /**
+   * @generated from field: string description = 5;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message federation.v1.ModelAnnouncement.
+ * Use `create(ModelAnnouncementSchema)` to create a new message.
+ */
+export const ModelAnnouncementSchema: GenMessage<ModelAnnouncement> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 11);
+
+/**
+ * @generated from message federation.v1.PromotionStatus
+ */
+export type PromotionStatus = Message<"federation.v1.PromotionStatus"> & {
+  /**
+   * @generated from field: uint64 promotion = 1;
+   */
+  promotion: bigint;
+
+  /**
+   * waiting (for a person), downloaded, serving, refused, failed
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * version that the annotation server names
+   *
+   * @generated from field: string serving = 3;
+   */
+  serving: string;
+
+  /**
+   * of refused and failed
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message federation.v1.PromotionStatus.
+ * Use `create(PromotionStatusSchema)` to create a new message.
+ */
+export const PromotionStatusSchema: GenMessage<PromotionStatus> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 12);
+
+/**
  * @generated from message federation.v1.ModelReference
  */
 export type ModelReference = Message<"federation.v1.ModelReference"> & {
@@ -453,7 +548,7 @@ export type ModelReference = Message<"federation.v1.ModelReference"> & {
  * Use `create(ModelReferenceSchema)` to create a new message.
  */
 export const ModelReferenceSchema: GenMessage<ModelReference> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 11);
+  messageDesc(file_federation_v1_federation, 13);
 
 /**
  * @generated from message federation.v1.TaskResult
@@ -487,7 +582,7 @@ export type TaskResult = Message<"federation.v1.TaskResult"> & {
  * Use `create(TaskResultSchema)` to create a new message.
  */
 export const TaskResultSchema: GenMessage<TaskResult> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 12);
+  messageDesc(file_federation_v1_federation, 14);
 
 /**
  * @generated from message federation.v1.TaskDone
@@ -552,7 +647,7 @@ export type TaskDone = Message<"federation.v1.TaskDone"> & {
  * Use `create(TaskDoneSchema)` to create a new message.
  */
 export const TaskDoneSchema: GenMessage<TaskDone> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 13);
+  messageDesc(file_federation_v1_federation, 15);
 
 /**
  * @generated from message federation.v1.ModelEvaluation
@@ -574,7 +669,7 @@ export type ModelEvaluation = Message<"federation.v1.ModelEvaluation"> & {
  * Use `create(ModelEvaluationSchema)` to create a new message.
  */
 export const ModelEvaluationSchema: GenMessage<ModelEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 14);
+  messageDesc(file_federation_v1_federation, 16);
 
 /**
  * @generated from message federation.v1.TaskFailed
@@ -598,7 +693,7 @@ export type TaskFailed = Message<"federation.v1.TaskFailed"> & {
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 15);
+  messageDesc(file_federation_v1_federation, 17);
 
 /**
  * @generated from message federation.v1.TaskCancelled
@@ -620,7 +715,7 @@ export type TaskCancelled = Message<"federation.v1.TaskCancelled"> & {
  * Use `create(TaskCancelledSchema)` to create a new message.
  */
 export const TaskCancelledSchema: GenMessage<TaskCancelled> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 16);
+  messageDesc(file_federation_v1_federation, 18);
 
 /**
  * @generated from message federation.v1.TaskSettled
@@ -637,7 +732,7 @@ export type TaskSettled = Message<"federation.v1.TaskSettled"> & {
  * Use `create(TaskSettledSchema)` to create a new message.
  */
 export const TaskSettledSchema: GenMessage<TaskSettled> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 17);
+  messageDesc(file_federation_v1_federation, 19);
 
 /**
  * @generated from message federation.v1.RunFinished
@@ -659,7 +754,7 @@ export type RunFinished = Message<"federation.v1.RunFinished"> & {
  * Use `create(RunFinishedSchema)` to create a new message.
  */
 export const RunFinishedSchema: GenMessage<RunFinished> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 18);
+  messageDesc(file_federation_v1_federation, 20);
 
 /**
  * @generated from message federation.v1.DownloadRequest
@@ -681,7 +776,7 @@ export type DownloadRequest = Message<"federation.v1.DownloadRequest"> & {
  * Use `create(DownloadRequestSchema)` to create a new message.
  */
 export const DownloadRequestSchema: GenMessage<DownloadRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 19);
+  messageDesc(file_federation_v1_federation, 21);
 
 /**
  * A piece of an object. Encoded and decoded by hand (federation/chunk-codec.ts): generated codecs cost 2-3 times as much.
@@ -721,7 +816,7 @@ export type Chunk = Message<"federation.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 20);
+  messageDesc(file_federation_v1_federation, 22);
 
 /**
  * @generated from message federation.v1.BlobHeader
@@ -747,7 +842,7 @@ export type BlobHeader = Message<"federation.v1.BlobHeader"> & {
  * Use `create(BlobHeaderSchema)` to create a new message.
  */
 export const BlobHeaderSchema: GenMessage<BlobHeader> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 21);
+  messageDesc(file_federation_v1_federation, 23);
 
 /**
  * @generated from message federation.v1.UploadStatusRequest
@@ -774,7 +869,7 @@ export type UploadStatusRequest = Message<"federation.v1.UploadStatusRequest"> &
  * Use `create(UploadStatusRequestSchema)` to create a new message.
  */
 export const UploadStatusRequestSchema: GenMessage<UploadStatusRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 22);
+  messageDesc(file_federation_v1_federation, 24);
 
 /**
  * @generated from message federation.v1.UploadStatusReply
@@ -793,7 +888,7 @@ export type UploadStatusReply = Message<"federation.v1.UploadStatusReply"> & {
  * Use `create(UploadStatusReplySchema)` to create a new message.
  */
 export const UploadStatusReplySchema: GenMessage<UploadStatusReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 23);
+  messageDesc(file_federation_v1_federation, 25);
 
 /**
  * @generated from message federation.v1.Receipt
@@ -815,7 +910,7 @@ export type Receipt = Message<"federation.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 24);
+  messageDesc(file_federation_v1_federation, 26);
 
 /**
  * @generated from message federation.v1.RenewRequest
@@ -832,7 +927,7 @@ export type RenewRequest = Message<"federation.v1.RenewRequest"> & {
  * Use `create(RenewRequestSchema)` to create a new message.
  */
 export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 25);
+  messageDesc(file_federation_v1_federation, 27);
 
 /**
  * @generated from message federation.v1.ProbeRequest
@@ -845,7 +940,7 @@ export type ProbeRequest = Message<"federation.v1.ProbeRequest"> & {
  * Use `create(ProbeRequestSchema)` to create a new message.
  */
 export const ProbeRequestSchema: GenMessage<ProbeRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 26);
+  messageDesc(file_federation_v1_federation, 28);
 
 /**
  * @generated from message federation.v1.ProbeReply
@@ -876,7 +971,7 @@ export type ProbeReply = Message<"federation.v1.ProbeReply"> & {
  * Use `create(ProbeReplySchema)` to create a new message.
  */
 export const ProbeReplySchema: GenMessage<ProbeReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 27);
+  messageDesc(file_federation_v1_federation, 29);
 
 /**
  * @generated from message federation.v1.Credentials
@@ -902,7 +997,7 @@ export type Credentials = Message<"federation.v1.Credentials"> & {
  * Use `create(CredentialsSchema)` to create a new message.
  */
 export const CredentialsSchema: GenMessage<Credentials> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 28);
+  messageDesc(file_federation_v1_federation, 30);
 
 /**
  * @generated from message federation.v1.EnrolRequest
@@ -926,7 +1021,7 @@ export type EnrolRequest = Message<"federation.v1.EnrolRequest"> & {
  * Use `create(EnrolRequestSchema)` to create a new message.
  */
 export const EnrolRequestSchema: GenMessage<EnrolRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 29);
+  messageDesc(file_federation_v1_federation, 31);
 
 /**
  * @generated from message federation.v1.EnrolReply
@@ -950,7 +1045,7 @@ export type EnrolReply = Message<"federation.v1.EnrolReply"> & {
  * Use `create(EnrolReplySchema)` to create a new message.
  */
 export const EnrolReplySchema: GenMessage<EnrolReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 30);
+  messageDesc(file_federation_v1_federation, 32);
 
 /**
  * @generated from message federation.v1.SubmitRunRequest
@@ -976,7 +1071,7 @@ export type SubmitRunRequest = Message<"federation.v1.SubmitRunRequest"> & {
  * Use `create(SubmitRunRequestSchema)` to create a new message.
  */
 export const SubmitRunRequestSchema: GenMessage<SubmitRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 31);
+  messageDesc(file_federation_v1_federation, 33);
 
 /**
  * @generated from message federation.v1.SubmitRunReply
@@ -998,7 +1093,7 @@ export type SubmitRunReply = Message<"federation.v1.SubmitRunReply"> & {
  * Use `create(SubmitRunReplySchema)` to create a new message.
  */
 export const SubmitRunReplySchema: GenMessage<SubmitRunReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 32);
+  messageDesc(file_federation_v1_federation, 34);
 
 /**
  * @generated from message federation.v1.ListRunsRequest
@@ -1011,7 +1106,7 @@ export type ListRunsRequest = Message<"federation.v1.ListRunsRequest"> & {
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 33);
+  messageDesc(file_federation_v1_federation, 35);
 
 /**
  * @generated from message federation.v1.ListRunsReply
@@ -1028,7 +1123,7 @@ export type ListRunsReply = Message<"federation.v1.ListRunsReply"> & {
  * Use `create(ListRunsReplySchema)` to create a new message.
  */
 export const ListRunsReplySchema: GenMessage<ListRunsReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 34);
+  messageDesc(file_federation_v1_federation, 36);
 
 /**
  * @generated from message federation.v1.RunSummary
@@ -1084,7 +1179,7 @@ export type RunSummary = Message<"federation.v1.RunSummary"> & {
  * Use `create(RunSummarySchema)` to create a new message.
  */
 export const RunSummarySchema: GenMessage<RunSummary> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 35);
+  messageDesc(file_federation_v1_federation, 37);
 
 /**
  * @generated from message federation.v1.RunRequest
@@ -1101,7 +1196,7 @@ export type RunRequest = Message<"federation.v1.RunRequest"> & {
  * Use `create(RunRequestSchema)` to create a new message.
  */
 export const RunRequestSchema: GenMessage<RunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 36);
+  messageDesc(file_federation_v1_federation, 38);
 
 /**
  * @generated from message federation.v1.AbortRunRequest
@@ -1123,7 +1218,7 @@ export type AbortRunRequest = Message<"federation.v1.AbortRunRequest"> & {
  * Use `create(AbortRunRequestSchema)` to create a new message.
  */
 export const AbortRunRequestSchema: GenMessage<AbortRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 37);
+  messageDesc(file_federation_v1_federation, 39);
 
 /**
  * @generated from message federation.v1.PauseRunRequest
@@ -1152,7 +1247,7 @@ export type PauseRunRequest = Message<"federation.v1.PauseRunRequest"> & {
  * Use `create(PauseRunRequestSchema)` to create a new message.
  */
 export const PauseRunRequestSchema: GenMessage<PauseRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 38);
+  messageDesc(file_federation_v1_federation, 40);
 
 /**
  * @generated from message federation.v1.FetchModelRequest
@@ -1176,6 +1271,18 @@ export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
    * @generated from field: bool best = 3;
    */
   best: boolean;
+
+  /**
+   * In place of a run: a registered model, by name and version.
+   *
+   * @generated from field: string model = 4;
+   */
+  model: string;
+
+  /**
+   * @generated from field: uint32 version = 5;
+   */
+  version: number;
 };
 
 /**
@@ -1183,7 +1290,386 @@ export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
  * Use `create(FetchModelRequestSchema)` to create a new message.
  */
 export const FetchModelRequestSchema: GenMessage<FetchModelRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 39);
+  messageDesc(file_federation_v1_federation, 41);
+
+/**
+ * @generated from message federation.v1.RegisterModelRequest
+ */
+export type RegisterModelRequest = Message<"federation.v1.RegisterModelRequest"> & {
+  /**
+   * @generated from field: string run = 1;
+   */
+  run: string;
+
+  /**
+   * absent: the newest global model
+   *
+   * @generated from field: optional uint32 round = 2;
+   */
+  round?: number | undefined;
+
+  /**
+   * @generated from field: string model = 3;
+   */
+  model: string;
+
+  /**
+   * @generated from field: string description = 4;
+   */
+  description: string;
+
+  /**
+   * @generated from field: string licence = 5;
+   */
+  licence: string;
+};
+
+/**
+ * Describes the message federation.v1.RegisterModelRequest.
+ * Use `create(RegisterModelRequestSchema)` to create a new message.
+ */
+export const RegisterModelRequestSchema: GenMessage<RegisterModelRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 42);
+
+/**
+ * @generated from message federation.v1.ListModelsRequest
+ */
+export type ListModelsRequest = Message<"federation.v1.ListModelsRequest"> & {
+};
+
+/**
+ * Describes the message federation.v1.ListModelsRequest.
+ * Use `create(ListModelsRequestSchema)` to create a new message.
+ */
+export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 43);
+
+/**
+ * @generated from message federation.v1.ListModelsReply
+ */
+export type ListModelsReply = Message<"federation.v1.ListModelsReply"> & {
+  /**
+   * by name, then version
+   *
+   * @generated from field: repeated federation.v1.ModelVersionView versions = 1;
+   */
+  versions: ModelVersionView[];
+};
+
+/**
+ * Describes the message federation.v1.ListModelsReply.
+ * Use `create(ListModelsReplySchema)` to create a new message.
+ */
+export const ListModelsReplySchema: GenMessage<ListModelsReply> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 44);
+
+/**
+ * @generated from message federation.v1.ModelVersionView
+ */
+export type ModelVersionView = Message<"federation.v1.ModelVersionView"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
+
+  /**
+   * candidate, released, retired
+   *
+   * @generated from field: string stage = 3;
+   */
+  stage: string;
+
+  /**
+   * @generated from field: string digest = 4;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: uint64 bytes = 5;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: string run = 6;
+   */
+  run: string;
+
+  /**
+   * @generated from field: uint32 round = 7;
+   */
+  round: number;
+
+  /**
+   * RFC 3339
+   *
+   * @generated from field: string registered_at = 8;
+   */
+  registeredAt: string;
+
+  /**
+   * @generated from field: string operator = 9;
+   */
+  operator: string;
+
+  /**
+   * as the schema of federation/registered-model.ts
+   *
+   * @generated from field: string card_json = 10;
+   */
+  cardJson: string;
+
+  /**
+   * sites to which this version was promoted last
+   *
+   * @generated from field: repeated string promoted_to = 11;
+   */
+  promotedTo: string[];
+};
+
+/**
+ * Describes the message federation.v1.ModelVersionView.
+ * Use `create(ModelVersionViewSchema)` to create a new message.
+ */
+export const ModelVersionViewSchema: GenMessage<ModelVersionView> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 45);
+
+/**
+ * @generated from message federation.v1.ModelRequest
+ */
+export type ModelRequest = Message<"federation.v1.ModelRequest"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * absent: the newest
+   *
+   * @generated from field: optional uint32 version = 2;
+   */
+  version?: number | undefined;
+};
+
+/**
+ * Describes the message federation.v1.ModelRequest.
+ * Use `create(ModelRequestSchema)` to create a new message.
+ */
+export const ModelRequestSchema: GenMessage<ModelRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 46);
+
+/**
+ * @generated from message federation.v1.ModelView
+ */
+export type ModelView = Message<"federation.v1.ModelView"> & {
+  /**
+   * @generated from field: federation.v1.ModelVersionView version = 1;
+   */
+  version?: ModelVersionView | undefined;
+
+  /**
+   * from this version back to the root
+   *
+   * @generated from field: repeated federation.v1.LineageStep lineage = 2;
+   */
+  lineage: LineageStep[];
+
+  /**
+   * what was promoted last to each site, whichever version
+   *
+   * @generated from field: repeated federation.v1.ModelSiteView sites = 3;
+   */
+  sites: ModelSiteView[];
+};
+
+/**
+ * Describes the message federation.v1.ModelView.
+ * Use `create(ModelViewSchema)` to create a new message.
+ */
+export const ModelViewSchema: GenMessage<ModelView> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 47);
+
+/**
+ * @generated from message federation.v1.LineageStep
+ */
+export type LineageStep = Message<"federation.v1.LineageStep"> & {
+  /**
+   * registered, run, file, trainer
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * registered
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * @generated from field: uint32 version = 3;
+   */
+  version: number;
+
+  /**
+   * run, trainer
+   *
+   * @generated from field: string run = 4;
+   */
+  run: string;
+
+  /**
+   * @generated from field: uint32 round = 5;
+   */
+  round: number;
+
+  /**
+   * @generated from field: string digest = 6;
+   */
+  digest: string;
+
+  /**
+   * run: whose updates are in it; trainer: whose trainer made it
+   *
+   * @generated from field: repeated string sites = 7;
+   */
+  sites: string[];
+};
+
+/**
+ * Describes the message federation.v1.LineageStep.
+ * Use `create(LineageStepSchema)` to create a new message.
+ */
+export const LineageStepSchema: GenMessage<LineageStep> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 48);
+
+/**
+ * @generated from message federation.v1.ModelSiteView
+ */
+export type ModelSiteView = Message<"federation.v1.ModelSiteView"> & {
+  /**
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * that was promoted
+   *
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
+
+  /**
+   * announced, waiting, downloaded, serving, refused, failed
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+
+  /**
+   * version that the site's annotation server was last said to serve
+   *
+   * @generated from field: string serving = 4;
+   */
+  serving: string;
+
+  /**
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * RFC 3339
+   *
+   * @generated from field: string changed_at = 6;
+   */
+  changedAt: string;
+};
+
+/**
+ * Describes the message federation.v1.ModelSiteView.
+ * Use `create(ModelSiteViewSchema)` to create a new message.
+ */
+export const ModelSiteViewSchema: GenMessage<ModelSiteView> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 49);
+
+/**
+ * @generated from message federation.v1.SetModelStageRequest
+ */
+export type SetModelStageRequest = Message<"federation.v1.SetModelStageRequest"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
+
+  /**
+   * @generated from field: string stage = 3;
+   */
+  stage: string;
+};
+
+/**
+ * Describes the message federation.v1.SetModelStageRequest.
+ * Use `create(SetModelStageRequestSchema)` to create a new message.
+ */
+export const SetModelStageRequestSchema: GenMessage<SetModelStageRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 50);
+
+/**
+ * @generated from message federation.v1.PromoteModelRequest
+ */
+export type PromoteModelRequest = Message<"federation.v1.PromoteModelRequest"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * @generated from field: uint32 version = 2;
+   */
+  version: number;
+
+  /**
+   * empty: every enrolled site
+   *
+   * @generated from field: repeated string sites = 3;
+   */
+  sites: string[];
+};
+
+/**
+ * Describes the message federation.v1.PromoteModelRequest.
+ * Use `create(PromoteModelRequestSchema)` to create a new message.
+ */
+export const PromoteModelRequestSchema: GenMessage<PromoteModelRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 51);
+
+/**
+ * @generated from message federation.v1.RollbackModelRequest
+ */
+export type RollbackModelRequest = Message<"federation.v1.RollbackModelRequest"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+};
+
+/**
+ * Describes the message federation.v1.RollbackModelRequest.
+ * Use `create(RollbackModelRequestSchema)` to create a new message.
+ */
+export const RollbackModelRequestSchema: GenMessage<RollbackModelRequest> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 52);
 
 /**
  * @generated from message federation.v1.RunView
@@ -1259,7 +1745,7 @@ export type RunView = Message<"federation.v1.RunView"> & {
  * Use `create(RunViewSchema)` to create a new message.
  */
 export const RunViewSchema: GenMessage<RunView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 40);
+  messageDesc(file_federation_v1_federation, 53);
 
 /**
  * @generated from message federation.v1.RunPause
@@ -1295,7 +1781,7 @@ export type RunPause = Message<"federation.v1.RunPause"> & {
  * Use `create(RunPauseSchema)` to create a new message.
  */
 export const RunPauseSchema: GenMessage<RunPause> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 41);
+  messageDesc(file_federation_v1_federation, 54);
 
 /**
  * Updates that did not start from the newest model, waiting to be combined.
@@ -1321,7 +1807,7 @@ export type RunBuffer = Message<"federation.v1.RunBuffer"> & {
  * Use `create(RunBufferSchema)` to create a new message.
  */
 export const RunBufferSchema: GenMessage<RunBuffer> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 42);
+  messageDesc(file_federation_v1_federation, 55);
 
 /**
  * @generated from message federation.v1.BestRound
@@ -1353,7 +1839,7 @@ export type BestRound = Message<"federation.v1.BestRound"> & {
  * Use `create(BestRoundSchema)` to create a new message.
  */
 export const BestRoundSchema: GenMessage<BestRound> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 43);
+  messageDesc(file_federation_v1_federation, 56);
 
 /**
  * @generated from message federation.v1.BestModel
@@ -1382,7 +1868,7 @@ export type BestModel = Message<"federation.v1.BestModel"> & {
  * Use `create(BestModelSchema)` to create a new message.
  */
 export const BestModelSchema: GenMessage<BestModel> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 44);
+  messageDesc(file_federation_v1_federation, 57);
 
 /**
  * @generated from message federation.v1.RunSiteView
@@ -1456,7 +1942,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
  * Use `create(RunSiteViewSchema)` to create a new message.
  */
 export const RunSiteViewSchema: GenMessage<RunSiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 45);
+  messageDesc(file_federation_v1_federation, 58);
 
 /**
  * @generated from message federation.v1.RoundView
@@ -1528,7 +2014,7 @@ export type RoundView = Message<"federation.v1.RoundView"> & {
  * Use `create(RoundViewSchema)` to create a new message.
  */
 export const RoundViewSchema: GenMessage<RoundView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 46);
+  messageDesc(file_federation_v1_federation, 59);
 
 /**
  * @generated from message federation.v1.BufferedUpdateView
@@ -1550,7 +2036,7 @@ export type BufferedUpdateView = Message<"federation.v1.BufferedUpdateView"> & {
  * Use `create(BufferedUpdateViewSchema)` to create a new message.
  */
 export const BufferedUpdateViewSchema: GenMessage<BufferedUpdateView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 47);
+  messageDesc(file_federation_v1_federation, 60);
 
 /**
  * @generated from message federation.v1.SiteEvaluation
@@ -1584,7 +2070,7 @@ export type SiteEvaluation = Message<"federation.v1.SiteEvaluation"> & {
  * Use `create(SiteEvaluationSchema)` to create a new message.
  */
 export const SiteEvaluationSchema: GenMessage<SiteEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 48);
+  messageDesc(file_federation_v1_federation, 61);
 
 /**
  * @generated from message federation.v1.StatisticsView
@@ -1610,7 +2096,7 @@ export type StatisticsView = Message<"federation.v1.StatisticsView"> & {
  * Use `create(StatisticsViewSchema)` to create a new message.
  */
 export const StatisticsViewSchema: GenMessage<StatisticsView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 49);
+  messageDesc(file_federation_v1_federation, 62);
 
 /**
  * Seconds by the coordinator's clock. What a journal of an older release does not say is 0.
@@ -1691,7 +2177,7 @@ export type LedgerEntry = Message<"federation.v1.LedgerEntry"> & {
  * Use `create(LedgerEntrySchema)` to create a new message.
  */
 export const LedgerEntrySchema: GenMessage<LedgerEntry> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 50);
+  messageDesc(file_federation_v1_federation, 63);
 
 /**
  * @generated from message federation.v1.LedgerSite
@@ -1732,7 +2218,7 @@ export type LedgerSite = Message<"federation.v1.LedgerSite"> & {
  * Use `create(LedgerSiteSchema)` to create a new message.
  */
 export const LedgerSiteSchema: GenMessage<LedgerSite> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 51);
+  messageDesc(file_federation_v1_federation, 64);
 
 /**
  * @generated from message federation.v1.ListSitesRequest
@@ -1745,7 +2231,7 @@ export type ListSitesRequest = Message<"federation.v1.ListSitesRequest"> & {
  * Use `create(ListSitesRequestSchema)` to create a new message.
  */
 export const ListSitesRequestSchema: GenMessage<ListSitesRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 52);
+  messageDesc(file_federation_v1_federation, 65);
 
 /**
  * @generated from message federation.v1.ListSitesReply
@@ -1762,7 +2248,7 @@ export type ListSitesReply = Message<"federation.v1.ListSitesReply"> & {
  * Use `create(ListSitesReplySchema)` to create a new message.
  */
 export const ListSitesReplySchema: GenMessage<ListSitesReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 53);
+  messageDesc(file_federation_v1_federation, 66);
 
 /**
  * @generated from message federation.v1.SiteView
@@ -1803,7 +2289,7 @@ export type SiteView = Message<"federation.v1.SiteView"> & {
  * Use `create(SiteViewSchema)` to create a new message.
  */
 export const SiteViewSchema: GenMessage<SiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 54);
+  messageDesc(file_federation_v1_federation, 67);
 
 /**
  * @generated from message federation.v1.InviteSiteRequest
@@ -1827,7 +2313,7 @@ export type InviteSiteRequest = Message<"federation.v1.InviteSiteRequest"> & {
  * Use `create(InviteSiteRequestSchema)` to create a new message.
  */
 export const InviteSiteRequestSchema: GenMessage<InviteSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 55);
+  messageDesc(file_federation_v1_federation, 68);
 
 /**
  * @generated from message federation.v1.InviteSiteReply
@@ -1853,7 +2339,7 @@ export type InviteSiteReply = Message<"federation.v1.InviteSiteReply"> & {
  * Use `create(InviteSiteReplySchema)` to create a new message.
  */
 export const InviteSiteReplySchema: GenMessage<InviteSiteReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 56);
+  messageDesc(file_federation_v1_federation, 69);
 
 /**
  * @generated from message federation.v1.RevokeSiteRequest
@@ -1875,7 +2361,7 @@ export type RevokeSiteRequest = Message<"federation.v1.RevokeSiteRequest"> & {
  * Use `create(RevokeSiteRequestSchema)` to create a new message.
  */
 export const RevokeSiteRequestSchema: GenMessage<RevokeSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 57);
+  messageDesc(file_federation_v1_federation, 70);
 
 /**
  * @generated from service federation.v1.Federation
@@ -2079,6 +2565,62 @@ export const Operations: GenService<{
     methodKind: "unary";
     input: typeof RevokeSiteRequestSchema;
     output: typeof SiteViewSchema;
+  },
+  /**
+   * Gives a global model of a run a name and a version that never changes. Repeating it answers the same version.
+   *
+   * @generated from rpc federation.v1.Operations.RegisterModel
+   */
+  registerModel: {
+    methodKind: "unary";
+    input: typeof RegisterModelRequestSchema;
+    output: typeof ModelVersionViewSchema;
+  },
+  /**
+   * @generated from rpc federation.v1.Operations.ListModels
+   */
+  listModels: {
+    methodKind: "unary";
+    input: typeof ListModelsRequestSchema;
+    output: typeof ListModelsReplySchema;
+  },
+  /**
+   * One version with what it was trained from, back to the root, and what sites serve.
+   *
+   * @generated from rpc federation.v1.Operations.ShowModel
+   */
+  showModel: {
+    methodKind: "unary";
+    input: typeof ModelRequestSchema;
+    output: typeof ModelViewSchema;
+  },
+  /**
+   * @generated from rpc federation.v1.Operations.SetModelStage
+   */
+  setModelStage: {
+    methodKind: "unary";
+    input: typeof SetModelStageRequestSchema;
+    output: typeof ModelVersionViewSchema;
+  },
+  /**
+   * Offers a version to the annotation servers of sites. Repeating it changes nothing, but asks anew where it was not taken.
+   *
+   * @generated from rpc federation.v1.Operations.PromoteModel
+   */
+  promoteModel: {
+    methodKind: "unary";
+    input: typeof PromoteModelRequestSchema;
+    output: typeof ModelViewSchema;
+  },
+  /**
+   * Promotes the version before the promoted one to the same sites. Repeating it changes nothing.
+   *
+   * @generated from rpc federation.v1.Operations.RollbackModel
+   */
+  rollbackModel: {
+    methodKind: "unary";
+    input: typeof RollbackModelRequestSchema;
+    output: typeof ModelViewSchema;
   },
   /**
    * A safetensors file that plans may start from, named by its digest. The first chunk carries the header. The receipt means:

@@ -1,0 +1,40 @@
+import type { Plan } from './plan';
+import type { TensorSpec } from './tensors/layout';
+
+/** Which tensors of the model an update of federated training has: both ends of the wire ask here. */
+
+export type Patterns = readonly RegExp[];
+
+export function patternsOf(texts: readonly string[]): RegExp[] {
+  return texts.map((text) => new RegExp(text, 'u'));
+}
+
+export function matchesAny(name: string, patterns: Patterns): boolean {
+  return patterns.some((pattern) => pattern.test(name));
+}
+
+/**
+ * Patterns of tensors that updates leave out: those that are frozen, which everybody has. An update that is judged as a model
+ * (`crossSite`), that the next site trains on (cyclic), or that carries a control variate beside each tensor (scaffold), is whole.
+ */
+export function leftOut({ frozenTensors, evaluation, strategy, mode }: Plan): RegExp[] {
+  const whole = evaluation.crossSite || mode === 'cyclic' || strategy.clientRule.kind === 'scaffold';
+  return whole ? [] : patternsOf(frozenTensors);
+}
+
+/** Patterns of tensors of the initial model that a trainer makes anew. */
+export function madeAnew({ initialModel }: Pick<Plan, 'initialModel'>): readonly string[] {
+  return initialModel.from === 'trainer' ? [] : (initialModel.reinitialise ?? []);
+}
+
+/** Patterns of tensors that keep the initial model's values, whatever a site sends. */
+export function keptTensors({ excludedTensors, frozenTensors }: Plan): RegExp[] {
+  return patternsOf([...excludedTensors, ...frozenTensors]);
+}
+
+export function withoutTensors<T extends TensorSpec>(
+  { tensors }: { readonly tensors: readonly T[] },
+  patterns: Patterns,
+): { readonly tensors: readonly T[] } {
+  return { tensors: tensors.filter(({ name }) => !matchesAny(name, patterns)) };
+}

@@ -1,0 +1,254 @@
+import { ClaraError, hasCode, showValue } from '../../base/errors';
+import { type ModelStage, showVersion } from '../../federation/model-name';
+import type { RegisteredCard } from '../../federation/registered-model';
+import { eventKey, fence, type JournalPlace, readJournal, writeEvent } from '../storage/object-journal';
+import type { ObjectStore } from '../storage/object-store';
+import {
+  EMPTY_REGISTRY,
+  goesForward,
+  MAX_REASON,
+  type NewRegistryEvent,
+  type Promotion,
+  promotionAt,
+  type RegisteredModel,
+  type RegistryEvent,
+  type RegistryState,
+  reduceRegistry,
+  registryEventSchema,
+  type SiteState,
+  versionBefore,
+} from './registry-state';
+
+const PLACE: JournalPlace = {
+  prefix: 'federation/models/',
+  what: 'the registry of models',
+  // A card holds a whole plan.
+  maxEventBytes: 8 << 20,
+};
+
+/** Where the card of a version lies, for people and for other programs. */
+export const cardKey = (model: string, version: number): string => `models/${model}/${version}/card.json`;
+
+export interface RegistryTerm {
+  readonly epoch: number;
+  /** Closes the journal to earlier leaders; for people, who does. @default not closed */
+  readonly fencedBy?: string | undefined;
+}
+
+export interface ToldPromotion {
+  readonly promotion: number;
+  readonly site: string;
+  readonly state: Exclude<SiteState, 'announced'>;
+  readonly serving: string;
+  readonly reason: string;
+}
+
+/**
+ * The registry of models. Its journal, `federation/models/000000000001.json`, is the truth, written and replayed as the
+ * register of sites is; a version's card is also written beside it as an object that nobody ever writes again.
+ */
+export class ModelRegistry {
+  #state: RegistryState = EMPTY_REGISTRY;
+  /** The newest card, until it is known to lie at its own place. */
+  #unsettled: RegisteredCard | undefined;
+  /** Events are written one after the other, each from the state that the one before left. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly store: ObjectStore,
+    private readonly now: () => Date,
+    private readonly epoch: number,
+  ) {}
+
+  /** Replays the journal. @throws ClaraError `corrupt`, naming the first event that is missing or damaged */
+  static async open(
+    store: ObjectStore,
+    now: () => Date = () => new Date(),
+    { epoch, fencedBy }: RegistryTerm = { epoch: 0 },
+  ): Promise<ModelRegistry> {
+    const load = async (): Promise<ModelRegistry> => {
+      const registry = new ModelRegistry(store, now, epoch);
+      for await (const { key, bytes } of readJournal(store, PLACE)) {
+        const event = parseEvent(key, bytes);
+        registry.#state = reduced(registry.#state, event, key);
+        // Of cards before the newest each was settled before the next one was written.
+        if (event.type === 'model-registered') registry.#unsettled = event.card;
+      }
+      return registry;
+    };
+    if (fencedBy === undefined) return load();
+    return fence(load, async (registry) => {
+      await registry.#append(() => ({ type: 'leader-changed', address: fencedBy }));
+      return registry;
+    });
+  }
+
+  get state(): RegistryState {
+    return this.#state;
+  }
+
+  /** Writes the card that a crash has left unwritten. To be called by the leader only. */
+  async settle(): Promise<void> {
+    const card = this.#unsettled;
+    if (!card) return;
+    try {
+      await this.store.putIfAbsent(cardKey(card.model, card.version), bytesOf(card));
+    } catch (error) {
+      // There already: the key names one version, and the journal has fixed what it is.
+      if (!hasCode(error, 'precondition-failed', 'already-exists')) throw error;
+    }
+    if (this.#unsettled === card) this.#unsettled = undefined;
+  }
+
+  /** In order of name, then version. */
+  all(): RegisteredModel[] {
+    return [...this.#state.models].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, versions]) => versions);
+  }
+
+  /** @param version absent: the newest. @throws ClaraError `not-found` */
+  get(model: string, version?: number): RegisteredModel {
+    const versions = this.#state.models.get(model);
+    if (!versions) {
+      throw new ClaraError('not-found', `no model ${showValue(model)} is registered; "clara-fed model list" shows all`);
+    }
+    const found = version === undefined ? versions.at(-1) : versions[version - 1];
+    if (found) return found;
+    throw new ClaraError('not-found', `${model} has versions 1 to ${versions.length}, not ${version}`);
+  }
+
+  /** The same model of the same run answers the version that it has. @param card of the version that it would become */
+  async register(model: string, card: (version: number, at: string) => RegisteredCard): Promise<RegisteredModel> {
+    let number = 0;
+    await this.#append(({ models }) => {
+      const versions = models.get(model) ?? [];
+      const wanted = card(versions.length + 1, this.now().toISOString());
+      const same = versions.find(({ card: { run, round } }) => run === wanted.run && round === wanted.round);
+      if (same && (same.card.description !== wanted.description || same.card.licence !== wanted.licence)) {
+        throw new ClaraError(
+          'already-exists',
+          `round ${wanted.round} of ${wanted.run} is registered as ${showVersion(same.card)} with another description or licence; a version never changes`,
+        );
+      }
+      number = same?.card.version ?? wanted.version;
+      return same ? undefined : { type: 'model-registered', card: wanted };
+    });
+    return this.get(model, number);
+  }
+
+  async setStage(model: string, version: number, stage: ModelStage, operator: string): Promise<RegisteredModel> {
+    await this.#append(() => {
+      const before = this.get(model, version);
+      return before.stage === stage ? undefined : { type: 'stage-set', model, version, stage, operator };
+    });
+    return this.get(model, version);
+  }
+
+  /** @returns false when these sites have it already, or are about to */
+  async promote(model: string, version: number, sites: readonly string[], operator: string): Promise<boolean> {
+    return this.#append((state) => {
+      this.#requireNotRetired(model, version);
+      const known = state.sites.get(model);
+      const asked = sites.filter((site) => {
+        const one = known?.get(site);
+        return one?.promotion.version !== version || one.state === 'refused' || one.state === 'failed';
+      });
+      if (asked.length === 0) return undefined;
+      return { type: 'model-promoted', model, version, sites: [...sites], rollback: false, operator };
+    });
+  }
+
+  /** Promotes what was promoted before, once: after a rollback another one changes nothing. */
+  async rollBack(model: string, operator: string): Promise<Promotion> {
+    await this.#append((state) => {
+      const newest = this.get(model) && state.promotions.get(model)?.at(-1);
+      if (newest?.rollback) return undefined;
+      const before = versionBefore(state, model);
+      if (!newest || !before) {
+        throw new ClaraError(
+          'precondition-failed',
+          `${model} has ${newest ? 'been promoted in one version only' : 'never been promoted'}; there is nothing to go back to`,
+        );
+      }
+      const { version } = before;
+      this.#requireNotRetired(model, version);
+      return { type: 'model-promoted', model, version, sites: [...newest.sites], rollback: true, operator };
+    });
+    return this.#state.promotions.get(model)!.at(-1)!;
+  }
+
+  #requireNotRetired(model: string, version: number): void {
+    if (this.get(model, version).stage !== 'retired') return;
+    throw new ClaraError(
+      'precondition-failed',
+      `${showVersion({ model, version })} is retired; set another stage before it is promoted`,
+    );
+  }
+
+  /** What a site says of a promotion. What comes too late, or twice, is left out. */
+  async told({ promotion, site, state, serving, reason }: ToldPromotion): Promise<boolean> {
+    return this.#append((before) => {
+      const one = promotionAt(before, site, promotion);
+      if (!one || !goesForward(one.state, state)) return undefined;
+      const words = { serving: serving.slice(0, 200), reason: reason.slice(0, MAX_REASON) };
+      return { type: 'promotion-told', promotion, site, state, ...words };
+    });
+  }
+
+  /** `decide` answers the event that follows from the state, or nothing when there is nothing to do. */
+  #append(decide: (state: RegistryState) => NewRegistryEvent | undefined): Promise<boolean> {
+    const turn = this.#last.then(async () => {
+      await this.settle();
+      const decision = decide(this.#state);
+      if (decision) await this.#write(decision);
+      await this.settle();
+      return decision !== undefined;
+    });
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #write(decision: NewRegistryEvent): Promise<void> {
+    const seq = this.#state.seq + 1;
+    const event = { v: 1, seq, at: this.now().toISOString(), epoch: this.epoch, ...decision };
+    const bytes = Buffer.from(JSON.stringify(event));
+    if (bytes.length > PLACE.maxEventBytes) {
+      throw new ClaraError(
+        'resource-exhausted',
+        `the card takes ${bytes.length} bytes in the journal; at most ${PLACE.maxEventBytes} are kept`,
+      );
+    }
+    const key = eventKey(PLACE.prefix, seq);
+    // What is reduced is what a replay would read, so memory and journal cannot differ.
+    const parsed = parseEvent(key, bytes);
+    const after = reduced(this.#state, parsed, key);
+    await writeEvent(this.store, PLACE, seq, bytes);
+    this.#state = after;
+    if (parsed.type === 'model-registered') this.#unsettled = parsed.card;
+  }
+}
+
+function bytesOf(card: RegisteredCard): Buffer {
+  return Buffer.from(`${JSON.stringify(card, undefined, 2)}\n`);
+}
+
+function reduced(state: RegistryState, event: RegistryEvent, key: string): RegistryState {
+  try {
+    return reduceRegistry(state, event);
+  } catch (error) {
+    throw new ClaraError('corrupt', `${key} cannot follow the events before it; restore the registry from a backup`, {
+      cause: error,
+    });
+  }
+}
+
+function parseEvent(key: string, bytes: Uint8Array): RegistryEvent {
+  try {
+    const event = registryEventSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+    if (eventKey(PLACE.prefix, event.seq) !== key) throw new Error(`it says it is event ${event.seq}`);
+    return event;
+  } catch (error) {
+    throw new ClaraError('corrupt', `${key} is not an event of the registry; restore it from a backup`, {
+      cause: error,
+    });
+  }
+}
