@@ -1,4 +1,5 @@
 import { countsHeads, fewestUpdates } from './combiner-needs';
+import { isAsItIs, type Wire } from './encodings/encoding';
 import type { Strategy } from './strategy';
 
 /**
@@ -62,6 +63,21 @@ export function matrixRules(plan: {
   if (plan.strategy.clientRule.kind !== 'scaffold' || !plan.evaluation.crossSite) return [];
   const rule = 'cannot be used with scaffold, whose updates carry control variates; use siteModels or another strategy';
   return [{ path: ['evaluation', 'crossSite'], rule }];
+}
+
+/** Every combiner works on decoded updates, so it may stand beside any encoding; only control variates cannot be encoded. */
+export function wireRules(plan: {
+  readonly strategy: Pick<Strategy, 'clientRule'>;
+  readonly statistics?: unknown;
+  readonly wire: Wire;
+}): BrokenRule[] {
+  const { up, down } = plan.wire;
+  if (plan.statistics !== undefined && !(isAsItIs(up) && isAsItIs(down))) {
+    return [{ path: ['wire'], rule: 'does not go with statistics, which move no model; leave it out' }];
+  }
+  if (plan.strategy.clientRule.kind !== 'scaffold' || isAsItIs(up)) return [];
+  const rule = 'cannot be encoded with scaffold, whose updates carry control variates; use float32 or another strategy';
+  return [{ path: ['wire', 'up'], rule }];
 }
 
 function cohortRules(plan: RuledPlan, cohort: readonly string[]): BrokenRule[] {

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultAt, faultsOf } from '../base/faults';
 import { readYaml } from '../base/yaml';
+import { AS_IT_IS, wireSchema } from './encodings/encoding';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
-import { impossibleCombinations, matrixRules, statisticsRules } from './plan-rules';
+import { impossibleCombinations, matrixRules, statisticsRules, wireRules } from './plan-rules';
 import { strategySchema } from './strategy-forms';
 
 /**
@@ -86,6 +87,8 @@ export const planSchema = z.strictObject({
   siteWeights: z.record(siteIdSchema, z.number().positive().max(1e6)).default({}),
   /** Tensors whose name matches keep the initial model's values and never leave a site. */
   excludedTensors: z.array(regularExpression).max(100).default([]),
+  /** How updates (up) and models (down) of federated rounds are encoded on their way. @default float32, as they are */
+  wire: wireSchema.default({ up: AS_IT_IS, down: AS_IT_IS }),
   evaluation: z
     .strictObject({
       /** Every site judges the global model on its held-out cases after each round. @default true */
@@ -134,6 +137,9 @@ const statisticsFieldsSchema = z.object(
   planSchema.pick({ rounds: true, initialModel: true, evaluation: true, statistics: true }).shape,
 );
 
+/** As above, for {@link wireRules}. */
+const wireFieldsSchema = z.object(planSchema.pick({ strategy: true, statistics: true, wire: true }).shape);
+
 export type Plan = z.output<typeof planSchema>;
 /** What a user writes: defaults may be left out. */
 export type PlanInput = z.input<typeof planSchema>;
@@ -168,6 +174,8 @@ export function checkPlan(document: unknown): Plan {
   if (counted.success) {
     for (const { path, rule } of statisticsRules(counted.data)) faults.push(faultAt(path, document, rule));
   }
+  const sent = result.success ? result : wireFieldsSchema.safeParse(document);
+  if (sent.success) for (const { path, rule } of wireRules(sent.data)) faults.push(faultAt(path, document, rule));
   if (faults.length > 0 || !result.success) throw ClaraError.ofFaults('the plan', faults);
   return result.data;
 }
