@@ -4,7 +4,13 @@ import { create } from '@bufbuild/protobuf';
 import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { ownPeakRssBytes } from '../base/own-memory';
-import { type Task, type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
+import { isAsItIs } from '../federation/encodings/encoding';
+import {
+  type ModelReference,
+  type Task,
+  type TaskDone,
+  TaskDoneSchema,
+} from '../federation/gen/federation/v1/federation_pb';
 import { type SiteStatistics, statisticsRequest } from '../federation/statistics';
 import type { ClientRule } from '../federation/strategy';
 import {
@@ -21,6 +27,7 @@ import type { Approvals } from './approvals';
 import type { Pacing } from './backoff';
 import type { SiteConfiguration } from './configuration';
 import type { CoordinatorClient } from './coordinator-client';
+import { encodeUpdate } from './encoded-update';
 import type { ModelCache } from './model-cache';
 import { prepareOutbound } from './outbound-update';
 import { release } from './statistics/release';
@@ -28,11 +35,13 @@ import { type CheckedTask, checkTask } from './task-checks';
 import {
   CONTROLS_FILE,
   CONTROLS_OUTPUT_FILE,
+  ENCODED_FILE,
   evaluatedFile,
   INPUT_FILE,
   MODELS_FOLDER,
   OUTBOUND_FILE,
   OUTPUT_FILE,
+  RESIDUAL_FILE,
   readReport,
 } from './task-files';
 import type { TaskJournal, TaskRecord } from './task-journal';
@@ -81,22 +90,27 @@ export async function executeTask(record: TaskRecord, around: Surroundings, sign
   }
   await around.workspace.returnState(task.run, task.track, folder);
   await sendUpdate(record, around, signal);
+  // The result is told after this: an update that counts has always moved the residual on.
+  await around.workspace.keepResidual(task.run, path.join(folder, RESIDUAL_FILE));
   return doneOf(record);
 }
 
 async function fetchModels(
   { task }: TaskRecord,
-  { kind, rule }: CheckedTask,
+  { kind, rule, up, down, excluded }: CheckedTask,
   folder: string,
   { workspace, models, client, pacing, onProgress }: Surroundings,
   signal: AbortSignal,
 ): Promise<void> {
   const present = await Promise.all(task.models.map((model) => models.has(task.run, model)));
-  const missing = task.models.filter((_, index) => !present[index]).reduce((sum, { size }) => sum + Number(size), 0);
+  const absent = task.models.filter((_, index) => !present[index]);
+  const missing = absent.reduce((sum, { size }) => sum + Number(size), 0);
+  const decoded = absent.reduce((sum, model) => sum + Number(model.decoded?.size ?? 0n), 0);
   // An update is as large as its model, as is a control variate; both may have to be written twice, see prepareOutbound.
-  const updates = rule.kind === 'scaffold' ? 4 : 2;
-  const output = kind === 'train' ? updates * Number(task.models[0].size) : 0;
-  await workspace.requireSpace(missing + output, `task ${task.id}`);
+  // Encoded it is written once more, beside what top-k leaves to later rounds.
+  const updates = rule.kind === 'scaffold' || !isAsItIs(up) ? 4 : 2;
+  const output = kind === 'train' ? updates * sizeOf(task.models[0]) : 0;
+  await workspace.requireSpace(missing + decoded + output, `task ${task.id}`);
 
   const total = missing || 1;
   let before = 0;
@@ -106,10 +120,20 @@ async function fetchModels(
       client: { download: (...args) => client().download(...args) },
       signal,
       pacing,
+      down: { encoding: down, isKept: matching(excluded) },
       onBytes: (done) => onProgress({ activity: 'downloading', fraction: (before + done) / total }),
     });
     if (!present[index]) before += Number(model.size);
   }
+}
+
+/** Bytes of the model itself, however it travels. */
+function sizeOf({ size, decoded }: ModelReference): number {
+  return Number(decoded?.size ?? size);
+}
+
+function matching(patterns: readonly RegExp[]): (name: string) => boolean {
+  return (name) => patterns.some((pattern) => pattern.test(name));
 }
 
 /** Where the task's model of this place goes. */
@@ -129,7 +153,7 @@ async function produce(
   const { task } = record;
   const { journal, workspace, site, onProgress } = around;
   if (record.phase === 'accepted') {
-    for (const name of [REPORT_FILE, OUTPUT_FILE, CONTROLS_OUTPUT_FILE, OUTBOUND_FILE]) {
+    for (const name of [REPORT_FILE, OUTPUT_FILE, CONTROLS_OUTPUT_FILE, OUTBOUND_FILE, ENCODED_FILE, RESIDUAL_FILE]) {
       await rm(path.join(folder, name), { recursive: true, force: true });
     }
     // Written down when the trainer starts: until then there is nothing to lose.
@@ -166,7 +190,7 @@ async function produce(
     record.report = { protocol, samples: record.released.cases ?? 0, steps: 0, metrics: {}, evaluations, warnings: [] };
   }
   if (checked.kind === 'initialise' || checked.kind === 'train') {
-    const { file, size, sha256 } = await prepareOutbound({
+    const outbound = await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(checked.kind === 'train' && { global: path.join(folder, INPUT_FILE) }),
       ...(checked.rule.kind === 'scaffold' && { controls: path.join(folder, CONTROLS_OUTPUT_FILE) }),
@@ -175,6 +199,18 @@ async function produce(
       maxBytes: site.limits.updateBytes,
       signal,
     });
+    const { file, size, sha256 } = isAsItIs(checked.up)
+      ? outbound
+      : await encodeUpdate({
+          update: outbound.file,
+          global: path.join(folder, INPUT_FILE),
+          residual: workspace.residualFile(task.run),
+          folder,
+          encoding: checked.up,
+          isKept: matching(checked.excluded),
+          seed: task.seed,
+          signal,
+        });
     record.outbound = { file: path.basename(file), size, sha256: sha256.toString('hex') };
   }
   record.phase = 'trained';

@@ -1,5 +1,5 @@
 import { MAX_REASON, type NewEvent } from './events';
-import { isDelivered, type OpenStage, type RunState, type SiteResult } from './run-state';
+import { isDelivered, type OpenStage, type PublishedModel, type RunState, type SiteResult } from './run-state';
 import { firstStage, followingStage, type NextStep } from './sequence';
 import { type Stage, sameStage } from './stage';
 
@@ -39,6 +39,7 @@ export type Command =
       readonly digest: string;
       readonly bytes: number;
       readonly controls?: { readonly digest: string; readonly bytes: number };
+      readonly wire?: PublishedModel['wire'];
       readonly seconds?: number;
       readonly peakRssBytes?: number;
     }
@@ -85,7 +86,7 @@ function settle({ plan }: RunState, command: SettlingCommand): NewEvent {
   const { stage, site } = command;
   switch (command.kind) {
     case 'accept-update': {
-      const { digest, bytes, samples, steps, metrics, warnings, seconds, peakRssBytes } = command.result;
+      const { digest, bytes, sent, samples, steps, metrics, warnings, seconds, peakRssBytes } = command.result;
       if (stage.kind === 'train' && samples === 0) {
         const reason = 'the update was trained on 0 samples, so its weight would be 0; check the dataset of the site';
         return { type: 'update-rejected', stage, site, reason };
@@ -95,7 +96,7 @@ function settle({ plan }: RunState, command: SettlingCommand): NewEvent {
           'the report counts 0 steps, by which the update would be divided; let the trainer report its steps';
         return { type: 'update-rejected', stage, site, reason };
       }
-      const facts = { digest, bytes, samples, steps, metrics, seconds, peakRssBytes };
+      const facts = { digest, bytes, ...(sent && { sent }), samples, steps, metrics, seconds, peakRssBytes };
       return { type: 'update-accepted', stage, site, ...facts, warnings: [...warnings] };
     }
     case 'report-evaluation': {

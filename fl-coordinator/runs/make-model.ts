@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
 import { ClaraError } from '../../base/errors';
+import { deriveSeed } from '../../base/random';
+import { isAsItIs } from '../../federation/encodings/encoding';
 import type { Plan } from '../../federation/plan';
 import { type AggregateRequest, aggregate } from '../aggregation/aggregate';
 import { aggregateWithControls } from '../aggregation/controls';
+import { makeWireModel, type WireModel } from '../encodings/wire-model';
 import type { ObjectStore } from '../storage/object-store';
-import { modelKey } from './object-names';
+import { decodedModelKey, modelKey, wireModelKey } from './object-names';
 import type { PendingModel } from './pending-model';
 import type { RunState } from './run-state';
 import { approvedSites } from './sequence';
+import { isExcludedBy } from './tasks';
 
 export interface MakeModelRequest {
   readonly store: ObjectStore;
@@ -24,10 +28,31 @@ export interface MadeModel {
   readonly digest: string;
   readonly bytes: number;
   readonly controls?: { readonly digest: string; readonly bytes: number };
+  /** How sites get it, when the plan encodes models. */
+  readonly wire?: WireModel;
 }
 
 /** Makes a model durable under its target key; doing it again after a crash gives the same bytes. */
 export async function makeModel(request: MakeModelRequest): Promise<MadeModel> {
+  const made = await makeExactModel(request);
+  const { store, state, work, signal } = request;
+  const { run, plan } = state;
+  const encoding = plan.wire.down;
+  if (isAsItIs(encoding)) return made;
+  const wire = await makeWireModel({
+    store,
+    model: work.target,
+    encoded: wireModelKey(run, work.round),
+    decoded: decodedModelKey(run, work.round),
+    encoding,
+    isKept: isExcludedBy(plan),
+    seed: deriveSeed(plan.seed, 'wire', work.round),
+    signal,
+  });
+  return { ...made, wire };
+}
+
+async function makeExactModel(request: MakeModelRequest): Promise<MadeModel> {
   const { store, state, work, signal } = request;
   if (work.kind === 'copy') {
     const from = sourceKey(request, work);

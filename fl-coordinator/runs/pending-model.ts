@@ -2,7 +2,7 @@ import type { Contribution } from '../aggregation/contribution';
 import { controlsKey, modelKey, momentsPrefix, updateKey, uploadedModelKey } from './object-names';
 import type { ClosedStage, RunState } from './run-state';
 import { approvedSites } from './sequence';
-import { sendsControls } from './tasks';
+import { baseKeyOf, sendsControls } from './tasks';
 
 /** Work on models that the state of a run asks of the coordinator itself, between two stages. */
 export type PendingModel =
@@ -56,7 +56,7 @@ export function pendingModel(state: RunState): PendingModel | undefined {
   return {
     kind: 'aggregate',
     round,
-    base: modelKey(run, round - 1),
+    base: baseKeyOf(state, round - 1),
     updates,
     ...(sendsControls(plan, last.stage) && { controls: controlsAfter(state, round) }),
     ...(keepsState && round > 1 ? { momentsBefore: momentsPrefix(run, round - 1) } : {}),

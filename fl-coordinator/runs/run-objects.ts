@@ -6,10 +6,11 @@ import { sendsControls } from './tasks';
 
 export type RunObject =
   | { readonly kind: 'update'; readonly stage: Stage; readonly site: string }
-  /** Of the server: its optimiser's moments, or its control variate, after that round. */
+  /** Of the server: its optimiser's moments, its control variate, or the model as sites have it, after that round. */
   | { readonly kind: 'server-state'; readonly round: number };
 
-const BELOW_RUN = /^(rounds|alone)\/(\d{4,})\/(?:updates\/([^/]+)\.safetensors$|moments\/|controls\.safetensors$)/;
+const BELOW_RUN =
+  /^(rounds|alone)\/(\d{4,})\/(?:(?:updates|sent)\/([^/]+)\.safetensors$|moments\/|wire\/|controls\.safetensors$)/;
 
 /** What the object under this key is; undefined for models, journal and whatever is not of this run. */
 export function runObjectOf(run: string, key: string): RunObject | undefined {

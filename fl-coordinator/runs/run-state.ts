@@ -49,6 +49,8 @@ export type SiteResult =
       readonly kind: 'update';
       readonly digest: string;
       readonly bytes: number;
+      /** What came over the wire, when that was encoded. */
+      readonly sent?: MadeObject | undefined;
       readonly samples: number;
       readonly steps: number;
       readonly metrics: Metrics;
@@ -69,11 +71,18 @@ export function isDelivered(result: SiteResult | undefined): boolean {
   return result !== undefined && result.kind !== 'rejected' && result.kind !== 'lost';
 }
 
+interface MadeObject {
+  readonly digest: string;
+  readonly bytes: number;
+}
+
 export interface PublishedModel {
   readonly round: number;
   readonly digest: string;
   readonly bytes: number;
   readonly controls?: { readonly digest: string; readonly bytes: number };
+  /** What sites download in its place, and what that decodes to. */
+  readonly wire?: MadeObject & { readonly decoded: MadeObject };
   readonly at: string;
   readonly seconds?: number | undefined;
   readonly peakRssBytes?: number | undefined;
@@ -129,8 +138,9 @@ function apply(state: RunState, event: RunEvent): RunState {
       return { ...state, open: { stage, cohort, deadline, openedAt: at, results: new Map() } };
     }
     case 'update-accepted': {
-      const { digest, bytes, samples, steps, metrics, seconds, peakRssBytes } = event;
-      return settled(state, event, { kind: 'update', digest, bytes, samples, steps, metrics, seconds, peakRssBytes });
+      const { digest, bytes, sent, samples, steps, metrics, seconds, peakRssBytes } = event;
+      const facts = { samples, steps, metrics, seconds, peakRssBytes };
+      return settled(state, event, { kind: 'update', digest, bytes, ...(sent && { sent }), ...facts });
     }
     case 'evaluation-reported': {
       const { samples, evaluations, peakRssBytes } = event;
@@ -154,8 +164,17 @@ function apply(state: RunState, event: RunEvent): RunState {
     case 'model-published': {
       if (event.round !== state.models.length)
         throw misplaced(state.run, event, `expected round ${state.models.length}`);
-      const { round, digest, bytes, controls, seconds, peakRssBytes, at } = event;
-      const model = { round, digest, bytes, seconds, peakRssBytes, at, ...(controls && { controls }) };
+      const { round, digest, bytes, controls, wire, seconds, peakRssBytes, at } = event;
+      const model = {
+        round,
+        digest,
+        bytes,
+        seconds,
+        peakRssBytes,
+        at,
+        ...(controls && { controls }),
+        ...(wire && { wire }),
+      };
       return { ...state, models: [...state.models, model] };
     }
     case 'run-completed':

@@ -1,7 +1,8 @@
 import { deriveSeed } from '../../base/random';
+import { isAsItIs } from '../../federation/encodings/encoding';
 import type { Plan } from '../../federation/plan';
 import { CONTROLS } from '../../federation/protocol';
-import { controlsKey, modelKey, updateKey } from './object-names';
+import { controlsKey, decodedModelKey, modelKey, updateKey, wireModelKey } from './object-names';
 import type { RunState } from './run-state';
 import { expectsUpdate, type Stage, sameStage, taskId, taskKindOf } from './stage';
 
@@ -26,6 +27,8 @@ export interface TaskModel {
   readonly key: string;
   readonly digest: string;
   readonly bytes: number;
+  /** What the object decodes to; absent when it is the model itself. */
+  readonly decoded?: { readonly digest: string; readonly bytes: number };
 }
 
 /** The name of the global model in evaluations; what a site learned alone is `site:<id>`, its last update `update:<id>`. */
@@ -63,14 +66,15 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
     case 'statistics':
       return [];
     case 'train':
-      return [globalModel(state, stage.round - 1), ...globalControls(state, stage)];
+      return [sentModel(state, stage.round - 1), ...globalControls(state, stage)];
     case 'train-alone':
+      // The baseline is encoded in neither direction.
       return [stage.round === 1 ? globalModel(state, 0) : ownModel(state, stage.round - 1, site)!];
     case 'evaluate':
-      return [globalModel(state, stage.round)];
+      return [sentModel(state, stage.round)];
     case 'cross-evaluate':
       return [
-        globalModel(state, stage.round),
+        sentModel(state, stage.round),
         ...state.candidates.flatMap((other) => ownModel(state, stage.round, other) ?? []),
         ...(state.plan.evaluation.crossSite
           ? state.candidates.flatMap((other) => lastUpdate(state, stage.round, other) ?? [])
@@ -82,6 +86,32 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
 function globalModel(state: RunState, round: number): TaskModel {
   const model = state.models[round]!;
   return { name: GLOBAL_MODEL, key: modelKey(state.run, round), digest: model.digest, bytes: model.bytes };
+}
+
+/** The global model as sites get it: encoded, when the plan says so. */
+function sentModel(state: RunState, round: number): TaskModel {
+  const { wire } = state.models[round]!;
+  const model = globalModel(state, round);
+  return wire ? { ...model, key: wireModelKey(state.run, round), ...wire } : model;
+}
+
+/**
+ * The key of the model of a round as sites have it, which is what the next round is relative to: what its encoded form decodes
+ * to, otherwise the model itself.
+ */
+export function baseKeyOf({ run, models }: RunState, round: number): string {
+  return models[round]?.wire ? decodedModelKey(run, round) : modelKey(run, round);
+}
+
+/** Whether updates of this stage arrive encoded. */
+export function sendsEncoded({ wire }: Plan, stage: Stage): boolean {
+  return stage.kind === 'train' && !isAsItIs(wire.up);
+}
+
+/** Tells tensors that the plan excludes. */
+export function isExcludedBy({ excludedTensors }: Plan): (name: string) => boolean {
+  const patterns = excludedTensors.map((text) => new RegExp(text, 'u'));
+  return (name) => patterns.some((pattern) => pattern.test(name));
 }
 
 /** The server's control variate that the round starts from; none in round 1, where it is zero. */

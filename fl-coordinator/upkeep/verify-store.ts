@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import { ClaraError, hasCode } from '../../base/errors';
 import { loadRun } from '../runs/journal';
-import { controlsKey, modelKey, momentsPrefix, updateKey } from '../runs/object-names';
+import {
+  controlsKey,
+  decodedModelKey,
+  modelKey,
+  momentsPrefix,
+  sentUpdateKey,
+  updateKey,
+  wireModelKey,
+} from '../runs/object-names';
 import { isNeeded, runObjectOf } from '../runs/run-objects';
 import { runsIn } from '../runs/run-register';
 import { type RunState, stagesOf } from '../runs/run-state';
@@ -47,17 +55,22 @@ async function journalOf(what: string, replay: () => Promise<number>): Promise<F
 }
 
 async function* objectsOf(store: ObjectStore, state: RunState, signal?: AbortSignal): AsyncGenerator<Finding> {
-  for (const { round, digest, bytes, controls } of state.models) {
+  for (const { round, digest, bytes, controls, wire } of state.models) {
     yield await objectAt(store, { key: modelKey(state.run, round), digest, bytes }, signal);
     if (controls)
       yield await passingObjectAt(store, state, { key: controlsKey(state.run, round), ...controls }, signal);
+    if (!wire) continue;
+    yield await passingObjectAt(store, state, { key: wireModelKey(state.run, round), ...wire }, signal);
+    yield await passingObjectAt(store, state, { key: decodedModelKey(state.run, round), ...wire.decoded }, signal);
   }
   for (const { stage, results } of stagesOf(state)) {
     for (const [site, result] of results) {
       if (result.kind !== 'update') continue;
-      const { digest, bytes } = result;
+      const { digest, bytes, sent } = result;
       const key = updateKey(state.run, stage, site);
       yield await passingObjectAt(store, state, { key, digest, bytes }, signal);
+      if (sent)
+        yield await passingObjectAt(store, state, { key: sentUpdateKey(state.run, stage, site), ...sent }, signal);
     }
   }
   const newest = state.models.length - 1;

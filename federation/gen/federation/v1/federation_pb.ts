@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file federation/v1/federation.proto.
  */
 export const file_federation_v1_federation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEilgIKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SAASOgoQcHJvcG9zYWxfcGVuZGluZxgFIAEoCzIeLmZlZGVyYXRpb24udjEuUHJvcG9zYWxQZW5kaW5nSABCCQoHbWVzc2FnZSL2AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAEjgKD2hlYXJ0YmVhdF9oZWFyZBgHIAEoCzIdLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SGVhcmRIAEIJCgdtZXNzYWdlIlAKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEg8KB3RyYWluZXIYAyABKAkSEgoKZnJlZV9ieXRlcxgEIAEoBCI1CgdXZWxjb21lEhAKCHNvZnR3YXJlGAEgASgJEhgKEGhlYXJ0YmVhdF9taWxsaXMYAiABKA0iOgoJSGVhcnRiZWF0Ei0KCHByb2dyZXNzGAEgAygLMhsuZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MiEAoOSGVhcnRiZWF0SGVhcmQiuQEKDFRhc2tQcm9ncmVzcxIMCgR0YXNrGAEgASgJEhAKCGFjdGl2aXR5GAIgASgJEhAKCGZyYWN0aW9uGAMgASgBEgwKBHN0ZXAYBCABKAQSOQoHbWV0cmljcxgFIAMoCzIoLmZlZGVyYXRpb24udjEuVGFza1Byb2dyZXNzLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASIqCghQcm9wb3NhbBILCgNydW4YASABKAkSEQoJcGxhbl9qc29uGAIgASgJIj8KDlByb3Bvc2FsQW5zd2VyEgsKA3J1bhgBIAEoCRIQCghhcHByb3ZlZBgCIAEoCBIOCgZyZWFzb24YAyABKAkiHgoPUHJvcG9zYWxQZW5kaW5nEgsKA3J1bhgBIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJMCg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDCJ7CgpUYXNrUmVzdWx0EgwKBHRhc2sYASABKAkSJwoEZG9uZRgCIAEoCzIXLmZlZGVyYXRpb24udjEuVGFza0RvbmVIABIrCgZmYWlsZWQYAyABKAsyGS5mZWRlcmF0aW9uLnYxLlRhc2tGYWlsZWRIAEIJCgdvdXRjb21lIrECCghUYXNrRG9uZRIPCgdzYW1wbGVzGAEgASgEEg0KBXN0ZXBzGAIgASgEEjUKB21ldHJpY3MYAyADKAsyJC5mZWRlcmF0aW9uLnYxLlRhc2tEb25lLk1ldHJpY3NFbnRyeRIzCgtldmFsdWF0aW9ucxgEIAMoCzIeLmZlZGVyYXRpb24udjEuTW9kZWxFdmFsdWF0aW9uEhAKCHdhcm5pbmdzGAUgAygJEhUKDXVwZGF0ZV9zaGEyNTYYBiABKAwSDwoHc2Vjb25kcxgHIAEoARIWCg5wZWFrX3Jzc19ieXRlcxgIIAEoBBIXCg9zdGF0aXN0aWNzX2pzb24YCSABKAkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEijgEKD01vZGVsRXZhbHVhdGlvbhINCgVtb2RlbBgBIAEoCRI8CgdtZXRyaWNzGAIgAygLMisuZmVkZXJhdGlvbi52MS5Nb2RlbEV2YWx1YXRpb24uTWV0cmljc0VudHJ5Gi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIisKClRhc2tGYWlsZWQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIi0KDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIOCgZyZWFzb24YAiABKAkiGwoLVGFza1NldHRsZWQSDAoEdGFzaxgBIAEoCSIpCgtSdW5GaW5pc2hlZBILCgNydW4YASABKAkSDQoFc3RhdGUYAiABKAkiMQoPRG93bmxvYWRSZXF1ZXN0Eg4KBm9iamVjdBgBIAEoCRIOCgZvZmZzZXQYAiABKAQiXwoFQ2h1bmsSKQoGaGVhZGVyGAEgASgLMhkuZmVkZXJhdGlvbi52MS5CbG9iSGVhZGVyEg4KBm9mZnNldBgCIAEoBBINCgVjcmMzMhgDIAEoBxIMCgRkYXRhGAQgASgMIioKCkJsb2JIZWFkZXISDAoEc2l6ZRgBIAEoBBIOCgZzaGEyNTYYAiABKAwiQQoTVXBsb2FkU3RhdHVzUmVxdWVzdBIMCgR0YXNrGAEgASgJEgwKBHNpemUYAiABKAQSDgoGc2hhMjU2GAMgASgMIioKEVVwbG9hZFN0YXR1c1JlcGx5EhUKDWR1cmFibGVfYnl0ZXMYASABKAQiJwoHUmVjZWlwdBIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCIfCgxSZW5ld1JlcXVlc3QSDwoHY3NyX2RlchgBIAEoDCIOCgxQcm9iZVJlcXVlc3QiRQoKUHJvYmVSZXBseRIQCghzb2Z0d2FyZRgBIAEoCRIQCghwcm90b2NvbBgCIAEoDRITCgt1bml4X21pbGxpcxgDIAEoBCIzCgtDcmVkZW50aWFscxIRCgljaGFpbl9wZW0YASABKAkSEQoJcm9vdHNfcGVtGAIgASgJIi4KDEVucm9sUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdjc3JfZGVyGAIgASgMIk8KCkVucm9sUmVwbHkSLwoLY3JlZGVudGlhbHMYASABKAsyGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEhAKCGlkZW50aXR5GAIgASgJIjYKEFN1Ym1pdFJ1blJlcXVlc3QSDAoEcGxhbhgBIAEoCRIUCgxzdWJtaXRfdG9rZW4YAiABKAkiOAoOU3VibWl0UnVuUmVwbHkSCwoDcnVuGAEgASgJEhkKEWFscmVhZHlfc3VibWl0dGVkGAIgASgIIhEKD0xpc3RSdW5zUmVxdWVzdCI4Cg1MaXN0UnVuc1JlcGx5EicKBHJ1bnMYASADKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkikQEKClJ1blN1bW1hcnkSCwoDcnVuGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFc3RhdGUYAyABKAkSDQoFcm91bmQYBCABKA0SDgoGcm91bmRzGAUgASgNEhQKDHN1Ym1pdHRlZF9hdBgGIAEoCRIUCgxtb2RlbF9kaWdlc3QYByABKAkSDgoGcmVhc29uGAggASgJIhkKClJ1blJlcXVlc3QSCwoDcnVuGAEgASgJIi4KD0Fib3J0UnVuUmVxdWVzdBILCgNydW4YASABKAkSDgoGcmVhc29uGAIgASgJIj4KEUZldGNoTW9kZWxSZXF1ZXN0EgsKA3J1bhgBIAEoCRISCgVyb3VuZBgCIAEoDUgAiAEBQggKBl9yb3VuZCLwAQoHUnVuVmlldxIqCgdzdW1tYXJ5GAEgASgLMhkuZmVkZXJhdGlvbi52MS5SdW5TdW1tYXJ5Eg0KBXN0YWdlGAIgASgJEikKBXNpdGVzGAMgAygLMhouZmVkZXJhdGlvbi52MS5SdW5TaXRlVmlldxIoCgZyb3VuZHMYBCADKAsyGC5mZWRlcmF0aW9uLnYxLlJvdW5kVmlldxItCgZtYXRyaXgYBSADKAsyHS5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uEiYKBGJlc3QYBiADKAsyGC5mZWRlcmF0aW9uLnYxLkJlc3RNb2RlbCI4CglCZXN0TW9kZWwSDgoGbWV0cmljGAEgASgJEg0KBW1vZGVsGAIgASgJEgwKBG1lYW4YAyABKAEikQIKC1J1blNpdGVWaWV3EgwKBHNpdGUYASABKAkSEQoJY29ubmVjdGVkGAIgASgIEg0KBXN0YXRlGAMgASgJEhAKCGZyYWN0aW9uGAQgASgBEjgKB21ldHJpY3MYBSADKAsyJy5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3Lk1ldHJpY3NFbnRyeRIVCg1ieXRlc190b19zaXRlGAYgASgEEhcKD2J5dGVzX2Zyb21fc2l0ZRgHIAEoBBIOCgZyZWFzb24YCCABKAkSFgoOcGVha19yc3NfYnl0ZXMYCSABKAQaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEipQIKCVJvdW5kVmlldxINCgVyb3VuZBgBIAEoDRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFAoMY29udHJpYnV0b3JzGAMgAygJEjIKC2V2YWx1YXRpb25zGAQgAygLMh0uZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbhI2CgdtZXRyaWNzGAUgAygLMiUuZmVkZXJhdGlvbi52MS5Sb3VuZFZpZXcuTWV0cmljc0VudHJ5Eg8KB3NlY29uZHMYBiABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYByABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgIIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKrAQoOU2l0ZUV2YWx1YXRpb24SDAoEc2l0ZRgBIAEoCRINCgVtb2RlbBgCIAEoCRI7CgdtZXRyaWNzGAMgAygLMiouZmVkZXJhdGlvbi52MS5TaXRlRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkSDwoHc2FtcGxlcxgEIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASI3Cg5TdGF0aXN0aWNzVmlldxIMCgRzaXRlGAEgASgJEhcKD3N0YXRpc3RpY3NfanNvbhgCIAEoCSKnAgoLTGVkZ2VyRW50cnkSDAoEcGFydBgBIAEoCRINCgVyb3VuZBgCIAEoDRIPCgdzZWNvbmRzGAMgASgBEhcKD3dhaXRpbmdfc2Vjb25kcxgEIAEoARIYChB0cmFuc2Zlcl9zZWNvbmRzGAUgASgBEhsKE2FnZ3JlZ2F0aW9uX3NlY29uZHMYBiABKAESGgoSZXZhbHVhdGlvbl9zZWNvbmRzGAcgASgBEhYKDmJ5dGVzX3RvX3NpdGVzGAggASgEEhgKEGJ5dGVzX2Zyb21fc2l0ZXMYCSABKAQSIgoaY29vcmRpbmF0b3JfcGVha19yc3NfYnl0ZXMYCiABKAQSKAoFc2l0ZXMYCyADKAsyGS5mZWRlcmF0aW9uLnYxLkxlZGdlclNpdGUiagoKTGVkZ2VyU2l0ZRIMCgRzaXRlGAEgASgJEg8KB291dGNvbWUYAiABKAkSDwoHc2Vjb25kcxgDIAEoARIUCgx1cGRhdGVfYnl0ZXMYBCABKAQSFgoOcGVha19yc3NfYnl0ZXMYBSABKAQiEgoQTGlzdFNpdGVzUmVxdWVzdCI4Cg5MaXN0U2l0ZXNSZXBseRImCgVzaXRlcxgBIAMoCzIXLmZlZGVyYXRpb24udjEuU2l0ZVZpZXciZgoIU2l0ZVZpZXcSDAoEc2l0ZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRIRCgljb25uZWN0ZWQYAyABKAgSGAoQY2VydGlmaWNhdGVfZW5kcxgEIAEoCRIQCghzb2Z0d2FyZRgFIAEoCSI4ChFJbnZpdGVTaXRlUmVxdWVzdBIMCgRzaXRlGAEgASgJEhUKDXZhbGlkX21pbnV0ZXMYAiABKA0iOQoPSW52aXRlU2l0ZVJlcGx5EhIKCmludml0YXRpb24YASABKAkSEgoKZXhwaXJlc19hdBgCIAEoCSIxChFSZXZva2VTaXRlUmVxdWVzdBIMCgRzaXRlGAEgASgJEg4KBnJlYXNvbhgCIAEoCTKxAwoKRmVkZXJhdGlvbhJMCgdDb25uZWN0EhouZmVkZXJhdGlvbi52MS5TaXRlTWVzc2FnZRohLmZlZGVyYXRpb24udjEuQ29vcmRpbmF0b3JNZXNzYWdlKAEwARJCCghEb3dubG9hZBIeLmZlZGVyYXRpb24udjEuRG93bmxvYWRSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEjgKBlVwbG9hZBIULmZlZGVyYXRpb24udjEuQ2h1bmsaFi5mZWRlcmF0aW9uLnYxLlJlY2VpcHQoARJUCgxVcGxvYWRTdGF0dXMSIi5mZWRlcmF0aW9uLnYxLlVwbG9hZFN0YXR1c1JlcXVlc3QaIC5mZWRlcmF0aW9uLnYxLlVwbG9hZFN0YXR1c1JlcGx5EkAKBVJlbmV3EhsuZmVkZXJhdGlvbi52MS5SZW5ld1JlcXVlc3QaGi5mZWRlcmF0aW9uLnYxLkNyZWRlbnRpYWxzEj8KBVByb2JlEhsuZmVkZXJhdGlvbi52MS5Qcm9iZVJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLlByb2JlUmVwbHkyTAoJRW5yb2xtZW50Ej8KBUVucm9sEhsuZmVkZXJhdGlvbi52MS5FbnJvbFJlcXVlc3QaGS5mZWRlcmF0aW9uLnYxLkVucm9sUmVwbHky6AYKCk9wZXJhdGlvbnMSSwoJU3VibWl0UnVuEh8uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5TdWJtaXRSdW5SZXBseRJICghMaXN0UnVucxIeLmZlZGVyYXRpb24udjEuTGlzdFJ1bnNSZXF1ZXN0GhwuZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcGx5EjwKB1Nob3dSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSPwoIV2F0Y2hSdW4SGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcwARJCCghBYm9ydFJ1bhIeLmZlZGVyYXRpb24udjEuQWJvcnRSdW5SZXF1ZXN0GhYuZmVkZXJhdGlvbi52MS5SdW5WaWV3EkYKCkZldGNoTW9kZWwSIC5mZWRlcmF0aW9uLnYxLkZldGNoTW9kZWxSZXF1ZXN0GhQuZmVkZXJhdGlvbi52MS5DaHVuazABEkUKClNob3dMZWRnZXISGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaGi5mZWRlcmF0aW9uLnYxLkxlZGdlckVudHJ5MAESTAoOU2hvd1N0YXRpc3RpY3MSGS5mZWRlcmF0aW9uLnYxLlJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN0YXRpc3RpY3NWaWV3MAESSwoJTGlzdFNpdGVzEh8uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXF1ZXN0Gh0uZmVkZXJhdGlvbi52MS5MaXN0U2l0ZXNSZXBseRJOCgpJbnZpdGVTaXRlEiAuZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVxdWVzdBoeLmZlZGVyYXRpb24udjEuSW52aXRlU2l0ZVJlcGx5EkcKClJldm9rZVNpdGUSIC5mZWRlcmF0aW9uLnYxLlJldm9rZVNpdGVSZXF1ZXN0GhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldxI9CgtVcGxvYWRNb2RlbBIULmZlZGVyYXRpb24udjEuQ2h1bmsaFi5mZWRlcmF0aW9uLnYxLlJlY2VpcHQoAWIGcHJvdG8z");
+  fileDesc("Ch5mZWRlcmF0aW9uL3YxL2ZlZGVyYXRpb24ucHJvdG8SDWZlZGVyYXRpb24udjEilgIKC1NpdGVNZXNzYWdlEiUKBWhlbGxvGAEgASgLMhQuZmVkZXJhdGlvbi52MS5IZWxsb0gAEi0KCWhlYXJ0YmVhdBgCIAEoCzIYLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SAASOAoPcHJvcG9zYWxfYW5zd2VyGAMgASgLMh0uZmVkZXJhdGlvbi52MS5Qcm9wb3NhbEFuc3dlckgAEjAKC3Rhc2tfcmVzdWx0GAQgASgLMhkuZmVkZXJhdGlvbi52MS5UYXNrUmVzdWx0SAASOgoQcHJvcG9zYWxfcGVuZGluZxgFIAEoCzIeLmZlZGVyYXRpb24udjEuUHJvcG9zYWxQZW5kaW5nSABCCQoHbWVzc2FnZSL2AgoSQ29vcmRpbmF0b3JNZXNzYWdlEikKB3dlbGNvbWUYASABKAsyFi5mZWRlcmF0aW9uLnYxLldlbGNvbWVIABIrCghwcm9wb3NhbBgCIAEoCzIXLmZlZGVyYXRpb24udjEuUHJvcG9zYWxIABIjCgR0YXNrGAMgASgLMhMuZmVkZXJhdGlvbi52MS5UYXNrSAASNgoOdGFza19jYW5jZWxsZWQYBCABKAsyHC5mZWRlcmF0aW9uLnYxLlRhc2tDYW5jZWxsZWRIABIyCgx0YXNrX3NldHRsZWQYBSABKAsyGi5mZWRlcmF0aW9uLnYxLlRhc2tTZXR0bGVkSAASMgoMcnVuX2ZpbmlzaGVkGAYgASgLMhouZmVkZXJhdGlvbi52MS5SdW5GaW5pc2hlZEgAEjgKD2hlYXJ0YmVhdF9oZWFyZBgHIAEoCzIdLmZlZGVyYXRpb24udjEuSGVhcnRiZWF0SGVhcmRIAEIJCgdtZXNzYWdlIlAKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEg8KB3RyYWluZXIYAyABKAkSEgoKZnJlZV9ieXRlcxgEIAEoBCI1CgdXZWxjb21lEhAKCHNvZnR3YXJlGAEgASgJEhgKEGhlYXJ0YmVhdF9taWxsaXMYAiABKA0iOgoJSGVhcnRiZWF0Ei0KCHByb2dyZXNzGAEgAygLMhsuZmVkZXJhdGlvbi52MS5UYXNrUHJvZ3Jlc3MiEAoOSGVhcnRiZWF0SGVhcmQiuQEKDFRhc2tQcm9ncmVzcxIMCgR0YXNrGAEgASgJEhAKCGFjdGl2aXR5GAIgASgJEhAKCGZyYWN0aW9uGAMgASgBEgwKBHN0ZXAYBCABKAQSOQoHbWV0cmljcxgFIAMoCzIoLmZlZGVyYXRpb24udjEuVGFza1Byb2dyZXNzLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASIqCghQcm9wb3NhbBILCgNydW4YASABKAkSEQoJcGxhbl9qc29uGAIgASgJIj8KDlByb3Bvc2FsQW5zd2VyEgsKA3J1bhgBIAEoCRIQCghhcHByb3ZlZBgCIAEoCBIOCgZyZWFzb24YAyABKAkiHgoPUHJvcG9zYWxQZW5kaW5nEgsKA3J1bhgBIAEoCSL2AQoEVGFzaxIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgsKA3J1bhgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SDAoEc2VlZBgGIAEoDRIYChByZW1haW5pbmdfbWlsbGlzGAcgASgEEg8KB3RyYWluZXIYCCABKAkSFwoPcGFyYW1ldGVyc19qc29uGAkgASgJEi0KBm1vZGVscxgKIAMoCzIdLmZlZGVyYXRpb24udjEuTW9kZWxSZWZlcmVuY2USGAoQZXhjbHVkZWRfdGVuc29ycxgLIAMoCRINCgV0cmFjaxgMIAEoCSJ6Cg5Nb2RlbFJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEg4KBm9iamVjdBgCIAEoCRIMCgRzaXplGAMgASgEEg4KBnNoYTI1NhgEIAEoDBIsCgdkZWNvZGVkGAUgASgLMhsuZmVkZXJhdGlvbi52MS5EZWNvZGVkTW9kZWwiLAoMRGVjb2RlZE1vZGVsEgwKBHNpemUYASABKAQSDgoGc2hhMjU2GAIgASgMInsKClRhc2tSZXN1bHQSDAoEdGFzaxgBIAEoCRInCgRkb25lGAIgASgLMhcuZmVkZXJhdGlvbi52MS5UYXNrRG9uZUgAEisKBmZhaWxlZBgDIAEoCzIZLmZlZGVyYXRpb24udjEuVGFza0ZhaWxlZEgAQgkKB291dGNvbWUisQIKCFRhc2tEb25lEg8KB3NhbXBsZXMYASABKAQSDQoFc3RlcHMYAiABKAQSNQoHbWV0cmljcxgDIAMoCzIkLmZlZGVyYXRpb24udjEuVGFza0RvbmUuTWV0cmljc0VudHJ5EjMKC2V2YWx1YXRpb25zGAQgAygLMh4uZmVkZXJhdGlvbi52MS5Nb2RlbEV2YWx1YXRpb24SEAoId2FybmluZ3MYBSADKAkSFQoNdXBkYXRlX3NoYTI1NhgGIAEoDBIPCgdzZWNvbmRzGAcgASgBEhYKDnBlYWtfcnNzX2J5dGVzGAggASgEEhcKD3N0YXRpc3RpY3NfanNvbhgJIAEoCRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKOAQoPTW9kZWxFdmFsdWF0aW9uEg0KBW1vZGVsGAEgASgJEjwKB21ldHJpY3MYAiADKAsyKy5mZWRlcmF0aW9uLnYxLk1vZGVsRXZhbHVhdGlvbi5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiKwoKVGFza0ZhaWxlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiLQoNVGFza0NhbmNlbGxlZBIMCgR0YXNrGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIbCgtUYXNrU2V0dGxlZBIMCgR0YXNrGAEgASgJIikKC1J1bkZpbmlzaGVkEgsKA3J1bhgBIAEoCRINCgVzdGF0ZRgCIAEoCSIxCg9Eb3dubG9hZFJlcXVlc3QSDgoGb2JqZWN0GAEgASgJEg4KBm9mZnNldBgCIAEoBCJfCgVDaHVuaxIpCgZoZWFkZXIYASABKAsyGS5mZWRlcmF0aW9uLnYxLkJsb2JIZWFkZXISDgoGb2Zmc2V0GAIgASgEEg0KBWNyYzMyGAMgASgHEgwKBGRhdGEYBCABKAwiKgoKQmxvYkhlYWRlchIMCgRzaXplGAEgASgEEg4KBnNoYTI1NhgCIAEoDCJBChNVcGxvYWRTdGF0dXNSZXF1ZXN0EgwKBHRhc2sYASABKAkSDAoEc2l6ZRgCIAEoBBIOCgZzaGEyNTYYAyABKAwiKgoRVXBsb2FkU3RhdHVzUmVwbHkSFQoNZHVyYWJsZV9ieXRlcxgBIAEoBCInCgdSZWNlaXB0EgwKBHNpemUYASABKAQSDgoGc2hhMjU2GAIgASgMIh8KDFJlbmV3UmVxdWVzdBIPCgdjc3JfZGVyGAEgASgMIg4KDFByb2JlUmVxdWVzdCJFCgpQcm9iZVJlcGx5EhAKCHNvZnR3YXJlGAEgASgJEhAKCHByb3RvY29sGAIgASgNEhMKC3VuaXhfbWlsbGlzGAMgASgEIjMKC0NyZWRlbnRpYWxzEhEKCWNoYWluX3BlbRgBIAEoCRIRCglyb290c19wZW0YAiABKAkiLgoMRW5yb2xSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg8KB2Nzcl9kZXIYAiABKAwiTwoKRW5yb2xSZXBseRIvCgtjcmVkZW50aWFscxgBIAEoCzIaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSEAoIaWRlbnRpdHkYAiABKAkiNgoQU3VibWl0UnVuUmVxdWVzdBIMCgRwbGFuGAEgASgJEhQKDHN1Ym1pdF90b2tlbhgCIAEoCSI4Cg5TdWJtaXRSdW5SZXBseRILCgNydW4YASABKAkSGQoRYWxyZWFkeV9zdWJtaXR0ZWQYAiABKAgiEQoPTGlzdFJ1bnNSZXF1ZXN0IjgKDUxpc3RSdW5zUmVwbHkSJwoEcnVucxgBIAMoCzIZLmZlZGVyYXRpb24udjEuUnVuU3VtbWFyeSKRAQoKUnVuU3VtbWFyeRILCgNydW4YASABKAkSDAoEbmFtZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRINCgVyb3VuZBgEIAEoDRIOCgZyb3VuZHMYBSABKA0SFAoMc3VibWl0dGVkX2F0GAYgASgJEhQKDG1vZGVsX2RpZ2VzdBgHIAEoCRIOCgZyZWFzb24YCCABKAkiGQoKUnVuUmVxdWVzdBILCgNydW4YASABKAkiLgoPQWJvcnRSdW5SZXF1ZXN0EgsKA3J1bhgBIAEoCRIOCgZyZWFzb24YAiABKAkiPgoRRmV0Y2hNb2RlbFJlcXVlc3QSCwoDcnVuGAEgASgJEhIKBXJvdW5kGAIgASgNSACIAQFCCAoGX3JvdW5kIvABCgdSdW5WaWV3EioKB3N1bW1hcnkYASABKAsyGS5mZWRlcmF0aW9uLnYxLlJ1blN1bW1hcnkSDQoFc3RhZ2UYAiABKAkSKQoFc2l0ZXMYAyADKAsyGi5mZWRlcmF0aW9uLnYxLlJ1blNpdGVWaWV3EigKBnJvdW5kcxgEIAMoCzIYLmZlZGVyYXRpb24udjEuUm91bmRWaWV3Ei0KBm1hdHJpeBgFIAMoCzIdLmZlZGVyYXRpb24udjEuU2l0ZUV2YWx1YXRpb24SJgoEYmVzdBgGIAMoCzIYLmZlZGVyYXRpb24udjEuQmVzdE1vZGVsIjgKCUJlc3RNb2RlbBIOCgZtZXRyaWMYASABKAkSDQoFbW9kZWwYAiABKAkSDAoEbWVhbhgDIAEoASKRAgoLUnVuU2l0ZVZpZXcSDAoEc2l0ZRgBIAEoCRIRCgljb25uZWN0ZWQYAiABKAgSDQoFc3RhdGUYAyABKAkSEAoIZnJhY3Rpb24YBCABKAESOAoHbWV0cmljcxgFIAMoCzInLmZlZGVyYXRpb24udjEuUnVuU2l0ZVZpZXcuTWV0cmljc0VudHJ5EhUKDWJ5dGVzX3RvX3NpdGUYBiABKAQSFwoPYnl0ZXNfZnJvbV9zaXRlGAcgASgEEg4KBnJlYXNvbhgIIAEoCRIWCg5wZWFrX3Jzc19ieXRlcxgJIAEoBBouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKlAgoJUm91bmRWaWV3Eg0KBXJvdW5kGAEgASgNEhQKDG1vZGVsX2RpZ2VzdBgCIAEoCRIUCgxjb250cmlidXRvcnMYAyADKAkSMgoLZXZhbHVhdGlvbnMYBCADKAsyHS5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uEjYKB21ldHJpY3MYBSADKAsyJS5mZWRlcmF0aW9uLnYxLlJvdW5kVmlldy5NZXRyaWNzRW50cnkSDwoHc2Vjb25kcxgGIAEoARIWCg5ieXRlc190b19zaXRlcxgHIAEoBBIYChBieXRlc19mcm9tX3NpdGVzGAggASgEGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIqsBCg5TaXRlRXZhbHVhdGlvbhIMCgRzaXRlGAEgASgJEg0KBW1vZGVsGAIgASgJEjsKB21ldHJpY3MYAyADKAsyKi5mZWRlcmF0aW9uLnYxLlNpdGVFdmFsdWF0aW9uLk1ldHJpY3NFbnRyeRIPCgdzYW1wbGVzGAQgASgEGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBIjcKDlN0YXRpc3RpY3NWaWV3EgwKBHNpdGUYASABKAkSFwoPc3RhdGlzdGljc19qc29uGAIgASgJIqcCCgtMZWRnZXJFbnRyeRIMCgRwYXJ0GAEgASgJEg0KBXJvdW5kGAIgASgNEg8KB3NlY29uZHMYAyABKAESFwoPd2FpdGluZ19zZWNvbmRzGAQgASgBEhgKEHRyYW5zZmVyX3NlY29uZHMYBSABKAESGwoTYWdncmVnYXRpb25fc2Vjb25kcxgGIAEoARIaChJldmFsdWF0aW9uX3NlY29uZHMYByABKAESFgoOYnl0ZXNfdG9fc2l0ZXMYCCABKAQSGAoQYnl0ZXNfZnJvbV9zaXRlcxgJIAEoBBIiChpjb29yZGluYXRvcl9wZWFrX3Jzc19ieXRlcxgKIAEoBBIoCgVzaXRlcxgLIAMoCzIZLmZlZGVyYXRpb24udjEuTGVkZ2VyU2l0ZSJqCgpMZWRnZXJTaXRlEgwKBHNpdGUYASABKAkSDwoHb3V0Y29tZRgCIAEoCRIPCgdzZWNvbmRzGAMgASgBEhQKDHVwZGF0ZV9ieXRlcxgEIAEoBBIWCg5wZWFrX3Jzc19ieXRlcxgFIAEoBCISChBMaXN0U2l0ZXNSZXF1ZXN0IjgKDkxpc3RTaXRlc1JlcGx5EiYKBXNpdGVzGAEgAygLMhcuZmVkZXJhdGlvbi52MS5TaXRlVmlldyJmCghTaXRlVmlldxIMCgRzaXRlGAEgASgJEg0KBXN0YXRlGAIgASgJEhEKCWNvbm5lY3RlZBgDIAEoCBIYChBjZXJ0aWZpY2F0ZV9lbmRzGAQgASgJEhAKCHNvZnR3YXJlGAUgASgJIjgKEUludml0ZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSFQoNdmFsaWRfbWludXRlcxgCIAEoDSI5Cg9JbnZpdGVTaXRlUmVwbHkSEgoKaW52aXRhdGlvbhgBIAEoCRISCgpleHBpcmVzX2F0GAIgASgJIjEKEVJldm9rZVNpdGVSZXF1ZXN0EgwKBHNpdGUYASABKAkSDgoGcmVhc29uGAIgASgJMrEDCgpGZWRlcmF0aW9uEkwKB0Nvbm5lY3QSGi5mZWRlcmF0aW9uLnYxLlNpdGVNZXNzYWdlGiEuZmVkZXJhdGlvbi52MS5Db29yZGluYXRvck1lc3NhZ2UoATABEkIKCERvd25sb2FkEh4uZmVkZXJhdGlvbi52MS5Eb3dubG9hZFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESOAoGVXBsb2FkEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBElQKDFVwbG9hZFN0YXR1cxIiLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVxdWVzdBogLmZlZGVyYXRpb24udjEuVXBsb2FkU3RhdHVzUmVwbHkSQAoFUmVuZXcSGy5mZWRlcmF0aW9uLnYxLlJlbmV3UmVxdWVzdBoaLmZlZGVyYXRpb24udjEuQ3JlZGVudGlhbHMSPwoFUHJvYmUSGy5mZWRlcmF0aW9uLnYxLlByb2JlUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuUHJvYmVSZXBseTJMCglFbnJvbG1lbnQSPwoFRW5yb2wSGy5mZWRlcmF0aW9uLnYxLkVucm9sUmVxdWVzdBoZLmZlZGVyYXRpb24udjEuRW5yb2xSZXBseTLoBgoKT3BlcmF0aW9ucxJLCglTdWJtaXRSdW4SHy5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLlN1Ym1pdFJ1blJlcGx5EkgKCExpc3RSdW5zEh4uZmVkZXJhdGlvbi52MS5MaXN0UnVuc1JlcXVlc3QaHC5mZWRlcmF0aW9uLnYxLkxpc3RSdW5zUmVwbHkSPAoHU2hvd1J1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldxI/CghXYXRjaFJ1bhIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoWLmZlZGVyYXRpb24udjEuUnVuVmlldzABEkIKCEFib3J0UnVuEh4uZmVkZXJhdGlvbi52MS5BYm9ydFJ1blJlcXVlc3QaFi5mZWRlcmF0aW9uLnYxLlJ1blZpZXcSRgoKRmV0Y2hNb2RlbBIgLmZlZGVyYXRpb24udjEuRmV0Y2hNb2RlbFJlcXVlc3QaFC5mZWRlcmF0aW9uLnYxLkNodW5rMAESRQoKU2hvd0xlZGdlchIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBoaLmZlZGVyYXRpb24udjEuTGVkZ2VyRW50cnkwARJMCg5TaG93U3RhdGlzdGljcxIZLmZlZGVyYXRpb24udjEuUnVuUmVxdWVzdBodLmZlZGVyYXRpb24udjEuU3RhdGlzdGljc1ZpZXcwARJLCglMaXN0U2l0ZXMSHy5mZWRlcmF0aW9uLnYxLkxpc3RTaXRlc1JlcXVlc3QaHS5mZWRlcmF0aW9uLnYxLkxpc3RTaXRlc1JlcGx5Ek4KCkludml0ZVNpdGUSIC5mZWRlcmF0aW9uLnYxLkludml0ZVNpdGVSZXF1ZXN0Gh4uZmVkZXJhdGlvbi52MS5JbnZpdGVTaXRlUmVwbHkSRwoKUmV2b2tlU2l0ZRIgLmZlZGVyYXRpb24udjEuUmV2b2tlU2l0ZVJlcXVlc3QaFy5mZWRlcmF0aW9uLnYxLlNpdGVWaWV3Ej0KC1VwbG9hZE1vZGVsEhQuZmVkZXJhdGlvbi52MS5DaHVuaxoWLmZlZGVyYXRpb24udjEuUmVjZWlwdCgBYgZwcm90bzM");
 
 /**
  * @generated from message federation.v1.SiteMessage
@@ -446,6 +446,13 @@ export type ModelReference = Message<"federation.v1.ModelReference"> & {
    * @generated from field: bytes sha256 = 4;
    */
   sha256: Uint8Array;
+
+  /**
+   * What the object decodes to, when it is encoded as the plan's wire.down says. Absent: the object is the model.
+   *
+   * @generated from field: federation.v1.DecodedModel decoded = 5;
+   */
+  decoded?: DecodedModel | undefined;
 };
 
 /**
@@ -454,6 +461,28 @@ export type ModelReference = Message<"federation.v1.ModelReference"> & {
  */
 export const ModelReferenceSchema: GenMessage<ModelReference> = /*@__PURE__*/
   messageDesc(file_federation_v1_federation, 11);
+
+/**
+ * @generated from message federation.v1.DecodedModel
+ */
+export type DecodedModel = Message<"federation.v1.DecodedModel"> & {
+  /**
+   * @generated from field: uint64 size = 1;
+   */
+  size: bigint;
+
+  /**
+   * @generated from field: bytes sha256 = 2;
+   */
+  sha256: Uint8Array;
+};
+
+/**
+ * Describes the message federation.v1.DecodedModel.
+ * Use `create(DecodedModelSchema)` to create a new message.
+ */
+export const DecodedModelSchema: GenMessage<DecodedModel> = /*@__PURE__*/
+  messageDesc(file_federation_v1_federation, 12);
 
 /**
  * @generated from message federation.v1.TaskResult
@@ -487,7 +516,7 @@ export type TaskResult = Message<"federation.v1.TaskResult"> & {
  * Use `create(TaskResultSchema)` to create a new message.
  */
 export const TaskResultSchema: GenMessage<TaskResult> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 12);
+  messageDesc(file_federation_v1_federation, 13);
 
 /**
  * @generated from message federation.v1.TaskDone
@@ -552,7 +581,7 @@ export type TaskDone = Message<"federation.v1.TaskDone"> & {
  * Use `create(TaskDoneSchema)` to create a new message.
  */
 export const TaskDoneSchema: GenMessage<TaskDone> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 13);
+  messageDesc(file_federation_v1_federation, 14);
 
 /**
  * @generated from message federation.v1.ModelEvaluation
@@ -574,7 +603,7 @@ export type ModelEvaluation = Message<"federation.v1.ModelEvaluation"> & {
  * Use `create(ModelEvaluationSchema)` to create a new message.
  */
 export const ModelEvaluationSchema: GenMessage<ModelEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 14);
+  messageDesc(file_federation_v1_federation, 15);
 
 /**
  * @generated from message federation.v1.TaskFailed
@@ -598,7 +627,7 @@ export type TaskFailed = Message<"federation.v1.TaskFailed"> & {
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 15);
+  messageDesc(file_federation_v1_federation, 16);
 
 /**
  * @generated from message federation.v1.TaskCancelled
@@ -620,7 +649,7 @@ export type TaskCancelled = Message<"federation.v1.TaskCancelled"> & {
  * Use `create(TaskCancelledSchema)` to create a new message.
  */
 export const TaskCancelledSchema: GenMessage<TaskCancelled> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 16);
+  messageDesc(file_federation_v1_federation, 17);
 
 /**
  * @generated from message federation.v1.TaskSettled
@@ -637,7 +666,7 @@ export type TaskSettled = Message<"federation.v1.TaskSettled"> & {
  * Use `create(TaskSettledSchema)` to create a new message.
  */
 export const TaskSettledSchema: GenMessage<TaskSettled> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 17);
+  messageDesc(file_federation_v1_federation, 18);
 
 /**
  * @generated from message federation.v1.RunFinished
@@ -659,7 +688,7 @@ export type RunFinished = Message<"federation.v1.RunFinished"> & {
  * Use `create(RunFinishedSchema)` to create a new message.
  */
 export const RunFinishedSchema: GenMessage<RunFinished> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 18);
+  messageDesc(file_federation_v1_federation, 19);
 
 /**
  * @generated from message federation.v1.DownloadRequest
@@ -681,7 +710,7 @@ export type DownloadRequest = Message<"federation.v1.DownloadRequest"> & {
  * Use `create(DownloadRequestSchema)` to create a new message.
  */
 export const DownloadRequestSchema: GenMessage<DownloadRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 19);
+  messageDesc(file_federation_v1_federation, 20);
 
 /**
  * A piece of an object. Encoded and decoded by hand (federation/chunk-codec.ts): generated codecs cost 2-3 times as much.
@@ -721,7 +750,7 @@ export type Chunk = Message<"federation.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 20);
+  messageDesc(file_federation_v1_federation, 21);
 
 /**
  * @generated from message federation.v1.BlobHeader
@@ -747,7 +776,7 @@ export type BlobHeader = Message<"federation.v1.BlobHeader"> & {
  * Use `create(BlobHeaderSchema)` to create a new message.
  */
 export const BlobHeaderSchema: GenMessage<BlobHeader> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 21);
+  messageDesc(file_federation_v1_federation, 22);
 
 /**
  * @generated from message federation.v1.UploadStatusRequest
@@ -774,7 +803,7 @@ export type UploadStatusRequest = Message<"federation.v1.UploadStatusRequest"> &
  * Use `create(UploadStatusRequestSchema)` to create a new message.
  */
 export const UploadStatusRequestSchema: GenMessage<UploadStatusRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 22);
+  messageDesc(file_federation_v1_federation, 23);
 
 /**
  * @generated from message federation.v1.UploadStatusReply
@@ -793,7 +822,7 @@ export type UploadStatusReply = Message<"federation.v1.UploadStatusReply"> & {
  * Use `create(UploadStatusReplySchema)` to create a new message.
  */
 export const UploadStatusReplySchema: GenMessage<UploadStatusReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 23);
+  messageDesc(file_federation_v1_federation, 24);
 
 /**
  * @generated from message federation.v1.Receipt
@@ -815,7 +844,7 @@ export type Receipt = Message<"federation.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 24);
+  messageDesc(file_federation_v1_federation, 25);
 
 /**
  * @generated from message federation.v1.RenewRequest
@@ -832,7 +861,7 @@ export type RenewRequest = Message<"federation.v1.RenewRequest"> & {
  * Use `create(RenewRequestSchema)` to create a new message.
  */
 export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 25);
+  messageDesc(file_federation_v1_federation, 26);
 
 /**
  * @generated from message federation.v1.ProbeRequest
@@ -845,7 +874,7 @@ export type ProbeRequest = Message<"federation.v1.ProbeRequest"> & {
  * Use `create(ProbeRequestSchema)` to create a new message.
  */
 export const ProbeRequestSchema: GenMessage<ProbeRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 26);
+  messageDesc(file_federation_v1_federation, 27);
 
 /**
  * @generated from message federation.v1.ProbeReply
@@ -876,7 +905,7 @@ export type ProbeReply = Message<"federation.v1.ProbeReply"> & {
  * Use `create(ProbeReplySchema)` to create a new message.
  */
 export const ProbeReplySchema: GenMessage<ProbeReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 27);
+  messageDesc(file_federation_v1_federation, 28);
 
 /**
  * @generated from message federation.v1.Credentials
@@ -902,7 +931,7 @@ export type Credentials = Message<"federation.v1.Credentials"> & {
  * Use `create(CredentialsSchema)` to create a new message.
  */
 export const CredentialsSchema: GenMessage<Credentials> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 28);
+  messageDesc(file_federation_v1_federation, 29);
 
 /**
  * @generated from message federation.v1.EnrolRequest
@@ -926,7 +955,7 @@ export type EnrolRequest = Message<"federation.v1.EnrolRequest"> & {
  * Use `create(EnrolRequestSchema)` to create a new message.
  */
 export const EnrolRequestSchema: GenMessage<EnrolRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 29);
+  messageDesc(file_federation_v1_federation, 30);
 
 /**
  * @generated from message federation.v1.EnrolReply
@@ -950,7 +979,7 @@ export type EnrolReply = Message<"federation.v1.EnrolReply"> & {
  * Use `create(EnrolReplySchema)` to create a new message.
  */
 export const EnrolReplySchema: GenMessage<EnrolReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 30);
+  messageDesc(file_federation_v1_federation, 31);
 
 /**
  * @generated from message federation.v1.SubmitRunRequest
@@ -976,7 +1005,7 @@ export type SubmitRunRequest = Message<"federation.v1.SubmitRunRequest"> & {
  * Use `create(SubmitRunRequestSchema)` to create a new message.
  */
 export const SubmitRunRequestSchema: GenMessage<SubmitRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 31);
+  messageDesc(file_federation_v1_federation, 32);
 
 /**
  * @generated from message federation.v1.SubmitRunReply
@@ -998,7 +1027,7 @@ export type SubmitRunReply = Message<"federation.v1.SubmitRunReply"> & {
  * Use `create(SubmitRunReplySchema)` to create a new message.
  */
 export const SubmitRunReplySchema: GenMessage<SubmitRunReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 32);
+  messageDesc(file_federation_v1_federation, 33);
 
 /**
  * @generated from message federation.v1.ListRunsRequest
@@ -1011,7 +1040,7 @@ export type ListRunsRequest = Message<"federation.v1.ListRunsRequest"> & {
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 33);
+  messageDesc(file_federation_v1_federation, 34);
 
 /**
  * @generated from message federation.v1.ListRunsReply
@@ -1028,7 +1057,7 @@ export type ListRunsReply = Message<"federation.v1.ListRunsReply"> & {
  * Use `create(ListRunsReplySchema)` to create a new message.
  */
 export const ListRunsReplySchema: GenMessage<ListRunsReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 34);
+  messageDesc(file_federation_v1_federation, 35);
 
 /**
  * @generated from message federation.v1.RunSummary
@@ -1082,7 +1111,7 @@ export type RunSummary = Message<"federation.v1.RunSummary"> & {
  * Use `create(RunSummarySchema)` to create a new message.
  */
 export const RunSummarySchema: GenMessage<RunSummary> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 35);
+  messageDesc(file_federation_v1_federation, 36);
 
 /**
  * @generated from message federation.v1.RunRequest
@@ -1099,7 +1128,7 @@ export type RunRequest = Message<"federation.v1.RunRequest"> & {
  * Use `create(RunRequestSchema)` to create a new message.
  */
 export const RunRequestSchema: GenMessage<RunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 36);
+  messageDesc(file_federation_v1_federation, 37);
 
 /**
  * @generated from message federation.v1.AbortRunRequest
@@ -1121,7 +1150,7 @@ export type AbortRunRequest = Message<"federation.v1.AbortRunRequest"> & {
  * Use `create(AbortRunRequestSchema)` to create a new message.
  */
 export const AbortRunRequestSchema: GenMessage<AbortRunRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 37);
+  messageDesc(file_federation_v1_federation, 38);
 
 /**
  * @generated from message federation.v1.FetchModelRequest
@@ -1145,7 +1174,7 @@ export type FetchModelRequest = Message<"federation.v1.FetchModelRequest"> & {
  * Use `create(FetchModelRequestSchema)` to create a new message.
  */
 export const FetchModelRequestSchema: GenMessage<FetchModelRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 38);
+  messageDesc(file_federation_v1_federation, 39);
 
 /**
  * @generated from message federation.v1.RunView
@@ -1193,7 +1222,7 @@ export type RunView = Message<"federation.v1.RunView"> & {
  * Use `create(RunViewSchema)` to create a new message.
  */
 export const RunViewSchema: GenMessage<RunView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 39);
+  messageDesc(file_federation_v1_federation, 40);
 
 /**
  * @generated from message federation.v1.BestModel
@@ -1222,7 +1251,7 @@ export type BestModel = Message<"federation.v1.BestModel"> & {
  * Use `create(BestModelSchema)` to create a new message.
  */
 export const BestModelSchema: GenMessage<BestModel> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 40);
+  messageDesc(file_federation_v1_federation, 41);
 
 /**
  * @generated from message federation.v1.RunSiteView
@@ -1289,7 +1318,7 @@ export type RunSiteView = Message<"federation.v1.RunSiteView"> & {
  * Use `create(RunSiteViewSchema)` to create a new message.
  */
 export const RunSiteViewSchema: GenMessage<RunSiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 41);
+  messageDesc(file_federation_v1_federation, 42);
 
 /**
  * @generated from message federation.v1.RoundView
@@ -1347,7 +1376,7 @@ export type RoundView = Message<"federation.v1.RoundView"> & {
  * Use `create(RoundViewSchema)` to create a new message.
  */
 export const RoundViewSchema: GenMessage<RoundView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 42);
+  messageDesc(file_federation_v1_federation, 43);
 
 /**
  * @generated from message federation.v1.SiteEvaluation
@@ -1381,7 +1410,7 @@ export type SiteEvaluation = Message<"federation.v1.SiteEvaluation"> & {
  * Use `create(SiteEvaluationSchema)` to create a new message.
  */
 export const SiteEvaluationSchema: GenMessage<SiteEvaluation> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 43);
+  messageDesc(file_federation_v1_federation, 44);
 
 /**
  * @generated from message federation.v1.StatisticsView
@@ -1407,7 +1436,7 @@ export type StatisticsView = Message<"federation.v1.StatisticsView"> & {
  * Use `create(StatisticsViewSchema)` to create a new message.
  */
 export const StatisticsViewSchema: GenMessage<StatisticsView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 44);
+  messageDesc(file_federation_v1_federation, 45);
 
 /**
  * Seconds by the coordinator's clock. What a journal of an older release does not say is 0.
@@ -1488,7 +1517,7 @@ export type LedgerEntry = Message<"federation.v1.LedgerEntry"> & {
  * Use `create(LedgerEntrySchema)` to create a new message.
  */
 export const LedgerEntrySchema: GenMessage<LedgerEntry> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 45);
+  messageDesc(file_federation_v1_federation, 46);
 
 /**
  * @generated from message federation.v1.LedgerSite
@@ -1529,7 +1558,7 @@ export type LedgerSite = Message<"federation.v1.LedgerSite"> & {
  * Use `create(LedgerSiteSchema)` to create a new message.
  */
 export const LedgerSiteSchema: GenMessage<LedgerSite> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 46);
+  messageDesc(file_federation_v1_federation, 47);
 
 /**
  * @generated from message federation.v1.ListSitesRequest
@@ -1542,7 +1571,7 @@ export type ListSitesRequest = Message<"federation.v1.ListSitesRequest"> & {
  * Use `create(ListSitesRequestSchema)` to create a new message.
  */
 export const ListSitesRequestSchema: GenMessage<ListSitesRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 47);
+  messageDesc(file_federation_v1_federation, 48);
 
 /**
  * @generated from message federation.v1.ListSitesReply
@@ -1559,7 +1588,7 @@ export type ListSitesReply = Message<"federation.v1.ListSitesReply"> & {
  * Use `create(ListSitesReplySchema)` to create a new message.
  */
 export const ListSitesReplySchema: GenMessage<ListSitesReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 48);
+  messageDesc(file_federation_v1_federation, 49);
 
 /**
  * @generated from message federation.v1.SiteView
@@ -1600,7 +1629,7 @@ export type SiteView = Message<"federation.v1.SiteView"> & {
  * Use `create(SiteViewSchema)` to create a new message.
  */
 export const SiteViewSchema: GenMessage<SiteView> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 49);
+  messageDesc(file_federation_v1_federation, 50);
 
 /**
  * @generated from message federation.v1.InviteSiteRequest
@@ -1624,7 +1653,7 @@ export type InviteSiteRequest = Message<"federation.v1.InviteSiteRequest"> & {
  * Use `create(InviteSiteRequestSchema)` to create a new message.
  */
 export const InviteSiteRequestSchema: GenMessage<InviteSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 50);
+  messageDesc(file_federation_v1_federation, 51);
 
 /**
  * @generated from message federation.v1.InviteSiteReply
@@ -1650,7 +1679,7 @@ export type InviteSiteReply = Message<"federation.v1.InviteSiteReply"> & {
  * Use `create(InviteSiteReplySchema)` to create a new message.
  */
 export const InviteSiteReplySchema: GenMessage<InviteSiteReply> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 51);
+  messageDesc(file_federation_v1_federation, 52);
 
 /**
  * @generated from message federation.v1.RevokeSiteRequest
@@ -1672,7 +1701,7 @@ export type RevokeSiteRequest = Message<"federation.v1.RevokeSiteRequest"> & {
  * Use `create(RevokeSiteRequestSchema)` to create a new message.
  */
 export const RevokeSiteRequestSchema: GenMessage<RevokeSiteRequest> = /*@__PURE__*/
-  messageDesc(file_federation_v1_federation, 52);
+  messageDesc(file_federation_v1_federation, 53);
 
 /**
  * @generated from service federation.v1.Federation

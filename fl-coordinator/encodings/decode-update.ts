@@ -1,0 +1,31 @@
+import { decode } from '../../federation/encodings/decode';
+import type { Encoding } from '../../federation/encodings/encoding';
+import type { ObjectStore } from '../storage/object-store';
+import { type MadeObject, putDigested, StoredBytes } from './stored-bytes';
+
+export interface DecodeUpdateRequest {
+  readonly store: ObjectStore;
+  /** Key of the update as it was sent. */
+  readonly sent: string;
+  readonly target: string;
+  /** Key of the model that the site trained from, as the site had it. */
+  readonly base: string;
+  readonly encoding: Encoding;
+  readonly isKept: (name: string) => boolean;
+  /** The sentence's subject, for example `the update of st-marys for round 3`. */
+  readonly what: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads a sent update back to the tensors of its model and makes that durable. The same bytes whenever it is done.
+ *
+ * @throws ClaraError `invalid-input` naming every tensor that cannot be read back; then nothing is at the target
+ */
+export async function decodeUpdate(request: DecodeUpdateRequest): Promise<MadeObject> {
+  const { store, encoding, isKept, what, signal } = request;
+  await using encoded = await StoredBytes.open(store, request.sent);
+  await using base = await StoredBytes.open(store, request.base);
+  const pieces = decode({ encoding, encoded, model: base.layout, base, isKept, what, signal });
+  return putDigested(store, request.target, pieces, signal);
+}
