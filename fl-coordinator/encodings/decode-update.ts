@@ -27,5 +27,6 @@ export async function decodeUpdate(request: DecodeUpdateRequest): Promise<MadeOb
   await using encoded = await StoredBytes.open(store, request.sent);
   await using base = await StoredBytes.open(store, request.base);
   const pieces = decode({ encoding, encoded, model: base.layout, base, isKept, what, signal });
-  return putDigested(store, request.target, pieces, signal);
+  // Awaited here: the objects are closed when this function returns.
+  return await putDigested(store, request.target, pieces, signal);
 }

@@ -15,9 +15,18 @@ export interface ShiftRun {
   readonly rounds: readonly (readonly string[])[];
   /** Bytes of a model of {@link shiftModel} where round 1 starts. @default what the trainer makes */
   readonly start?: Buffer;
+  /** What encodings of the plan do to what travels. */
+  readonly wire?: ShiftWire;
 }
 
-export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
+export interface ShiftWire {
+  /** The model that sites have. */
+  down(model: readonly number[]): number[];
+  /** The update that the coordinator has. */
+  up(update: readonly number[], base: readonly number[], site: string): number[];
+}
+
+export function shiftModel({ strategy, elements, rounds, start, wire }: ShiftRun): {
   readonly bytes: Buffer;
   readonly digest: string;
 } {
@@ -28,10 +37,12 @@ export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
   const own = new Map<string, readonly number[]>();
   let all: readonly number[] = model.map(() => 0);
   rounds.forEach((sites, index) => {
+    const base = wire ? wire.down(model) : model;
     const updates = sites.map((site) => {
       const control = own.get(site) ?? model.map(() => 0);
       const correction = strategy === 'scaffold' ? all.map((value, i) => -0.5 * (value - control[i]!)) : undefined;
-      return trained(model, site, index + 1, correction);
+      const update = trained(base, site, index + 1, correction);
+      return wire ? wire.up(update, base, site) : update;
     });
     for (const site of sites) own.set(site, controlAfter(site, index + 1, model.length));
     all = model.map((_, i) =>
@@ -46,7 +57,7 @@ export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
       const column = updates.map((update) => update[i]!);
       return strategy === 'median' ? median(column) : weightedMean(column, sites.map(samplesOf));
     });
-    model = combined.map((value, i) => Math.fround(optimiser(i, model[i]!, value)));
+    model = combined.map((value, i) => Math.fround(optimiser(i, base[i]!, value)));
   });
   const bytes = encode(model, elements);
   return { bytes, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}` };
