@@ -24,6 +24,11 @@ export interface CheckedTask {
   readonly statistics?: Plan['statistics'];
 }
 
+/** Tells tensors that the plan excludes. */
+export function isExcludedBy({ excluded }: Pick<CheckedTask, 'excluded'>): (name: string) => boolean {
+  return (name) => excluded.some((pattern) => pattern.test(name));
+}
+
 const KINDS: readonly string[] = ['initialise', 'train', 'evaluate', 'statistics'] satisfies readonly TaskKind[];
 const parametersSchema = z.record(z.string(), z.json());
 const SHA256_BYTES = 32;

@@ -5,18 +5,12 @@ import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { ownPeakRssBytes } from '../base/own-memory';
 import { isAsItIs } from '../federation/encodings/encoding';
-import {
-  type ModelReference,
-  type Task,
-  type TaskDone,
-  TaskDoneSchema,
-} from '../federation/gen/federation/v1/federation_pb';
+import { type Task, type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
 import { type SiteStatistics, statisticsRequest } from '../federation/statistics';
 import type { ClientRule } from '../federation/strategy';
 import {
   REPORT_FILE,
   TASK_FILE,
-  type TaskKind,
   TRAINER_PROTOCOL,
   type TrainerReport,
   type TrainerTask,
@@ -24,14 +18,11 @@ import {
   trainerReportSchema,
 } from '../federation/trainer-contract';
 import type { Approvals } from './approvals';
-import type { Pacing } from './backoff';
 import type { SiteConfiguration } from './configuration';
-import type { CoordinatorClient } from './coordinator-client';
 import { encodeUpdate } from './encoded-update';
-import type { ModelCache } from './model-cache';
 import { prepareOutbound } from './outbound-update';
 import { release } from './statistics/release';
-import { type CheckedTask, checkTask } from './task-checks';
+import { type CheckedTask, checkTask, isExcludedBy } from './task-checks';
 import {
   CONTROLS_FILE,
   CONTROLS_OUTPUT_FILE,
@@ -45,23 +36,16 @@ import {
   readReport,
 } from './task-files';
 import type { TaskJournal, TaskRecord } from './task-journal';
-import type { TaskActivity } from './task-progress';
+import { fetchModels, type ModelSources } from './task-models';
 import type { Trainer } from './trainers/trainer';
 import { uploadUpdate } from './update-upload';
-import type { Workspace } from './workspace';
 
 /** What doing a task takes. */
-export interface Surroundings {
+export interface Surroundings extends ModelSources {
   readonly site: SiteConfiguration;
-  readonly workspace: Workspace;
   readonly journal: TaskJournal;
   readonly approvals: Approvals;
-  readonly models: ModelCache;
   readonly trainer: Trainer;
-  /** The coordinator as it can be reached now: certificates change while tasks run. */
-  readonly client: () => CoordinatorClient;
-  readonly pacing: Pacing;
-  readonly onProgress: (activity: TaskActivity) => void;
   readonly onLog: (line: string) => void;
 }
 
@@ -93,53 +77,6 @@ export async function executeTask(record: TaskRecord, around: Surroundings, sign
   // The result is told after this: an update that counts has always moved the residual on.
   await around.workspace.keepResidual(task.run, path.join(folder, RESIDUAL_FILE));
   return doneOf(record);
-}
-
-async function fetchModels(
-  { task }: TaskRecord,
-  { kind, rule, up, down, excluded }: CheckedTask,
-  folder: string,
-  { workspace, models, client, pacing, onProgress }: Surroundings,
-  signal: AbortSignal,
-): Promise<void> {
-  const present = await Promise.all(task.models.map((model) => models.has(task.run, model)));
-  const absent = task.models.filter((_, index) => !present[index]);
-  const missing = absent.reduce((sum, { size }) => sum + Number(size), 0);
-  const decoded = absent.reduce((sum, model) => sum + Number(model.decoded?.size ?? 0n), 0);
-  // An update is as large as its model, as is a control variate; both may have to be written twice, see prepareOutbound.
-  // Encoded it is written once more, beside what top-k leaves to later rounds.
-  const updates = rule.kind === 'scaffold' || !isAsItIs(up) ? 4 : 2;
-  const output = kind === 'train' ? updates * sizeOf(task.models[0]) : 0;
-  await workspace.requireSpace(missing + decoded + output, `task ${task.id}`);
-
-  const total = missing || 1;
-  let before = 0;
-  for (const [index, model] of task.models.entries()) {
-    const target = path.join(folder, fileOf(kind, index));
-    await models.provide(task.run, model, target, {
-      client: { download: (...args) => client().download(...args) },
-      signal,
-      pacing,
-      down: { encoding: down, isKept: matching(excluded) },
-      onBytes: (done) => onProgress({ activity: 'downloading', fraction: (before + done) / total }),
-    });
-    if (!present[index]) before += Number(model.size);
-  }
-}
-
-/** Bytes of the model itself, however it travels. */
-function sizeOf({ size, decoded }: ModelReference): number {
-  return Number(decoded?.size ?? size);
-}
-
-function matching(patterns: readonly RegExp[]): (name: string) => boolean {
-  return (name) => patterns.some((pattern) => pattern.test(name));
-}
-
-/** Where the task's model of this place goes. */
-function fileOf(kind: TaskKind, index: number): string {
-  if (kind === 'evaluate') return evaluatedFile(index);
-  return index === 0 ? INPUT_FILE : CONTROLS_FILE;
 }
 
 /** Has the trainer work, unless its output is already complete, and checks what it made. */
@@ -207,7 +144,7 @@ async function produce(
           residual: workspace.residualFile(task.run),
           folder,
           encoding: checked.up,
-          isKept: matching(checked.excluded),
+          isKept: isExcludedBy(checked),
           seed: task.seed,
           signal,
         });
