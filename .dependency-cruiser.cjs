@@ -11,14 +11,15 @@ const rooms = {
   aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors'],
   cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging'],
 };
-/** Rooms of the coordinator: each may look into those named, and `coordinator.ts` and `leader-term.ts` put them together. */
+/** Rooms of the coordinator: each may look into those named, and `coordinator.ts`, `leader-term.ts` and `expected-updates.ts` put them together. */
 const coordinatorRooms = {
   storage: [],
   transport: [],
   trust: ['storage', 'transport'],
   leadership: ['storage'],
   aggregation: ['storage'],
-  runs: ['storage', 'aggregation'],
+  encodings: ['storage', 'aggregation'],
+  runs: ['storage', 'aggregation', 'encodings'],
   registry: ['storage', 'runs'],
   upkeep: ['storage', 'aggregation', 'runs', 'registry', 'trust'],
   observe: ['runs', 'trust'],
@@ -38,7 +39,7 @@ const coordinatorRules = Object.entries(coordinatorRooms).map(([room, allowed]) 
   severity: 'error',
   from: { path: `^fl-coordinator/${room}/` },
   to: {
-    path: `^fl-coordinator/((${Object.keys(coordinatorRooms).join('|')})/|(coordinator|leader-term)\\.ts$)`,
+    path: `^fl-coordinator/((${Object.keys(coordinatorRooms).join('|')})/|(coordinator|leader-term|expected-updates)\\.ts$)`,
     pathNot: [room, ...allowed].map((other) => `^fl-coordinator/${other}/`),
   },
 }));

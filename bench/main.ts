@@ -3,6 +3,7 @@ import { ClaraError } from '../base/errors';
 import { exitCodeOf } from '../base/exit-codes';
 import { wholeNumber } from '../cli/whole-number';
 import type { BenchTrainer } from './bench-federation';
+import { benchEncodings } from './encodings-bench';
 import { benchFederation, type FederationCase } from './federation-bench';
 import { benchLink } from './link-bench';
 import { benchRecovery } from './recovery-bench';
@@ -73,6 +74,28 @@ program
     print(
       await benchLink({ rttMillis: wholeNumber('--rtt', rtt, 0, 10_000), mib: wholeNumber('--mib', mib, 1, 16_384) }),
     );
+  });
+
+program
+  .command('encodings')
+  .description('Bytes and loss of each wire encoding, on a convex problem with a known solution.')
+  .option('--elements <n>', 'numbers of the model', '65536')
+  .option('--sites <n>', 'sites', '4')
+  .option('--rounds <n>', 'rounds', '50')
+  .option(
+    '--rate <percent>',
+    'learning rate of the sites, in percent of the largest that converges to its end at once',
+    '50',
+  )
+  .option('--json', 'JSON is all that is ever printed')
+  .action(async ({ elements, sites, rounds, rate }) => {
+    const options = {
+      elements: wholeNumber('--elements', elements, 1, 1 << 26),
+      sites: wholeNumber('--sites', sites, 1, 500),
+      rounds: wholeNumber('--rounds', rounds, 1, 10_000),
+      rate: wholeNumber('--rate', rate, 1, 100) / 100,
+    };
+    for await (const result of benchEncodings(options)) print(result);
   });
 
 function print(result: object): void {

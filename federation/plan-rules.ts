@@ -1,6 +1,7 @@
 import { type Cohort, namedSites, sampleOf, sitesOfARound } from './cohort';
 import { countsHeads, fewestUpdates } from './combiner-needs';
 import { type BrokenRule, type CoursePlan, courseRules } from './course-rules';
+import { isAsItIs, type Wire } from './encodings/encoding';
 import type { Strategy } from './strategy';
 
 /**
@@ -75,6 +76,31 @@ export function matrixRules(plan: {
   if (plan.strategy.clientRule.kind !== 'scaffold' || !plan.evaluation.crossSite) return [];
   const rule = 'cannot be used with scaffold, whose updates carry control variates; use siteModels or another strategy';
   return [{ path: ['evaluation', 'crossSite'], rule }];
+}
+
+/** Combiners, rebased updates and the next site of a cyclic round see decoded updates; what cannot be decoded so is refused. */
+export function wireRules(plan: {
+  readonly strategy: Pick<Strategy, 'clientRule'>;
+  readonly mode: CoursePlan['mode'];
+  readonly statistics?: unknown;
+  readonly wire: Wire;
+}): BrokenRule[] {
+  const { up, down } = plan.wire;
+  if (plan.statistics !== undefined && !(isAsItIs(up) && isAsItIs(down))) {
+    return [{ path: ['wire'], rule: 'does not go with statistics, which move no model; leave it out' }];
+  }
+  const broken: BrokenRule[] = [];
+  if (plan.strategy.clientRule.kind === 'scaffold' && !isAsItIs(up)) {
+    const rule =
+      'cannot be encoded with scaffold, whose updates carry control variates; use float32 or another strategy';
+    broken.push({ path: ['wire', 'up'], rule });
+  }
+  if (plan.mode === 'cyclic' && up.encoding === 'top-k') {
+    const rule =
+      'top-k does not go with mode cyclic, in which the next site goes on from what was sent, and most of each change would wait at its site; use {encoding: int8, delta: true}, or mode synchronous';
+    broken.push({ path: ['wire', 'up'], rule });
+  }
+  return broken;
 }
 
 function cohortRules(plan: RuledPlan): BrokenRule[] {

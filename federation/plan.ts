@@ -5,9 +5,10 @@ import { readYaml } from '../base/yaml';
 import { cohortSchema, siteIdSchema } from './cohort';
 import { budgetSchema, bufferSchema, earlyStopSchema, MODES } from './course';
 import { durationSchema } from './duration';
+import { AS_IT_IS, wireSchema } from './encodings/encoding';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
 import { modelNameSchema, modelVersionSchema } from './model-name';
-import { impossibleCombinations, matrixRules, statisticsRules, transferRules } from './plan-rules';
+import { impossibleCombinations, matrixRules, statisticsRules, transferRules, wireRules } from './plan-rules';
 import { strategySchema } from './strategy-forms';
 
 /**
@@ -88,6 +89,8 @@ export const planSchema = z.strictObject({
   excludedTensors: z.array(regularExpression).max(100).default([]),
   /** Tensors whose name matches are not trained: they keep the initial model's values, and are not sent with updates. */
   frozenTensors: z.array(regularExpression).max(100).default([]),
+  /** How updates (up) and models (down) of federated rounds are encoded on their way. @default float32, as they are */
+  wire: wireSchema.default({ up: AS_IT_IS, down: AS_IT_IS }),
   evaluation: z
     .strictObject({
       /** Every site judges the global model on its held-out cases after each round. @default true */
@@ -156,6 +159,9 @@ const statisticsFieldsSchema = z.object(
   planSchema.pick({ rounds: true, initialModel: true, evaluation: true, statistics: true }).shape,
 );
 
+/** As above, for {@link wireRules}. */
+const wireFieldsSchema = z.object(planSchema.pick({ strategy: true, mode: true, statistics: true, wire: true }).shape);
+
 export type Plan = z.output<typeof planSchema>;
 /** What a user writes: defaults may be left out. */
 export type PlanInput = z.input<typeof planSchema>;
@@ -194,6 +200,8 @@ export function checkPlan(document: unknown): Plan {
   if (transferred.success) {
     for (const { path, rule } of transferRules(transferred.data)) faults.push(faultAt(path, document, rule));
   }
+  const sent = result.success ? result : wireFieldsSchema.safeParse(document);
+  if (sent.success) for (const { path, rule } of wireRules(sent.data)) faults.push(faultAt(path, document, rule));
   if (faults.length > 0 || !result.success) throw ClaraError.ofFaults('the plan', faults);
   return result.data;
 }

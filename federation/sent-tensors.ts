@@ -1,5 +1,6 @@
 import type { Plan } from './plan';
-import type { TensorSpec } from './tensors/layout';
+import { encodeHeader, parseHeader } from './tensors/header';
+import type { TensorLayout, TensorSpec } from './tensors/layout';
 
 /** Which tensors of the model an update of federated training has: both ends of the wire ask here. */
 
@@ -28,8 +29,24 @@ export function madeAnew({ initialModel }: Pick<Plan, 'initialModel'>): readonly
 }
 
 /** Patterns of tensors that keep the initial model's values, whatever a site sends. */
-export function keptTensors({ excludedTensors, frozenTensors }: Plan): RegExp[] {
+export function keptTensors({
+  excludedTensors,
+  frozenTensors,
+}: Pick<Plan, 'excludedTensors' | 'frozenTensors'>): RegExp[] {
   return patternsOf([...excludedTensors, ...frozenTensors]);
+}
+
+/** Tells those tensors; encoded models and updates have them as they are. */
+export function isKeptBy(plan: Pick<Plan, 'excludedTensors' | 'frozenTensors'>): (name: string) => boolean {
+  const patterns = keptTensors(plan);
+  return (name) => matchesAny(name, patterns);
+}
+
+/** The header of an update of this model, before any encoding. */
+export function updateLayout(model: TensorLayout, leftOut: Patterns): TensorLayout {
+  const { tensors } = withoutTensors(model, leftOut);
+  if (tensors.length === model.tensors.length) return model;
+  return parseHeader(encodeHeader(tensors, model.metadata), { name: 'header of an update' });
 }
 
 export function withoutTensors<T extends TensorSpec>(

@@ -10,6 +10,7 @@ export const FAULT_POINTS = [
   'upload.after-chunk',
   'upload.before-complete',
   'upload.after-complete',
+  'upload.after-decode',
   // The directory adapter of the object store, in the order of a write.
   'store.partial-half-written',
   'store.partial-written',

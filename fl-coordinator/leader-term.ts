@@ -1,12 +1,8 @@
 import { ClaraError, hasCode } from '../base/errors';
-import { withControls } from '../federation/controls';
 import type { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
 import type { Plan } from '../federation/plan';
-import { leftOut, withoutTensors } from '../federation/sent-tensors';
 import type { ServiceHandlers } from '../federation/service-handlers';
-import type { TensorLayout, TensorSpec } from '../federation/tensors/layout';
-import { readStoredLayout } from './aggregation/stored-layout';
 import { Dispatcher } from './api/dispatcher';
 import { federationService } from './api/federation-service';
 import { ModelUploads } from './api/model-uploads';
@@ -15,6 +11,7 @@ import { PromotionDesk } from './api/promotion-desk';
 import { RunWatchers } from './api/run-watchers';
 import { SiteHub } from './api/site-hub';
 import { Uploads } from './api/uploads';
+import { expectedUpdates } from './expected-updates';
 import { fencedStore } from './leadership/fenced-store';
 import type { Lead } from './leadership/leadership';
 import type { CoordinatorMetrics } from './observe/coordinator-metrics';
@@ -24,7 +21,7 @@ import { LiveBoard } from './runs/live-board';
 import { makeModel } from './runs/make-model';
 import { RunRegister } from './runs/run-register';
 import type { RunState } from './runs/run-state';
-import { baseModelOf, openTasks, type SiteTask, sendsControls } from './runs/tasks';
+import { openTasks } from './runs/tasks';
 import { Traffic } from './runs/traffic';
 import type { ObjectStore } from './storage/object-store';
 import type { ConnectionRegister } from './transport/connection-register';
@@ -114,7 +111,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
   const promotions = new PromotionDesk(registry, hub);
   const uploads = new Uploads({
     store,
-    layoutFor: layoutReader(store, (run) => runs.get(run).state),
+    ...expectedUpdates(store, (run) => runs.get(run).state, ending.signal),
     onBytes: ({ run, site }, bytes) => traffic.fromSite(run, site, bytes),
     maxBytes: options.maxUpdateBytes,
   });
@@ -202,18 +199,6 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
       sites: siteAdministration(trust, addresses),
       softwareOf: (site) => hub.get(site)?.software ?? '',
     }),
-  };
-}
-
-/** The layout of the model that an update must have; headers are read once a model. */
-function layoutReader(store: ObjectStore, stateOf: (run: string) => RunState) {
-  let newest: { readonly key: string; readonly layout: TensorLayout } | undefined;
-  return async (task: SiteTask): Promise<{ readonly tensors: readonly TensorSpec[] } | undefined> => {
-    const base = baseModelOf(stateOf(task.run), task.stage);
-    if (!base) return undefined;
-    if (newest?.key !== base.key) newest = { key: base.key, layout: await readStoredLayout(store, base.key) };
-    if (sendsControls(task.plan, task.stage)) return withControls(newest.layout);
-    return task.stage.kind === 'train' ? withoutTensors(newest.layout, leftOut(task.plan)) : newest.layout;
   };
 }
 

@@ -4,6 +4,7 @@ import { exists } from '../base/exists';
 import type { ModelReference } from '../federation/gen/federation/v1/federation_pb';
 import { digestOfFile } from '../federation/tensors/file';
 import type { CoordinatorClient } from './coordinator-client';
+import { type DecodeModelRequest, decodeModel } from './encoded-model';
 import { downloadModel } from './model-download';
 import type { AttemptOptions } from './transfer-attempts';
 import type { Workspace } from './workspace';
@@ -17,6 +18,8 @@ const SEALED = new Date('2000-01-01T00:00:00Z');
 export interface FetchOptions extends AttemptOptions {
   readonly client: Pick<CoordinatorClient, 'download'>;
   readonly onBytes: (done: number) => void;
+  /** How models that name what they decode to are read. */
+  readonly down: Pick<DecodeModelRequest, 'encoding' | 'isKept'>;
 }
 
 export class ModelCache {
@@ -30,7 +33,7 @@ export class ModelCache {
     const digest = digestOf(model);
     const file = this.#file(run, digest);
     const found = await stat(file).catch(() => undefined);
-    if (found?.size !== Number(model.size) || found.mtimeMs !== SEALED.getTime()) return false;
+    if (found?.size !== Number((model.decoded ?? model).size) || found.mtimeMs !== SEALED.getTime()) return false;
     if (!this.#verified.has(file) && (await digestOfFile(file)) === `sha256:${digest}`) this.#verified.add(file);
     return this.#verified.has(file);
   }
@@ -40,13 +43,27 @@ export class ModelCache {
     const cached = this.#file(run, digestOf(model));
     if (!(await this.has(run, model))) {
       await rm(cached, { force: true });
-      const blob = { size: Number(model.size), sha256: model.sha256 };
-      await downloadModel({ ...options, object: model.object, blob, target: cached });
+      await this.#fetch(model, cached, options);
       await this.#seal(cached);
     }
     await mkdir(path.dirname(target), { recursive: true });
     await rm(target, { force: true });
     await link(cached, target);
+  }
+
+  async #fetch(model: ModelReference, target: string, options: FetchOptions): Promise<void> {
+    const { object, size, sha256, decoded } = model;
+    const blob = { size: Number(size), sha256 };
+    if (!decoded) return downloadModel({ ...options, object, blob, target });
+    // Its name begins with the digest of the model, so it is forgotten with it.
+    const encoded = `${target}.encoded`;
+    await downloadModel({ ...options, object, blob, target: encoded });
+    const expected = { size: Number(decoded.size), sha256: decoded.sha256 };
+    try {
+      await decodeModel({ ...options.down, encoded, target, expected, signal: options.signal });
+    } finally {
+      await rm(encoded, { force: true });
+    }
   }
 
   /** Takes a file that lies in the workspace as a model of the run: what a site sent is often what it is asked about next. */
@@ -78,7 +95,7 @@ export class ModelCache {
   }
 }
 
-/** Hexadecimal SHA-256. */
-export function digestOf(model: Pick<ModelReference, 'sha256'>): string {
-  return Buffer.from(model.sha256).toString('hex');
+/** Hexadecimal SHA-256 of the model itself, however it travels. */
+export function digestOf({ sha256, decoded }: Pick<ModelReference, 'sha256' | 'decoded'>): string {
+  return Buffer.from((decoded ?? { sha256 }).sha256).toString('hex');
 }

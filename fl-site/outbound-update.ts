@@ -3,7 +3,7 @@ import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, type Fault } from '../base/errors';
 import { controlsOf, withControls } from '../federation/controls';
-import { withoutTensors } from '../federation/sent-tensors';
+import { type Patterns, updateLayout } from '../federation/sent-tensors';
 import { readLayout } from '../federation/tensors/file';
 import { FiniteScanner, showNonFinite } from '../federation/tensors/finite-scan';
 import { encodeHeader } from '../federation/tensors/header';
@@ -22,7 +22,7 @@ export interface OutboundRequest {
   /** Tensors whose name matches never leave the site: the global model's values are sent in their place. */
   readonly excluded: readonly RegExp[];
   /** Tensors whose name matches are not sent at all: the coordinator has them. @default none */
-  readonly leftOut?: readonly RegExp[];
+  readonly leftOut?: Patterns;
   readonly maxBytes: number;
   readonly signal: AbortSignal;
 }
@@ -136,11 +136,8 @@ async function rewrite(
   update: CheckedFile,
   controls?: CheckedFile,
 ): Promise<OutboundUpdate> {
-  const sent = withoutTensors(global, leftOut);
-  const header =
-    controls || sent.tensors.length < global.tensors.length
-      ? encodeHeader((controls ? withControls(sent) : sent).tensors, global.metadata)
-      : global.headerBytes;
+  const sent = updateLayout(global, leftOut);
+  const header = controls ? encodeHeader(withControls(sent).tensors, global.metadata) : sent.headerBytes;
   const hash = createHash('sha256');
   let size = 0;
   async function* tensorsOf(

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../base/errors';
+import { AS_IT_IS, type Encoding, isAsItIs } from '../federation/encodings/encoding';
 import type { Task } from '../federation/gen/federation/v1/federation_pb';
 import type { Plan } from '../federation/plan';
 import { CONTROLS } from '../federation/protocol';
@@ -23,6 +24,9 @@ export interface CheckedTask {
   readonly reinitialise: readonly string[];
   /** What the approved strategy asks of federated training; training alone has nobody to differ from. */
   readonly rule: ClientRule;
+  /** How models of the approved plan travel, and the update of this task. */
+  readonly down: Encoding;
+  readonly up: Encoding;
   /** Of the plan that was approved. */
   readonly statistics?: Plan['statistics'];
 }
@@ -77,14 +81,20 @@ export function checkTask(
   const { frozenTensors } = approved;
   const reinitialise = task.kind === 'initialise' ? madeAnew(approved) : [];
   checkModels(task, rule, { takesOver: reinitialise.length > 0, limit: site.limits.modelBytes }, fault);
+  const { up, down } = approved.wire;
+  if (isAsItIs(down) && task.models.some(({ decoded }) => decoded !== undefined)) {
+    fault('models', 'encoded', approvedRule(down));
+  }
   const parameters = parametersOf(task, fault);
   if (parameters && !isDeepStrictEqual(parameters, approved.trainer.parameters)) {
     fault('parametersJson', task.parametersJson, approvedRule(approved.trainer.parameters));
   }
   const excluded = [...task.excludedTensors, ...frozenTensors].flatMap((text) => patternOf(text, fault));
   if (faults.length > 0 || !parameters) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
+  const { statistics } = approved;
   const transfer = { leftOut: federated ? leftOut(approved) : [], frozen: frozenTensors, reinitialise };
-  return { kind: task.kind as TaskKind, parameters, excluded, rule, statistics: approved.statistics, ...transfer };
+  const wire = { down, up: federated ? up : AS_IT_IS };
+  return { kind: task.kind as TaskKind, parameters, excluded, rule, statistics, ...transfer, ...wire };
 }
 
 function approvedRule(value: unknown): string {
@@ -117,12 +127,16 @@ function checkModels(
   if (kind === 'train' && models.length === 2 && models[1].name !== CONTROLS) {
     fault('models.1.name', models[1].name, `must be ${CONTROLS}`);
   }
-  models.forEach(({ name, size, sha256 }, index) => {
+  models.forEach(({ name, size, sha256, decoded }, index) => {
     const path = `models.${index}`;
     if (name.length < 1 || name.length > 100) fault(`${path}.name`, name, 'must have 1 to 100 characters');
     if (sha256.length !== SHA256_BYTES) fault(`${path}.sha256`, sha256.length, `must have ${SHA256_BYTES} bytes`);
     if (size < 1n || size > BigInt(limit)) {
       fault(`${path}.size`, Number(size), `must be 1 to ${limit} bytes (limits.modelBytes of this site)`);
+    }
+    if (decoded && (decoded.sha256.length !== SHA256_BYTES || decoded.size < 1n || decoded.size > BigInt(limit))) {
+      const rule = `must be 1 to ${limit} bytes (limits.modelBytes of this site) with a digest of ${SHA256_BYTES} bytes`;
+      fault(`${path}.decoded`, Number(decoded.size), rule);
     }
   });
 }

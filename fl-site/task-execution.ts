@@ -4,14 +4,14 @@ import { create } from '@bufbuild/protobuf';
 import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
 import { ownPeakRssBytes } from '../base/own-memory';
+import { isAsItIs } from '../federation/encodings/encoding';
 import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';
+import { matchesAny } from '../federation/sent-tensors';
 import type { SiteStatistics } from '../federation/statistics';
-import { REPORT_FILE, type TaskKind, type TrainerReport, trainerReportSchema } from '../federation/trainer-contract';
+import { REPORT_FILE, type TrainerReport, trainerReportSchema } from '../federation/trainer-contract';
 import type { Approvals } from './approvals';
-import type { Pacing } from './backoff';
 import type { SiteConfiguration } from './configuration';
-import type { CoordinatorClient } from './coordinator-client';
-import type { ModelCache } from './model-cache';
+import { encodeUpdate } from './encoded-update';
 import { prepareOutbound } from './outbound-update';
 import { release } from './statistics/release';
 import { type CheckedTask, checkTask } from './task-checks';
@@ -19,31 +19,25 @@ import { writeTaskFile } from './task-document';
 import {
   CONTROLS_FILE,
   CONTROLS_OUTPUT_FILE,
-  evaluatedFile,
+  ENCODED_FILE,
   INPUT_FILE,
   MODELS_FOLDER,
   OUTBOUND_FILE,
   OUTPUT_FILE,
+  RESIDUAL_FILE,
   readReport,
 } from './task-files';
 import type { TaskJournal, TaskRecord } from './task-journal';
-import type { TaskActivity } from './task-progress';
+import { fetchModels, type ModelSources } from './task-models';
 import type { Trainer } from './trainers/trainer';
 import { uploadUpdate } from './update-upload';
-import type { Workspace } from './workspace';
 
 /** What doing a task takes. */
-export interface Surroundings {
+export interface Surroundings extends ModelSources {
   readonly site: SiteConfiguration;
-  readonly workspace: Workspace;
   readonly journal: TaskJournal;
   readonly approvals: Approvals;
-  readonly models: ModelCache;
   readonly trainer: Trainer;
-  /** The coordinator as it can be reached now: certificates change while tasks run. */
-  readonly client: () => CoordinatorClient;
-  readonly pacing: Pacing;
-  readonly onProgress: (activity: TaskActivity) => void;
   readonly onLog: (line: string) => void;
 }
 
@@ -72,41 +66,9 @@ export async function executeTask(record: TaskRecord, around: Surroundings, sign
   }
   await around.workspace.returnState(task.run, task.track, folder);
   await sendUpdate(record, around, signal);
+  // The result is told after this: an update that counts has always moved the residual on.
+  await around.workspace.keepResidual(task.run, path.join(folder, RESIDUAL_FILE));
   return doneOf(record);
-}
-
-async function fetchModels(
-  { task }: TaskRecord,
-  { kind, rule }: CheckedTask,
-  folder: string,
-  { workspace, models, client, pacing, onProgress }: Surroundings,
-  signal: AbortSignal,
-): Promise<void> {
-  const present = await Promise.all(task.models.map((model) => models.has(task.run, model)));
-  const missing = task.models.filter((_, index) => !present[index]).reduce((sum, { size }) => sum + Number(size), 0);
-  // An update is as large as its model, as is a control variate; both may have to be written twice, see prepareOutbound.
-  const updates = rule.kind === 'scaffold' ? 4 : 2;
-  const output = kind === 'train' ? updates * Number(task.models[0].size) : 0;
-  await workspace.requireSpace(missing + output, `task ${task.id}`);
-
-  const total = missing || 1;
-  let before = 0;
-  for (const [index, model] of task.models.entries()) {
-    const target = path.join(folder, fileOf(kind, index));
-    await models.provide(task.run, model, target, {
-      client: { download: (...args) => client().download(...args) },
-      signal,
-      pacing,
-      onBytes: (done) => onProgress({ activity: 'downloading', fraction: (before + done) / total }),
-    });
-    if (!present[index]) before += Number(model.size);
-  }
-}
-
-/** Where the task's model of this place goes. */
-function fileOf(kind: TaskKind, index: number): string {
-  if (kind === 'evaluate') return evaluatedFile(index);
-  return index === 0 ? INPUT_FILE : CONTROLS_FILE;
 }
 
 /** Has the trainer work, unless its output is already complete, and checks what it made. */
@@ -120,7 +82,7 @@ async function produce(
   const { task } = record;
   const { journal, workspace, site, onProgress } = around;
   if (record.phase === 'accepted') {
-    for (const name of [REPORT_FILE, OUTPUT_FILE, CONTROLS_OUTPUT_FILE, OUTBOUND_FILE]) {
+    for (const name of [REPORT_FILE, OUTPUT_FILE, CONTROLS_OUTPUT_FILE, OUTBOUND_FILE, ENCODED_FILE, RESIDUAL_FILE]) {
       await rm(path.join(folder, name), { recursive: true, force: true });
     }
     // Written down when the trainer starts: until then there is nothing to lose.
@@ -157,7 +119,7 @@ async function produce(
     record.report = { protocol, samples: record.released.cases ?? 0, steps: 0, metrics: {}, evaluations, warnings: [] };
   }
   if (checked.kind === 'initialise' || checked.kind === 'train') {
-    const { file, size, sha256 } = await prepareOutbound({
+    const outbound = await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(checked.kind === 'train' && { global: path.join(folder, INPUT_FILE) }),
       ...(checked.rule.kind === 'scaffold' && { controls: path.join(folder, CONTROLS_OUTPUT_FILE) }),
@@ -167,6 +129,18 @@ async function produce(
       maxBytes: site.limits.updateBytes,
       signal,
     });
+    const { file, size, sha256 } = isAsItIs(checked.up)
+      ? outbound
+      : await encodeUpdate({
+          update: outbound.file,
+          global: path.join(folder, INPUT_FILE),
+          residual: workspace.residualFile(task.run),
+          folder,
+          encoding: checked.up,
+          isKept: (name) => matchesAny(name, checked.excluded),
+          seed: task.seed,
+          signal,
+        });
     record.outbound = { file: path.basename(file), size, sha256: sha256.toString('hex') };
   }
   record.phase = 'trained';

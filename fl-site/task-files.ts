@@ -11,6 +11,9 @@ export const CONTROLS_FILE = 'controls.safetensors';
 export const CONTROLS_OUTPUT_FILE = 'controls-update.safetensors';
 /** What leaves the site when it cannot be the trainer's own file. */
 export const OUTBOUND_FILE = 'outbound.safetensors';
+/** The update as the plan has it encoded, and what top-k leaves to later rounds. */
+export const ENCODED_FILE = 'encoded.safetensors';
+export const RESIDUAL_FILE = 'residual.safetensors';
 export const MODELS_FOLDER = 'models';
 
 export const evaluatedFile = (index: number): string =>

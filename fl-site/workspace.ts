@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
+import { syncFolder } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
 import { exists } from '../base/exists';
 import { STATE_FOLDER } from '../federation/trainer-contract';
@@ -14,13 +15,22 @@ import { STATE_FOLDER } from '../federation/trainer-contract';
  *     runs/<run>/journal/<task>.json       what is known of each task
  *     runs/<run>/models/<sha256>.safetensors   downloaded models, by digest
  *     runs/<run>/state/<track>/            the trainer's private state while no task has it
+ *     runs/<run>/residual.safetensors      what top-k has not sent yet of federated updates
  *     runs/<run>/<task>/                   the folder that the trainer gets
  *     promotions/<model>/<version>/        what was promoted: proposal.json, decision.json, the model on its way
  *
  * Runs and tasks are named by a coordinator, so names become folder names by {@link folderName} only.
  */
 
-const RESERVED = new Set(['approval.json', 'proposal.json', 'decision.json', 'journal', 'models', 'state']);
+const RESERVED = new Set([
+  'approval.json',
+  'proposal.json',
+  'decision.json',
+  'journal',
+  'models',
+  'state',
+  'residual.safetensors',
+]);
 const HASH_CHARACTERS = 12;
 
 /** A name that is safe and unique as a folder: itself when it is plain, otherwise its end made plain with its hash behind it. */
@@ -90,6 +100,17 @@ export class Workspace {
     await mkdir(path.dirname(home), { recursive: true });
     await rm(home, { recursive: true, force: true });
     await rename(inTask, home);
+  }
+
+  residualFile(run: string): string {
+    return path.join(this.runFolder(run), 'residual.safetensors');
+  }
+
+  /** Makes what a task left to later rounds the residual of the run. Doing it twice is harmless. */
+  async keepResidual(run: string, file: string): Promise<void> {
+    if (!(await exists(file))) return;
+    await rename(file, this.residualFile(run));
+    await syncFolder(this.runFolder(run));
   }
 
   /** @throws ClaraError `out-of-space` when so many bytes are not free */

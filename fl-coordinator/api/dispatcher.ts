@@ -82,17 +82,20 @@ export class Dispatcher {
       parametersJson: JSON.stringify(task.plan.trainer.parameters),
       excludedTensors: task.plan.excludedTensors,
       track: task.track,
-      models: task.models.map(({ name, key, digest, bytes }) =>
+      models: task.models.map(({ name, key, digest, bytes, decoded }) =>
         create(ModelReferenceSchema, {
           name,
           object: key,
           size: BigInt(bytes),
-          sha256: Buffer.from(digest.slice('sha256:'.length), 'hex'),
+          sha256: sha256Of(digest),
+          ...(decoded && { decoded: { size: BigInt(decoded.bytes), sha256: sha256Of(decoded.digest) } }),
         }),
       ),
     });
   }
 }
+
+const sha256Of = (digest: string): Buffer => Buffer.from(digest.slice('sha256:'.length), 'hex');
 
 /** True when the journal holds a result of this site for the task. */
 function hasDelivered(state: RunState, id: string): boolean {

@@ -283,7 +283,9 @@ function commandOf({ uploads }: FederationServiceOptions, task: SiteTask, result
       `the update of task ${result.task} has not been received; upload it first`,
     );
   }
+  const { stored, ...sent } = receipt;
+  const object = stored ? { ...stored, sent } : sent;
   const { metrics, warnings, seconds } = done;
   const facts = { samples, steps: Number(done.steps), metrics, warnings, seconds: Math.max(seconds, 0), peakRssBytes };
-  return { kind: 'accept-update', stage, site, result: { kind: 'update', ...receipt, ...facts } };
+  return { kind: 'accept-update', stage, site, result: { kind: 'update', ...object, ...facts } };
 }

@@ -7,22 +7,14 @@ import { faultPoint } from '../fault-points';
 import { updateKey } from '../runs/object-names';
 import type { SiteTask } from '../runs/tasks';
 import type { ObjectStore, ResumableUpload } from '../storage/object-store';
-
-/** What the site says that it will send. */
-export interface Announcement {
-  readonly size: number;
-  readonly sha256: string;
-}
-
-export interface UploadReceipt {
-  readonly digest: string;
-  readonly bytes: number;
-}
+import type { Announcement, SentUpdate, UploadReceipt } from './upload-facts';
 
 export interface UploadsOptions {
   readonly store: ObjectStore;
   /** Tensors that an update of this task must have; none for the first weights. */
   readonly layoutFor: (task: SiteTask) => Promise<{ readonly tensors: readonly TensorSpec[] } | undefined>;
+  /** How an update of this task is encoded; absent or none: it is sent as it is stored. */
+  readonly encodedFor?: (task: SiteTask) => SentUpdate | undefined;
   readonly onBytes: (task: SiteTask, bytes: number) => void;
   /** Larger announcements are refused. Bytes. */
   readonly maxBytes: number;
@@ -179,10 +171,26 @@ export class Uploads {
     faultPoint('upload.before-complete');
     await target.complete();
     faultPoint('upload.after-complete');
+    const receipt = await this.#received(task, { digest, bytes: announcement.size });
     this.#open.delete(task.id);
-    const receipt = { digest, bytes: announcement.size };
+    return receipt;
+  }
+
+  /** All bytes are durable and judged; what they decode to is durable, too, before anybody hears of it. */
+  async #received(task: SiteTask, sent: UploadReceipt): Promise<UploadReceipt> {
+    const encoded = this.options.encodedFor?.(task);
+    const stored = await encoded?.decode().catch(async (error: unknown) => {
+      if (hasCode(error, 'invalid-input')) await this.options.store.delete(encoded.key);
+      throw error;
+    });
+    if (stored) faultPoint('upload.after-decode');
+    const receipt = stored ? { ...sent, stored } : sent;
     this.#receipts.set(task.id, receipt);
     return receipt;
+  }
+
+  #keyOf(task: SiteTask): string {
+    return this.options.encodedFor?.(task)?.key ?? updateKey(task.run, task.stage, task.site);
   }
 
   /** Keeps what is durable after a broken stream; throws away what was refused, so that it cannot be resumed. */
@@ -206,7 +214,7 @@ export class Uploads {
     const known = this.#receipts.get(task.id);
     if (known) return known.digest === `sha256:${sha256}`;
     const { store } = this.options;
-    const key = updateKey(task.run, task.stage, task.site);
+    const key = this.#keyOf(task);
     const found = await store.head(key).catch((error: unknown) => {
       if (hasCode(error, 'not-found')) return undefined;
       throw error;
@@ -214,15 +222,16 @@ export class Uploads {
     if (!found) return false;
     // Completed before a restart of the coordinator: judged again, since no receipt has survived.
     const inspector = await this.#inspector(task, found.size);
+    let digest: string | undefined;
     try {
       for await (const bytes of (await store.get(key)).bytes) inspector.push(bytes);
-      const { digest } = inspector.finish();
-      if (found.size === size && digest === `sha256:${sha256}`) {
-        this.#receipts.set(task.id, { digest, bytes: size });
-        return true;
-      }
+      digest = inspector.finish().digest;
     } catch (error) {
       if (!hasCode(error, 'invalid-input', 'corrupt')) throw error;
+    }
+    if (found.size === size && digest === `sha256:${sha256}`) {
+      await this.#received(task, { digest, bytes: size });
+      return true;
     }
     await store.delete(key);
     return false;
@@ -256,7 +265,7 @@ export class Uploads {
     }
     const { store } = this.options;
     const inspector = await this.#inspector(task, announcement.size);
-    const target = await store.resumeUpload(updateKey(task.run, task.stage, task.site), announcement);
+    const target = await store.resumeUpload(this.#keyOf(task), announcement);
     try {
       for await (const bytes of target.readDurable()) inspector.push(bytes);
     } catch (error) {

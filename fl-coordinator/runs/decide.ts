@@ -3,7 +3,7 @@ import { advanceStage, type Circumstances } from './closing';
 import { bestRound } from './ending';
 import { MAX_REASON, type NewEvent } from './events';
 import { awaits } from './going';
-import type { RunState, SiteResult } from './run-state';
+import type { PublishedModel, RunState, SiteResult } from './run-state';
 import { firstStage, followingStage, type NextStep } from './sequence';
 import type { Stage } from './stage';
 
@@ -43,6 +43,7 @@ export type Command =
       readonly digest: string;
       readonly bytes: number;
       readonly controls?: { readonly digest: string; readonly bytes: number };
+      readonly wire?: PublishedModel['wire'];
       readonly seconds?: number;
       readonly peakRssBytes?: number;
     }
@@ -91,7 +92,7 @@ function settle({ plan }: RunState, command: SettlingCommand): NewEvent {
   const { stage, site } = command;
   switch (command.kind) {
     case 'accept-update': {
-      const { digest, bytes, samples, steps, metrics, warnings, seconds, peakRssBytes } = command.result;
+      const { digest, bytes, sent, samples, steps, metrics, warnings, seconds, peakRssBytes } = command.result;
       if (stage.kind === 'train' && samples === 0) {
         const reason = 'the update was trained on 0 samples, so its weight would be 0; check the dataset of the site';
         return { type: 'update-rejected', stage, site, reason };
@@ -101,7 +102,7 @@ function settle({ plan }: RunState, command: SettlingCommand): NewEvent {
           'the report counts 0 steps, by which the update would be divided; let the trainer report its steps';
         return { type: 'update-rejected', stage, site, reason };
       }
-      const facts = { digest, bytes, samples, steps, metrics, seconds, peakRssBytes };
+      const facts = { digest, bytes, ...(sent && { sent }), samples, steps, metrics, seconds, peakRssBytes };
       return { type: 'update-accepted', stage, site, ...facts, warnings: [...warnings] };
     }
     case 'report-evaluation': {

@@ -18,6 +18,8 @@ export const MAX_REASON = 2000;
 const reason = z.string().max(MAX_REASON);
 const bytes = z.number().int().min(0);
 
+const object = z.object({ digest, bytes });
+
 const bodies = {
   'run-submitted': {
     plan: planSchema,
@@ -50,6 +52,8 @@ const bodies = {
     warnings: z.array(z.string().max(1000)).max(100),
     seconds: z.number().min(0),
     peakRssBytes: bytes,
+    /** What came over the wire, when the update was encoded: digest and bytes above are of what it decodes to. */
+    sent: object.optional(),
   },
   'evaluation-reported': {
     stage: stageSchema,
@@ -87,7 +91,9 @@ const bodies = {
     digest,
     bytes,
     /** The server's control variate, made with the model. */
-    controls: z.object({ digest, bytes }).optional(),
+    controls: object.optional(),
+    /** What sites download in its place when the plan encodes models, and what that decodes to. */
+    wire: object.extend({ decoded: object }).optional(),
     /** That making it took. */
     seconds: z.number().min(0).optional(),
     peakRssBytes: bytes.optional(),

@@ -168,12 +168,22 @@ export function inOrderOfCombination(buffer: readonly BufferedUpdate[]): Buffere
 }
 
 /** True when the update is in the journal and has not been combined yet, or is still to come. */
-export function isStillToCombine({ going, closed, models }: RunState, stage: Stage, site: string): boolean {
-  const last = closed.at(-1);
-  const due = last && models.length <= last.stage.round ? last.buffered : [];
-  const waiting = [...going.buffer, ...due].some((update) => update.site === site && sameStage(update.stage, stage));
-  const late = going.late.get(site);
+export function isStillToCombine(state: RunState, stage: Stage, site: string): boolean {
+  const waiting = waitingUpdates(state).some((update) => update.site === site && sameStage(update.stage, stage));
+  const late = state.going.late.get(site);
   return waiting || (late !== undefined && sameStage(late.stage, stage));
+}
+
+/** True when a site trains from the model of an earlier round, or its update has not been combined yet. */
+export function isStillStartedFrom(state: RunState, round: number): boolean {
+  const begun = [...state.going.late.values(), ...waitingUpdates(state)];
+  return begun.some(({ stage }) => stage.kind === 'train' && stage.round - 1 === round);
+}
+
+/** In the buffer, or on their way from it into the next model. */
+function waitingUpdates({ going, closed, models }: RunState): readonly BufferedUpdate[] {
+  const last = closed.at(-1);
+  return last && models.length <= last.stage.round ? [...going.buffer, ...last.buffered] : going.buffer;
 }
 
 /** Every update in the journal that may lie in the store. */

@@ -62,7 +62,7 @@ function siteOf(site: string, stage: ClosedStage, evaluation: ClosedStage | unde
     site,
     outcome: result?.kind ?? '',
     seconds: result?.kind === 'update' ? result.seconds : 0,
-    updateBytes: BigInt(result?.kind === 'update' ? result.bytes : 0),
+    updateBytes: BigInt(result?.kind === 'update' ? (result.sent ?? result).bytes : 0),
     peakRssBytes: BigInt(Math.max(0, ...peaks)),
   });
 }

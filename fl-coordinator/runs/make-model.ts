@@ -1,13 +1,16 @@
 import { ClaraError } from '../../base/errors';
+import { deriveSeed } from '../../base/random';
+import { isAsItIs } from '../../federation/encodings/encoding';
 import type { Plan } from '../../federation/plan';
-import { keptTensors } from '../../federation/sent-tensors';
+import { isKeptBy, keptTensors } from '../../federation/sent-tensors';
 import { type AggregateRequest, aggregate } from '../aggregation/aggregate';
 import { aggregateWithControls } from '../aggregation/controls';
+import { makeWireModel, type WireModel } from '../encodings/wire-model';
 import type { ObjectStore } from '../storage/object-store';
 import { approvedSites } from './cohorts';
 import { copyObject } from './copy-object';
 import { requireKept } from './kept-tensors';
-import { modelKey } from './object-names';
+import { decodedModelKey, modelKey, wireModelKey } from './object-names';
 import type { PendingModel } from './pending-model';
 import type { RunState } from './run-state';
 
@@ -26,10 +29,31 @@ export interface MadeModel {
   readonly digest: string;
   readonly bytes: number;
   readonly controls?: { readonly digest: string; readonly bytes: number };
+  /** How sites get it, when the plan encodes models. */
+  readonly wire?: WireModel;
 }
 
 /** Makes a model durable under its target key; doing it again after a crash gives the same bytes. */
 export async function makeModel(request: MakeModelRequest): Promise<MadeModel> {
+  const made = await makeExactModel(request);
+  const { store, state, work, signal } = request;
+  const { run, plan } = state;
+  const encoding = plan.wire.down;
+  if (isAsItIs(encoding)) return made;
+  const wire = await makeWireModel({
+    store,
+    model: work.target,
+    encoded: wireModelKey(run, work.round),
+    decoded: decodedModelKey(run, work.round),
+    encoding,
+    isKept: isKeptBy(plan),
+    seed: deriveSeed(plan.seed, 'wire', work.round),
+    signal,
+  });
+  return { ...made, wire };
+}
+
+async function makeExactModel(request: MakeModelRequest): Promise<MadeModel> {
   const { store, state, work, signal } = request;
   if (work.kind === 'copy') {
     const from = sourceKey(request, work);

@@ -6,7 +6,7 @@ import { controlsKey, modelKey, momentsPrefix, updateKey, uploadedModelKey } fro
 import type { BufferedUpdate, ClosedStage, RunState, UpdateResult } from './run-state';
 import { hopsToCome, startsWithTrainer } from './sequence';
 import { type Stage, withTurn } from './stage';
-import { sendsControls, travelledTo } from './tasks';
+import { baseKeyOf, sendsControls, travelledTo } from './tasks';
 
 /** Work on models that the state of a run asks of the coordinator itself, between two stages. */
 export type PendingModel =
@@ -71,7 +71,7 @@ export function pendingModel(state: RunState): PendingModel | undefined {
   return {
     kind: 'aggregate',
     round,
-    base: modelKey(run, round - 1),
+    base: baseKeyOf(state, round - 1),
     updates,
     ...(sendsControls(plan, last.stage) && { controls: controlsAfter(state, round) }),
     ...(keepsState && round > 1 ? { momentsBefore: momentsPrefix(run, round - 1) } : {}),
@@ -107,9 +107,7 @@ function bufferedContribution(
   const staleness = stalenessIn(round, stage);
   const factor = bufferingOf(state.plan)!.step / Math.sqrt(1 + staleness);
   const own = contribution(state, stage, site, result);
-  return staleness === 0 && factor === 1
-    ? own
-    : { ...own, from: { key: modelKey(state.run, stage.round - 1), factor } };
+  return staleness === 0 && factor === 1 ? own : { ...own, from: { key: baseKeyOf(state, stage.round - 1), factor } };
 }
 
 function contribution(

@@ -59,8 +59,9 @@ function apply(state: RunState, event: RunEvent): RunState {
       return afterOpening(state, open);
     }
     case 'update-accepted': {
-      const { digest, bytes, samples, steps, metrics, seconds, peakRssBytes } = event;
-      return updated(state, event, { kind: 'update', digest, bytes, samples, steps, metrics, seconds, peakRssBytes });
+      const { digest, bytes, sent, samples, steps, metrics, seconds, peakRssBytes } = event;
+      const facts = { samples, steps, metrics, seconds, peakRssBytes };
+      return updated(state, event, { kind: 'update', digest, bytes, ...(sent && { sent }), ...facts });
     }
     case 'evaluation-reported': {
       const { samples, evaluations, peakRssBytes } = event;
@@ -87,8 +88,9 @@ function apply(state: RunState, event: RunEvent): RunState {
     case 'model-published': {
       if (event.round !== state.models.length)
         throw misplaced(state.run, event, `expected round ${state.models.length}`);
-      const { round, digest, bytes, controls, seconds, peakRssBytes, at } = event;
-      const model = { round, digest, bytes, seconds, peakRssBytes, at, ...(controls && { controls }) };
+      const { round, digest, bytes, controls, wire, seconds, peakRssBytes, at } = event;
+      const beside = { ...(controls && { controls }), ...(wire && { wire }) };
+      const model = { round, digest, bytes, seconds, peakRssBytes, at, ...beside };
       return { ...state, models: [...state.models, model] };
     }
     case 'run-paused': {

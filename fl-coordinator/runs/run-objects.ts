@@ -1,4 +1,4 @@
-import { isStillToCombine } from './going';
+import { isStillStartedFrom, isStillToCombine } from './going';
 import type { RunState } from './run-state';
 import { type Stage, sameStage, withTurn } from './stage';
 import { sendsControls } from './tasks';
@@ -8,18 +8,21 @@ import { sendsControls } from './tasks';
 export type RunObject =
   | { readonly kind: 'update'; readonly stage: Stage; readonly site: string }
   /** Of the server: its optimiser's moments, or its control variate, after that round. */
-  | { readonly kind: 'server-state'; readonly round: number };
+  | { readonly kind: 'server-state'; readonly round: number }
+  /** The model of that round as sites have it, encoded or decoded. */
+  | { readonly kind: 'wire-model'; readonly round: number };
 
 const BELOW_RUN =
-  /^(rounds|alone)\/(\d{4,})\/(?:updates\/([^/.]+)(?:\.(\d+))?\.safetensors$|moments\/|controls\.safetensors$)/;
+  /^(rounds|alone)\/(\d{4,})\/(?:(?:updates|sent)\/([^/.]+)(?:\.(\d+))?\.safetensors$|moments\/|controls\.safetensors$|(wire)\/)/;
 
 /** What the object under this key is; undefined for models, journal and whatever is not of this run. */
 export function runObjectOf(run: string, key: string): RunObject | undefined {
   const prefix = `runs/${run}/`;
   if (!key.startsWith(prefix)) return undefined;
-  const [, folder, digits, site, turn] = BELOW_RUN.exec(key.slice(prefix.length)) ?? [];
+  const [, folder, digits, site, turn, wire] = BELOW_RUN.exec(key.slice(prefix.length)) ?? [];
   if (folder === undefined) return undefined;
   const round = Number(digits);
+  if (wire !== undefined) return { kind: 'wire-model', round };
   if (site === undefined) return { kind: 'server-state', round };
   const kind = folder === 'alone' ? 'train-alone' : round === 0 ? 'initialise' : 'train';
   return { kind: 'update', stage: withTurn({ kind, round }, Number(turn ?? 1)), site };
@@ -31,6 +34,7 @@ export function isNeeded(state: RunState, object: RunObject): boolean {
   const newest = state.models.length - 1;
   // Of the newest model; that of the round before stays until it is published.
   if (object.kind === 'server-state') return object.round >= newest;
+  if (object.kind === 'wire-model') return object.round >= newest || isStillStartedFrom(state, object.round);
   const { stage, site } = object;
   const { rounds, evaluation } = state.plan;
   if (stage.kind === 'train-alone') {

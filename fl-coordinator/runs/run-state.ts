@@ -96,6 +96,8 @@ export type SiteResult =
       readonly kind: 'update';
       readonly digest: string;
       readonly bytes: number;
+      /** What came over the wire, when that was encoded. */
+      readonly sent?: MadeObject | undefined;
       readonly samples: number;
       readonly steps: number;
       readonly metrics: Metrics;
@@ -116,11 +118,18 @@ export function isDelivered(result: SiteResult | undefined): boolean {
   return result !== undefined && result.kind !== 'rejected' && result.kind !== 'lost';
 }
 
+interface MadeObject {
+  readonly digest: string;
+  readonly bytes: number;
+}
+
 export interface PublishedModel {
   readonly round: number;
   readonly digest: string;
   readonly bytes: number;
   readonly controls?: { readonly digest: string; readonly bytes: number };
+  /** What sites download in its place, and what that decodes to. */
+  readonly wire?: MadeObject & { readonly decoded: MadeObject };
   readonly at: string;
   readonly seconds?: number | undefined;
   readonly peakRssBytes?: number | undefined;

@@ -1,9 +1,10 @@
 import { deriveSeed } from '../../base/random';
+import { isAsItIs } from '../../federation/encodings/encoding';
 import type { Plan } from '../../federation/plan';
 import { CONTROLS } from '../../federation/protocol';
 import { madeAnew } from '../../federation/sent-tensors';
 import { openWork } from './going';
-import { controlsKey, modelKey, updateKey } from './object-names';
+import { controlsKey, decodedModelKey, modelKey, updateKey, wireModelKey } from './object-names';
 import type { ClosedStage, RunState } from './run-state';
 import { expectsUpdate, type Stage, sameRound, sameStage, taskId, taskKindOf } from './stage';
 
@@ -28,6 +29,8 @@ export interface TaskModel {
   readonly key: string;
   readonly digest: string;
   readonly bytes: number;
+  /** What the object decodes to; absent when it is the model itself. */
+  readonly decoded?: { readonly digest: string; readonly bytes: number };
 }
 
 /** The name of the global model in evaluations; what a site learned alone is `site:<id>`, its last update `update:<id>`. */
@@ -70,14 +73,15 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
     case 'statistics':
       return [];
     case 'train':
-      return [travellingModel(state, stage) ?? globalModel(state, stage.round - 1), ...globalControls(state, stage)];
+      return [travellingModel(state, stage) ?? sentModel(state, stage.round - 1), ...globalControls(state, stage)];
     case 'train-alone':
+      // The baseline is encoded in neither direction.
       return [stage.round === 1 ? globalModel(state, 0) : ownModel(state, stage.round - 1, site)!];
     case 'evaluate':
-      return [globalModel(state, stage.round)];
+      return [sentModel(state, stage.round)];
     case 'cross-evaluate':
       return [
-        globalModel(state, stage.round),
+        sentModel(state, stage.round),
         ...state.candidates.flatMap((other) => ownModel(state, stage.round, other) ?? []),
         ...(state.plan.evaluation.crossSite
           ? state.candidates.flatMap((other) => lastUpdate(state, stage.round, other) ?? [])
@@ -86,7 +90,7 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
   }
 }
 
-/** In a cyclic round: what the site before has made of the model. */
+/** In a cyclic round: what the site before has made of the model, decoded. */
 function travellingModel(state: RunState, stage: Stage): TaskModel | undefined {
   if (state.plan.mode !== 'cyclic') return undefined;
   const [site, hop] = travelledTo(state, stage) ?? [];
@@ -112,6 +116,31 @@ function initialModels({ plan, start }: RunState): readonly TaskModel[] {
 function globalModel(state: RunState, round: number): TaskModel {
   const model = state.models[round]!;
   return { name: GLOBAL_MODEL, key: modelKey(state.run, round), digest: model.digest, bytes: model.bytes };
+}
+
+/** The global model as sites get it: encoded, when the plan says so. */
+function sentModel(state: RunState, round: number): TaskModel {
+  const { wire } = state.models[round]!;
+  const model = globalModel(state, round);
+  return wire ? { ...model, key: wireModelKey(state.run, round), ...wire } : model;
+}
+
+/**
+ * The key of the model of a round as sites have it, which is what the next round is relative to: what its encoded form decodes
+ * to, otherwise the model itself.
+ */
+export function baseKeyOf({ run, models }: RunState, round: number): string {
+  return models[round]?.wire ? decodedModelKey(run, round) : modelKey(run, round);
+}
+
+/** The key of the model, as its site had it, from which a federated update of this stage started. */
+export function startKeyOf(state: RunState, stage: Stage): string {
+  return travellingModel(state, stage)?.key ?? baseKeyOf(state, stage.round - 1);
+}
+
+/** Whether updates of this stage arrive encoded. */
+export function sendsEncoded({ wire }: Plan, stage: Stage): boolean {
+  return stage.kind === 'train' && !isAsItIs(wire.up);
 }
 
 /** The server's control variate that the round starts from; none in round 1, where it is zero. */

@@ -16,7 +16,7 @@ export interface RetentionOptions {
 /** True when the rule lets go of this object, whenever and however often it is asked. */
 export function isDisposable(state: RunState, object: RunObject, keep: KeepUpdates): boolean {
   if (keep === 'all' || isNeeded(state, object)) return false;
-  return object.kind === 'server-state' || keep === 'none' || !isOfLastRound(state, object.stage);
+  return object.kind !== 'update' || keep === 'none' || !isOfLastRound(state, object.stage);
 }
 
 /**

@@ -1,6 +1,8 @@
 import { ClaraError } from '../../base/errors';
+import { isAsItIs } from '../../federation/encodings/encoding';
 import type { Plan } from '../../federation/plan';
 import { momentCount } from '../aggregation/moment-files';
+import { bufferingOf } from '../runs/going';
 import type { ObjectStore } from '../storage/object-store';
 import type { KeepUpdates } from './retention';
 
@@ -18,15 +20,21 @@ export function bytesOfRun(size: RunSize): number {
   const models = rounds + 1;
   // The round that is being aggregated reads what the server kept of the one before.
   const kept = momentCount(strategy.serverOptimiser) + (hasControls(size.plan) ? 1 : 0);
-  return size.modelBytes * (models + kept * (size.keep === 'all' ? rounds : Math.min(2, rounds)) + updatesOf(size));
+  // The model that sites have, the one that comes next, and those that late sites still train from; each as it is sent and decoded.
+  const had = Math.min(models, 2 + (bufferingOf(size.plan)?.maxStaleness ?? 0));
+  const encoded = isAsItIs(size.plan.wire.down) ? 0 : 2 * (size.keep === 'all' ? models : had);
+  return (
+    size.modelBytes * (models + encoded + kept * (size.keep === 'all' ? rounds : Math.min(2, rounds)) + updatesOf(size))
+  );
 }
 
 /** In models. */
 function updatesOf({ keep, sites, plan }: RunSize): number {
   const { rounds, evaluation } = plan;
   const { siteModels, crossSite } = evaluation;
-  // An update of a federated round may carry a control variate of the same size.
-  const ofRound = sites * (hasControls(plan) ? 2 : 1) + bufferedOf(plan, sites);
+  // An update of a federated round may carry a control variate of the same size, or lie beside its encoded form.
+  const forms = hasControls(plan) || !isAsItIs(plan.wire.up) ? 2 : 1;
+  const ofRound = forms * (sites + bufferedOf(plan, sites));
   const ofTwoRounds = ofRound * Math.min(2, rounds);
   // A site that trains alone goes on from its last update, which stays until the next one is there.
   const alone = siteModels ? sites * Math.min(2, rounds) : 0;

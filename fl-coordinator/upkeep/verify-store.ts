@@ -4,7 +4,16 @@ import { ModelRegistry } from '../registry/model-registry';
 import type { RegisteredModel } from '../registry/registry-state';
 import { acceptedUpdates } from '../runs/going';
 import { loadRun } from '../runs/journal';
-import { controlsKey, modelKey, momentsPrefix, updateKey, uploadedModelKey } from '../runs/object-names';
+import {
+  controlsKey,
+  decodedModelKey,
+  modelKey,
+  momentsPrefix,
+  sentUpdateKey,
+  updateKey,
+  uploadedModelKey,
+  wireModelKey,
+} from '../runs/object-names';
 import { isNeeded, runObjectOf } from '../runs/run-objects';
 import { runsIn } from '../runs/run-register';
 import type { RunState } from '../runs/run-state';
@@ -71,14 +80,19 @@ async function* registeredObjects(
 }
 
 async function* objectsOf(store: ObjectStore, state: RunState, signal?: AbortSignal): AsyncGenerator<Finding> {
-  for (const { round, digest, bytes, controls } of state.models) {
+  for (const { round, digest, bytes, controls, wire } of state.models) {
     yield await objectAt(store, { key: modelKey(state.run, round), digest, bytes }, signal);
     if (controls)
       yield await passingObjectAt(store, state, { key: controlsKey(state.run, round), ...controls }, signal);
+    if (!wire) continue;
+    yield await passingObjectAt(store, state, { key: wireModelKey(state.run, round), ...wire }, signal);
+    yield await passingObjectAt(store, state, { key: decodedModelKey(state.run, round), ...wire.decoded }, signal);
   }
   for (const { stage, site, result } of acceptedUpdates(state)) {
-    const { digest, bytes } = result;
+    const { digest, bytes, sent } = result;
     yield await passingObjectAt(store, state, { key: updateKey(state.run, stage, site), digest, bytes }, signal);
+    if (sent)
+      yield await passingObjectAt(store, state, { key: sentUpdateKey(state.run, stage, site), ...sent }, signal);
   }
   const newest = state.models.length - 1;
   const keepsMoments = state.plan.strategy.serverOptimiser.kind !== 'replace' && newest > 0;

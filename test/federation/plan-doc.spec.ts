@@ -46,6 +46,15 @@ describe('docs/plan.md', () => {
     );
   });
 
+  it('mentions every encoding and every key of one', () => {
+    for (const encoding of ['float32', 'float16', 'bfloat16', 'int8', 'top-k'] as const) {
+      const up = { encoding, ...(encoding === 'top-k' && { fraction: 0.1 }) };
+      const { wire } = checkPlan({ ...minimal, wire: { up } });
+      assert.match(text, new RegExp(`^\\| \`${encoding}\` `, 'm'));
+      for (const key of Object.keys(wire.up)) assert.ok(documented.has(key), `${key} of ${encoding}`);
+    }
+  });
+
   it('gives the defaults that parsing fills in', () => {
     const plan = checkPlan(minimal);
     assert.deepEqual(plan.initialModel, { from: 'trainer' });
@@ -59,6 +68,8 @@ describe('docs/plan.md', () => {
       deadline: '`1h`',
       strategy: '`fedavg`',
       seed: '`1`',
+      'wire.up': '`float32`',
+      'wire.down': '`float32`',
       'evaluation.everyRound': '`true`',
       'evaluation.siteModels': '`false`',
       'evaluation.crossSite': '`false`',
@@ -68,8 +79,8 @@ describe('docs/plan.md', () => {
 
   it('has examples that are plans', () => {
     const blocks = yamlBlocks(text);
-    assert.equal(blocks.length, 3);
-    for (const block of blocks) parsePlan(block.startsWith('strategy:') ? `${JSON_PREFIX}${block}` : block);
+    assert.equal(blocks.length, 4);
+    for (const block of blocks) parsePlan(/^(strategy|wire):/.test(block) ? `${JSON_PREFIX}${block}` : block);
   });
 });
 

@@ -6,6 +6,7 @@ import { FAULT_POINT_VARIABLE } from '../../fl-coordinator/fault-points';
 import { Federation } from '../support/federation';
 import {
   initialShiftModel,
+  type ShiftWire,
   shiftDigest,
   shiftModel,
   shiftSamples,
@@ -13,9 +14,20 @@ import {
   weightedMean,
 } from '../support/shift-model';
 import { until } from '../support/until';
+import { HALF_CHANGES } from '../support/wire-by-hand';
 
 const SITES = ['a', 'b', 'c'];
 const ELEMENTS = 1000;
+const AS_IT_IS: ShiftWire = { down: (model) => [...model], up: (update) => [...update] };
+/** Beside each way of a plan's rounds: nothing encoded, and both directions; with what that makes of models and updates. */
+const WIRES = [
+  { how: 'as it is', wire: {}, made: AS_IT_IS },
+  {
+    how: 'encoded',
+    wire: { wire: { up: { encoding: 'float16', delta: true }, down: 'bfloat16' } },
+    made: HALF_CHANGES,
+  },
+] as const;
 
 interface StageOfEvent {
   readonly kind: string;
@@ -119,51 +131,65 @@ describe('how rounds follow each other, with real processes', function () {
     assert.equal(summary!.modelDigest, expected.digest);
   });
 
-  it('a late update counts in the next round, discounted; the same bytes when the coordinator dies over the model', async () => {
-    await doomedAt('aggregate.before-finish:2');
-    await closeGate('c');
-    const run = await federation.submit({ rounds: 2, quorum: 2, deadline: '12s', lateUpdates: 'next-round' });
-    await happened(run, 'a has delivered round 1', accepted('a', 1));
-    await closeGate('a');
-    await happened(run, 'round 2 is open', ({ type, stage }) => type === 'stage-opened' && stage?.round === 2);
-    const show = await federation.verb('run', 'show', run);
-    assert.match(show.stdout, /^c +\S+, 1 model behind/m);
-    await openGate('c');
-    await happened(run, 'c has delivered round 1', accepted('c', 1));
-    await openGate('a');
-    await afterDeath();
-    const view = await completed(run);
+  for (const { how, wire, made } of WIRES) {
+    it(`a late update (${how}) counts in the next round, discounted; the same bytes when the coordinator dies over the model`, async () => {
+      await doomedAt('aggregate.before-finish:2');
+      await closeGate('c');
+      const run = await federation.submit({
+        rounds: 2,
+        quorum: 2,
+        deadline: '12s',
+        lateUpdates: 'next-round',
+        ...wire,
+      });
+      await happened(run, 'a has delivered round 1', accepted('a', 1));
+      await closeGate('a');
+      await happened(run, 'round 2 is open', ({ type, stage }) => type === 'stage-opened' && stage?.round === 2);
+      const show = await federation.verb('run', 'show', run);
+      assert.match(show.stdout, /^c +\S+, 1 model behind/m);
+      await openGate('c');
+      await happened(run, 'c has delivered round 1', accepted('c', 1));
+      await openGate('a');
+      await afterDeath();
+      const view = await completed(run);
 
-    const start = initialShiftModel(ELEMENTS);
-    const mean = (updates: readonly (readonly number[])[], sites: readonly string[]) =>
-      updates[0]!.map((_, i) =>
-        Math.fround(
-          weightedMean(
-            updates.map((update) => update[i]!),
-            sites.map(shiftSamples),
+      const start = made.down(initialShiftModel(ELEMENTS));
+      const sent = (base: readonly number[], site: string, round: number) =>
+        made.up(shiftUpdate(base, site, round), base, site);
+      const mean = (updates: readonly (readonly number[])[], sites: readonly string[]) =>
+        updates[0]!.map((_, i) =>
+          Math.fround(
+            weightedMean(
+              updates.map((update) => update[i]!),
+              sites.map(shiftSamples),
+            ),
           ),
-        ),
+        );
+      const first = made.down(mean([sent(start, 'a', 1), sent(start, 'b', 1)], ['a', 'b']));
+      const late = sent(start, 'c', 1).map((u, i) => Math.fround(first[i]! + Math.SQRT1_2 * (u - start[i]!)));
+      const second = mean([sent(first, 'a', 2), sent(first, 'b', 2), late], SITES);
+      assert.equal(view.summary!.modelDigest, shiftDigest(second, ELEMENTS));
+      assert.deepEqual(
+        view.rounds[1]!.buffered.map(({ site, staleness }) => [site, staleness]),
+        [['c', 1]],
       );
-    const first = mean([shiftUpdate(start, 'a', 1), shiftUpdate(start, 'b', 1)], ['a', 'b']);
-    const late = shiftUpdate(start, 'c', 1).map((u, i) => Math.fround(first[i]! + Math.SQRT1_2 * (u - start[i]!)));
-    const second = mean([shiftUpdate(first, 'a', 2), shiftUpdate(first, 'b', 2), late], SITES);
-    assert.equal(view.summary!.modelDigest, shiftDigest(second, ELEMENTS));
-    assert.deepEqual(
-      view.rounds[1]!.buffered.map(({ site, staleness }) => [site, staleness]),
-      [['c', 1]],
-    );
-  });
+    });
+  }
 
-  for (const point of ['journal.after-append:23', 'aggregate.after-finish:3']) {
-    it(`an asynchronous run is what its order of acceptance says, through a kill -9 at ${point}`, async () => {
+  for (const [point, { how, wire, made }] of [
+    ['journal.after-append:23', WIRES[0]],
+    ['aggregate.after-finish:3', WIRES[0]],
+    ['upload.after-decode:6', WIRES[1]],
+  ] as const) {
+    it(`an asynchronous run (${how}) is what its order of acceptance says, through a kill -9 at ${point}`, async () => {
       await doomedAt(point);
       await closeGate('c');
-      const run = await federation.submit({ rounds: 5, mode: 'asynchronous', buffer: { size: 2, step: 0.5 } });
+      const run = await federation.submit({ rounds: 5, mode: 'asynchronous', buffer: { size: 2, step: 0.5 }, ...wire });
       await happened(run, 'round 3 is open', ({ type, stage }) => type === 'stage-opened' && stage?.round === 3);
       await openGate('c');
       await afterDeath();
       const view = await completed(run);
-      const { digests, stale } = fedBuffByHand(await journalOf(run), 0.5);
+      const { digests, stale } = fedBuffByHand(await journalOf(run), 0.5, made);
       assert.deepEqual(
         view.rounds.map(({ modelDigest }) => modelDigest),
         digests,
@@ -172,14 +198,21 @@ describe('how rounds follow each other, with real processes', function () {
     });
   }
 
-  for (const point of ['journal.before-append:14', 'upload.before-complete:3']) {
-    it(`a cyclic run hands the weights from site to site, through a kill -9 at ${point}`, async () => {
+  for (const [point, { how, wire, made }] of [
+    ['journal.before-append:14', WIRES[0]],
+    ['upload.before-complete:3', WIRES[0]],
+    ['upload.after-decode:4', WIRES[1]],
+  ] as const) {
+    it(`a cyclic run (${how}) hands the weights from site to site, through a kill -9 at ${point}`, async () => {
       await doomedAt(point);
-      const run = await federation.submit({ rounds: 2, mode: 'cyclic' });
+      const run = await federation.submit({ rounds: 2, mode: 'cyclic', ...wire });
       await afterDeath();
       const { summary, rounds } = await completed(run);
       let model = initialShiftModel(ELEMENTS);
-      for (const round of [1, 2]) for (const site of SITES) model = shiftUpdate(model, site, round);
+      for (const round of [1, 2]) {
+        model = made.down(model);
+        for (const site of SITES) model = made.up(shiftUpdate(model, site, round), model, site);
+      }
       assert.equal(summary!.modelDigest, shiftDigest(model, ELEMENTS));
       assert.deepEqual(
         rounds.map(({ contributors }) => contributors),
@@ -234,18 +267,21 @@ describe('how rounds follow each other, with real processes', function () {
 function fedBuffByHand(
   events: readonly JournalEvent[],
   step: number,
+  wire: ShiftWire,
 ): { readonly digests: string[]; readonly stale: number } {
   const models = [initialShiftModel(ELEMENTS)];
   let stale = 0;
   for (const { type, stage, buffered } of events) {
     if (type !== 'stage-closed' || stage?.kind !== 'train') continue;
-    const model = models[stage.round - 1]!;
+    const model = wire.down(models[stage.round - 1]!);
     const updates = buffered!.map(({ site, stage: { round } }) => {
       const tau = stage.round - round;
       if (tau > 0) stale++;
-      const base = models[round - 1]!;
+      const base = wire.down(models[round - 1]!);
       const factor = step / Math.sqrt(1 + tau);
-      return shiftUpdate(base, site, round).map((u, i) => Math.fround(model[i]! + factor * (u - base[i]!)));
+      return wire
+        .up(shiftUpdate(base, site, round), base, site)
+        .map((u, i) => Math.fround(model[i]! + factor * (u - base[i]!)));
     });
     const samples = buffered!.map(({ site }) => shiftSamples(site));
     models.push(

@@ -39,6 +39,8 @@ const PASSAGES: Readonly<Record<FaultPoint, readonly number[]>> = {
   'store.upload-recorded': [],
   // Passed by enrolments only: enrolment-interrupted.spec.ts.
   'enrol.token-spent': [],
+  // Passed by encoded updates only: encoded-wire.spec.ts.
+  'upload.after-decode': [],
 };
 
 describe('a coordinator that is killed with -9', function () {

@@ -15,9 +15,18 @@ export interface ShiftRun {
   readonly rounds: readonly (readonly string[])[];
   /** Bytes of a model of {@link shiftModel} where round 1 starts. @default what the trainer makes */
   readonly start?: Buffer;
+  /** What encodings of the plan do to what travels. */
+  readonly wire?: ShiftWire;
 }
 
-export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
+export interface ShiftWire {
+  /** The model that sites have. */
+  down(model: readonly number[]): number[];
+  /** The update that the coordinator has. */
+  up(update: readonly number[], base: readonly number[], site: string): number[];
+}
+
+export function shiftModel({ strategy, elements, rounds, start, wire }: ShiftRun): {
   readonly bytes: Buffer;
   readonly digest: string;
 } {
@@ -28,10 +37,12 @@ export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
   const own = new Map<string, readonly number[]>();
   let all: readonly number[] = model.map(() => 0);
   rounds.forEach((sites, index) => {
+    const base = wire ? wire.down(model) : model;
     const updates = sites.map((site) => {
       const control = own.get(site) ?? model.map(() => 0);
       const correction = strategy === 'scaffold' ? all.map((value, i) => -0.5 * (value - control[i]!)) : undefined;
-      return shiftUpdate(model, site, index + 1, correction);
+      const update = shiftUpdate(base, site, index + 1, correction);
+      return wire ? wire.up(update, base, site) : update;
     });
     for (const site of sites) own.set(site, controlAfter(site, index + 1, model.length));
     all = model.map((_, i) =>
@@ -46,7 +57,7 @@ export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
       const column = updates.map((update) => update[i]!);
       return strategy === 'median' ? median(column) : weightedMean(column, sites.map(shiftSamples));
     });
-    model = combined.map((value, i) => Math.fround(optimiser(i, model[i]!, value)));
+    model = combined.map((value, i) => Math.fround(optimiser(i, base[i]!, value)));
   });
   const bytes = encode(model, elements);
   return { bytes, digest: digestOf(bytes) };
@@ -84,9 +95,10 @@ export function shiftUpdate(
   return model.map((value, i) => Math.fround(value + (step * (1 + (i % 3)) + correction[i]!)));
 }
 
+/** Of float32 values and small whole samples: divided once, so that a mean halfway between two float32 numbers is just that. */
 export function weightedMean(values: readonly number[], samples: readonly number[]): number {
   const total = samples.reduce((sum, n) => sum + n, 0);
-  return values.reduce((sum, value, i) => sum + (samples[i]! / total) * value, 0);
+  return values.reduce((sum, value, i) => sum + samples[i]! * value, 0) / total;
 }
 
 function median(values: readonly number[]): number {

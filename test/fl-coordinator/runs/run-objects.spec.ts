@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { momentsPrefix, updateKey } from '../../../fl-coordinator/runs/object-names';
+import type { PlanInput } from '../../../federation/plan';
+import {
+  decodedModelKey,
+  momentsPrefix,
+  sentUpdateKey,
+  updateKey,
+  wireModelKey,
+} from '../../../fl-coordinator/runs/object-names';
 import { pendingModel } from '../../../fl-coordinator/runs/pending-model';
 import { reduce } from '../../../fl-coordinator/runs/reduce';
 import { isNeeded, runObjectOf } from '../../../fl-coordinator/runs/run-objects';
@@ -12,10 +19,16 @@ import { RUN, Story } from './story';
 const SITES = ['a', 'b'];
 
 /** Every state that a run passes through with one delivery after another, and the keys that its objects have by then. */
-function* lifeOf(strategy: 'fedavg' | 'fedadam' | 'scaffold'): Generator<{ story: Story; keys: string[] }> {
+function* lifeOf(
+  strategy: 'fedavg' | 'fedadam' | 'scaffold',
+  wire?: PlanInput['wire'],
+): Generator<{ story: Story; keys: string[] }> {
   const story = new Story(
     // A plan may not ask for both scaffold and a matrix of updates.
-    { strategy, rounds: 3, evaluation: { everyRound: true, siteModels: true, crossSite: strategy !== 'scaffold' } },
+    {
+      ...{ strategy, rounds: 3, ...(wire && { wire }) },
+      evaluation: { everyRound: true, siteModels: true, crossSite: strategy !== 'scaffold' },
+    },
     SITES,
   );
   story.approveAll();
@@ -33,8 +46,12 @@ function* lifeOf(strategy: 'fedavg' | 'fedadam' | 'scaffold'): Generator<{ story
 describe('what a run still needs', () => {
   it('is whatever its open tasks and its pending model read, in every state of its life', () => {
     let pendings = 0;
-    for (const strategy of ['fedadam', 'scaffold'] as const) {
-      const [{ events }] = [...lifeOf(strategy)].map(({ story }) => story).slice(-1) as [Story];
+    for (const [strategy, wire] of [
+      ['fedadam', undefined],
+      ['scaffold', undefined],
+      ['fedavg', { up: 'int8', down: 'float16' }],
+    ] as const) {
+      const [{ events }] = [...lifeOf(strategy, wire)].map(({ story }) => story).slice(-1) as [Story];
       let state: RunState | undefined;
       for (const event of events) {
         state = reduce(state, RUN, event);
@@ -43,6 +60,7 @@ describe('what a run still needs', () => {
         if (aggregation) pendings++;
         const read = [
           ...openTasks(state).flatMap(({ models }) => models.map(({ key }) => key)),
+          ...(aggregation ? [aggregation.base] : []),
           ...(aggregation?.updates ?? []).map(({ key }) => key),
           ...(aggregation?.controls?.sources ?? []).map(({ key }) => key),
           ...(aggregation?.momentsBefore ? [`${aggregation.momentsBefore}/first.safetensors`] : []),
@@ -57,7 +75,7 @@ describe('what a run still needs', () => {
         }
       }
     }
-    assert.equal(pendings, 6, 'every aggregation was looked at');
+    assert.equal(pendings, 9, 'every aggregation was looked at');
   });
 
   it('is, with SCAFFOLD, the newest update of each site, however long ago, since its control still counts', () => {
@@ -128,6 +146,14 @@ describe('what a run still needs', () => {
       kind: 'server-state',
       round: 2,
     });
+    assert.deepEqual(runObjectOf(RUN, sentUpdateKey(RUN, { kind: 'train', round: 2 }, 'a')), {
+      kind: 'update',
+      stage: { kind: 'train', round: 2 },
+      site: 'a',
+    });
+    for (const key of [wireModelKey(RUN, 2), decodedModelKey(RUN, 2)]) {
+      assert.deepEqual(runObjectOf(RUN, key), { kind: 'wire-model', round: 2 });
+    }
     for (const key of [
       `runs/${RUN}/rounds/0002/model.safetensors`,
       `runs/${RUN}/journal/000000000001.json`,

@@ -84,7 +84,7 @@ export class Story {
     for (;;) {
       const event = advance(this.state, { now: new Date(this.now), bytesToSites: 0, bytesFromSites: 0 });
       const work = event ? undefined : pendingModel(this.state);
-      const next = event ?? (work && decide(this.state, published(work)));
+      const next = event ?? (work && decide(this.state, published(work, this.state)));
       if (!next) return;
       this.#append(next);
     }
@@ -102,7 +102,9 @@ export class Story {
   }
 }
 
-function published(work: PendingModel): Command {
+function published(work: PendingModel, { plan }: RunState): Command {
   const controls = work.kind === 'aggregate' && work.controls ? { controls: { digest: DIGEST, bytes: 20 } } : {};
-  return { kind: 'publish-model', round: work.round, digest: DIGEST, bytes: 10, ...controls };
+  const object = { digest: DIGEST, bytes: 10 };
+  const wire = plan.wire.down.encoding === 'float32' ? {} : { wire: { ...object, decoded: object } };
+  return { kind: 'publish-model', round: work.round, ...object, ...controls, ...wire };
 }

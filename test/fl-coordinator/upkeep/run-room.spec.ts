@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { momentsPrefix, updateKey } from '../../../fl-coordinator/runs/object-names';
+import {
+  decodedModelKey,
+  momentsPrefix,
+  sentUpdateKey,
+  updateKey,
+  wireModelKey,
+} from '../../../fl-coordinator/runs/object-names';
 import { runObjectOf } from '../../../fl-coordinator/runs/run-objects';
 import { stagesOf } from '../../../fl-coordinator/runs/run-state';
 import { openTasks } from '../../../fl-coordinator/runs/tasks';
@@ -21,13 +27,17 @@ describe('the room that a run takes', () => {
           sites: fc.integer({ min: 1, max: 4 }),
           siteModels: fc.boolean(),
           crossSite: fc.boolean(),
+          encoded: fc.boolean(),
           strategy: fc.constantFrom(...(Object.keys(MOMENTS) as (keyof typeof MOMENTS)[])),
           keep: fc.constantFrom(...KEEP_UPDATES),
         }),
-        ({ rounds, sites, siteModels, crossSite, strategy, keep }) => {
+        ({ rounds, sites, siteModels, crossSite, encoded, strategy, keep }) => {
           const names = ['a', 'b', 'c', 'd'].slice(0, sites);
           const story = new Story(
-            { rounds, strategy, evaluation: { everyRound: false, siteModels, crossSite } },
+            {
+              ...{ rounds, strategy, evaluation: { everyRound: false, siteModels, crossSite } },
+              ...(encoded && { wire: { up: 'int8', down: 'float16' } }),
+            },
             names,
           );
           story.approveAll();
@@ -41,10 +51,18 @@ describe('the room that a run takes', () => {
           const look = (): void => {
             const { state } = story;
             for (const { stage, results } of stagesOf(state)) {
-              for (const [site, { kind }] of results) if (kind === 'update') write(updateKey(RUN, stage, site));
+              for (const [site, { kind }] of results) {
+                if (kind !== 'update') continue;
+                write(updateKey(RUN, stage, site));
+                if (encoded && stage.kind === 'train') write(sentUpdateKey(RUN, stage, site));
+              }
             }
             for (const { round } of state.models.slice(1)) {
               for (const name of MOMENTS[strategy]) write(`${momentsPrefix(RUN, round)}/${name}.safetensors`);
+            }
+            for (const { round } of encoded ? state.models : []) {
+              write(wireModelKey(RUN, round));
+              write(decodedModelKey(RUN, round));
             }
             // New objects are there before old ones are deleted.
             most = Math.max(most, objects.size + state.models.length);
@@ -57,7 +75,8 @@ describe('the room that a run takes', () => {
           const { plan } = story.state;
           const bound = bytesOfRun({ plan, sites, modelBytes: 1, keep });
           assert.ok(bound >= most, `${bound} < ${most}`);
-          assert.ok(bound <= most + sites + MOMENTS[strategy].length, `${bound} is far above ${most}`);
+          const apart = encoded ? 2 * sites + 2 : sites;
+          assert.ok(bound <= most + apart + MOMENTS[strategy].length, `${bound} is far above ${most}`);
         },
       ),
     );
