@@ -1,4 +1,4 @@
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
@@ -61,9 +61,12 @@ export class DirectoryUpload implements ResumableUpload {
       await found.close();
     }
     // The old record must be gone for good before the data file is another one.
-    await rm(files.record, { force: true });
-    await rm(files.data, { force: true });
-    await syncFolder(path.dirname(files.data));
+    const removed = await unlessCode(
+      unlink(files.record).then(() => true),
+      'ENOENT',
+    );
+    if (removed) await syncFolder(path.dirname(files.data));
+    await unlessCode(unlink(files.data), 'ENOENT');
     return new DirectoryUpload(await open(files.data, 'wx+', 0o600), 0, options);
   }
 
