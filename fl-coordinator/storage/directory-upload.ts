@@ -3,12 +3,12 @@ import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { readFully, writeFully } from '../../base/positioned-io';
 import { faultPoint } from '../fault-points';
 import { storeError, unlessCode } from './file-errors';
 import type { FileLock } from './file-lock';
-import { infoOf, readFully } from './object-file';
+import { infoOf } from './object-file';
 import type { ExpectedObject, ObjectInfo, ResumableUpload } from './object-store';
-import { writeFullyAt } from './partial-file';
 
 const PIECE_BYTES = 1 << 20;
 
@@ -97,7 +97,7 @@ export class DirectoryUpload implements ResumableUpload {
         `the upload of ${key} goes on after its ${expected.size} bytes; announce the right size`,
       );
     }
-    await this.#working(() => writeFullyAt(this.handle, this.#position, bytes));
+    await this.#working(() => writeFully(this.handle, this.#position, bytes));
     this.#position += bytes.length;
   }
 
