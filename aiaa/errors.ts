@@ -1,4 +1,5 @@
 import { ClaraError, type ErrorCode } from '../base/errors';
+import { showBytes } from '../base/show-bytes';
 
 /**
  * An error whose HTTP status is part of the AIAA contract and does not follow from its code alone. Everything else is a plain
@@ -73,9 +74,4 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
 /** The HTTP status that an error becomes. */
 export function statusOf(error: ClaraError): number {
   return error instanceof AiaaError ? error.status : STATUS[error.code];
-}
-
-export function showBytes(bytes: number): string {
-  const mib = bytes / 2 ** 20;
-  return mib >= 1 ? `${Math.round(mib * 10) / 10} MiB` : `${bytes} bytes`;
 }

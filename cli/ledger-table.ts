@@ -1,5 +1,6 @@
+import { showBytes } from '../base/show-bytes';
 import type { LedgerEntry } from '../federation/gen/federation/v1/federation_pb';
-import { showBytes, table } from './terminal';
+import { table } from './terminal';
 
 /** A run's ledger for people (a table) and for spreadsheets (RFC 4180). */
 

@@ -1,3 +1,4 @@
+import { showBytes } from '../base/show-bytes';
 import type {
   LineageStep,
   ModelSiteView,
@@ -7,7 +8,7 @@ import type {
 import { showVersion } from '../federation/model-name';
 import { registeredCardSchema } from '../federation/registered-model';
 import type { Metrics } from '../federation/trainer-contract';
-import { showBytes, table } from './terminal';
+import { table } from './terminal';
 
 /** Registered models as a person reads them and as a machine does. */
 

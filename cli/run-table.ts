@@ -1,5 +1,6 @@
+import { showBytes } from '../base/show-bytes';
 import type { RoundView, RunSiteView, RunView } from '../federation/gen/federation/v1/federation_pb';
-import { counted, showBytes, table } from './terminal';
+import { counted, table } from './terminal';
 
 /** How a run looks to a person: a table that is drawn over itself on a terminal, a line for each change elsewhere. */
 

@@ -4,5 +4,11 @@ export const PROTOCOL = 1;
 /** Request metadata of an upload: the task that it answers. */
 export const TASK_METADATA = 'clara-task';
 
+/**
+ * A site forgets a run in which nothing has happened for so long, whatever it was told: the coordinator need not tell it the
+ * end of older runs. Milliseconds.
+ */
+export const RUN_FORGOTTEN_MILLIS = 60 * 86400e3;
+
 /** The name of the server's control variate among the models of a task. */
 export const CONTROLS = 'controls';

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
+import { writeFully } from '../base/positioned-io';
 import { checkCrc, type WireChunk } from '../federation/chunk-codec';
 import { releaseMessage } from '../federation/grpc-memory';
 import type { BlobDescription, CoordinatorClient } from './coordinator-client';
@@ -110,7 +111,7 @@ class ReceivedBytes {
       throw new ClaraError('corrupt', `${object} goes on after the ${this.blob.size} bytes that the task names`);
     }
     checkCrc(chunk);
-    await writeAt(this.file, chunk.data, this.#length);
+    await writeFully(this.file, this.#length, chunk.data);
     this.#hash.update(chunk.data);
     this.#length += chunk.data.length;
   }
@@ -133,12 +134,5 @@ class ReceivedBytes {
       this.#hash.update(piece.subarray(0, bytesRead));
       this.#length += bytesRead;
     }
-  }
-}
-
-/** write(2) may write less than asked for. */
-async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
 }

@@ -7,6 +7,7 @@ import {
   type TaskResult,
   TaskResultSchema,
 } from '../federation/gen/federation/v1/federation_pb';
+import { RUN_FORGOTTEN_MILLIS } from '../federation/protocol';
 import { DeadlineSignal } from './deadline-signal';
 import { digestOf } from './model-cache';
 import { executeTask, type Surroundings, sendUpdate } from './task-execution';
@@ -42,9 +43,6 @@ interface OpenTask {
 /** The coordinator does not want the update any more. */
 const UNWANTED: readonly ErrorCode[] = ['precondition-failed', 'not-found', 'permission-denied'];
 
-/** A run in which nothing happened for this long was finished while this site was away. */
-const ABANDONED_MILLIS = 60 * 86400e3;
-
 /** The task is not wanted any more: it leaves no result. */
 class Dropped extends Error {}
 /** The agent ends: the task stays on disk as it is, for the next agent. */
@@ -67,7 +65,7 @@ export class TaskRunner {
   /** Takes up what an earlier agent left in the workspace. Call it once, before anything else. */
   async recover(): Promise<void> {
     const { journal, workspace, onProblem } = this.options;
-    await workspace.forgetRunsBefore(new Date((this.options.now ?? Date.now)() - ABANDONED_MILLIS));
+    await workspace.forgetRunsBefore(new Date((this.options.now ?? Date.now)() - RUN_FORGOTTEN_MILLIS));
     const records = await journal.load((file, error) =>
       onProblem(new ClaraError('corrupt', `the task record ${file} cannot be read and was removed: ${error.message}`)),
     );

@@ -1,3 +1,4 @@
+import { escapeHtml } from '../../base/html';
 import type { ModelObject } from '../registry/model-entry';
 import { ENDPOINTS, type Endpoint, ERROR_ROWS } from './docs-content';
 import { DOCS_STYLE } from './docs-style';
@@ -110,16 +111,4 @@ function showMiB(bytes: number): string {
 
 function showMinutes(seconds: number): string {
   return String(Math.round((seconds / 60) * 10) / 10);
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (char) => ENTITIES[char]);
 }

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
-import { sessionGone, sessionsFull, showBytes } from '../errors';
+import { showBytes } from '../../base/show-bytes';
+import { sessionGone, sessionsFull } from '../errors';
 import type { VolumeExtension } from '../storage/uploaded-volume';
 
 /** What a session's file says and what `GET /session/{id}` answers. Times are seconds since 1970, as in Python's time.time(). */

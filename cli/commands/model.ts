@@ -1,10 +1,11 @@
 import { Command } from 'commander';
+import { showBytes } from '../../base/show-bytes';
 import { MODEL_STAGES, showVersion } from '../../federation/model-name';
 import { fetchModel } from '../fetch-model';
 import { parseModelAddress, parseModelVersion } from '../model-address';
 import { modelLines, modelRecord, versionRecord, versionTable } from '../model-table';
 import { asOperator, type OperatorOptions, withOperator } from '../operator';
-import { openTerminal, showBytes } from '../terminal';
+import { openTerminal } from '../terminal';
 import { wholeNumber } from '../whole-number';
 
 interface Common extends OperatorOptions {

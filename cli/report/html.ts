@@ -1,7 +1,4 @@
-/** Text made safe for element content and quoted attributes (HTML Living Standard, 13.3). */
-export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-}
+import { escapeHtml } from '../../base/html';
 
 export interface Cell {
   readonly text: string;

@@ -1,4 +1,4 @@
-import { escapeHtml } from './html';
+import { escapeHtml } from '../../base/html';
 
 export interface Line {
   readonly name: string;

@@ -1,5 +1,6 @@
-import { showBytes } from '../terminal';
-import { type Cell, escapeHtml, htmlTable } from './html';
+import { escapeHtml } from '../../base/html';
+import { showBytes } from '../../base/show-bytes';
+import { type Cell, htmlTable } from './html';
 import { lineChart } from './line-chart';
 import { meanOf, type ReportData } from './report-data';
 

@@ -1,6 +1,7 @@
+import { escapeHtml } from '../../base/html';
 import type { MergedStatistics, MergedVariable } from '../../federation/statistics';
 import { notes, shortNumber, siteLines, VARIABLE_HEADING, variableCells } from '../statistics-table';
-import { escapeHtml, htmlTable } from './html';
+import { htmlTable } from './html';
 import { STYLE } from './report-page';
 
 export interface StatisticsReport {

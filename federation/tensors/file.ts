@@ -4,6 +4,7 @@ import { constants as fsConstants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { readFully } from '../../base/positioned-io';
 import { ELEMENT_BYTES, holds, type TensorData, viewAs } from './dtype';
 import { encodeHeader, type HeaderLimits, headerLength, LENGTH_PREFIX_BYTES, parseHeader } from './header';
 import { byteSizeOf, type TensorLayout, type TensorSpec } from './layout';
@@ -57,7 +58,7 @@ export async function readTensors(path: string, options: FileOptions & HeaderLim
     const tensors = new Map<string, Tensor>();
     for (const { name, dtype, shape, begin, end } of layout.tensors) {
       const bytes = allocate(end - begin, name, path);
-      await readFully(file, bytes, layout.headerBytes.length + begin, path, options.signal);
+      await readFully(file, layout.headerBytes.length + begin, bytes, path, options.signal);
       tensors.set(name, { name, dtype, shape, data: viewAs(dtype, bytes) });
     }
     return { layout, tensors };
@@ -134,10 +135,10 @@ async function withFile<Result>(path: string, use: (file: FileHandle) => Promise
 async function layoutOf(file: FileHandle, path: string, limits: HeaderLimits): Promise<TensorLayout> {
   const fileBytes = (await file.stat()).size;
   const prefix = Buffer.alloc(Math.min(LENGTH_PREFIX_BYTES, fileBytes));
-  await readFully(file, prefix, 0, path);
+  await readFully(file, 0, prefix, path);
   const options = { ...limits, fileBytes, name: path };
   const header = Buffer.alloc(headerLength(prefix, options));
-  await readFully(file, header, 0, path);
+  await readFully(file, 0, header, path);
   return parseHeader(header, options);
 }
 
@@ -150,24 +151,6 @@ function allocate(bytes: number, tensor: string, path: string): Uint8Array {
     );
   }
   return Buffer.allocUnsafeSlow(bytes);
-}
-
-async function readFully(
-  file: FileHandle,
-  bytes: Uint8Array,
-  position: number,
-  path: string,
-  signal?: AbortSignal,
-): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    signal?.throwIfAborted();
-    const wanted = Math.min(PIECE_BYTES, bytes.length - done);
-    const { bytesRead } = await file.read(bytes, done, wanted, position + done);
-    if (bytesRead === 0) {
-      throw new ClaraError('corrupt', `${path} ended at byte ${position + done} while it was read; write it once more`);
-    }
-    done += bytesRead;
-  }
 }
 
 function dataFault({ name, dtype, shape, data }: Tensor): { path: string; value: string; rule: string } | undefined {

@@ -9,6 +9,7 @@ import {
   TaskSchema,
   TaskSettledSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
+import { RUN_FORGOTTEN_MILLIS } from '../../federation/protocol';
 import { acceptedUpdates } from '../runs/going';
 import { isDelivered, type RunState, stagesOf } from '../runs/run-state';
 import { expectsUpdate, parseTaskId, sameStage } from '../runs/stage';
@@ -34,9 +35,10 @@ export class Dispatcher {
     }
   }
 
-  /** Tells a new connection everything about a run. */
+  /** Tells a new connection everything about a run; nothing of one so old that the site has forgotten it by itself. */
   siteConnected(connection: SiteConnection, state: RunState): void {
     if (!state.candidates.includes(connection.site)) return;
+    if (state.outcome && Date.parse(state.changedAt) < this.now() - RUN_FORGOTTEN_MILLIS) return;
     const task = openTasks(state).find(({ site }) => site === connection.site);
     this.#inform(connection, state, task);
   }

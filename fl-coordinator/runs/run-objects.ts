@@ -28,6 +28,12 @@ export function runObjectOf(run: string, key: string): RunObject | undefined {
   return { kind: 'update', stage: withTurn({ kind, round }, Number(turn ?? 1)), site };
 }
 
+/** The round whose folder the object lies in; -1 for what lies in none. */
+export function roundOfKey(run: string, key: string): number {
+  const [, digits] = /^(?:rounds|alone)\/(\d{4,})\//.exec(key.slice(`runs/${run}/`.length)) ?? [];
+  return digits === undefined ? -1 : Number(digits);
+}
+
 /** True when the run goes on, or may go on after a crash, only with this object. */
 export function isNeeded(state: RunState, object: RunObject): boolean {
   if (state.outcome) return false;

@@ -5,6 +5,7 @@ import { ClaraError } from '../../base/errors';
 import { faultPoint } from '../fault-points';
 import { piecesOf } from './byte-source';
 import { DirectoryUpload } from './directory-upload';
+import { DurableFolders, makeFolderDurably } from './durable-folders';
 import { storeError, systemCode, throwIfAborted, unlessCode } from './file-errors';
 import { infoOf, infoOfFile, openObject, openRangeReader, resolveRange, streamFile } from './object-file';
 import { checkKey } from './object-key';
@@ -23,7 +24,7 @@ import type {
   StoredObject,
 } from './object-store';
 import { PartialFile } from './partial-file';
-import { makeFolderDurably, WORKROOM_NAME, Workroom } from './workroom';
+import { WORKROOM_NAME, Workroom } from './workroom';
 
 /**
  * Opens a folder as a store, and makes it when it is missing. A folder that may not be written can be read.
@@ -53,6 +54,7 @@ export class DirectoryStore implements ObjectStore {
   /** Made by the first write, so that a read-only folder can be read. */
   #workroom: Promise<Workroom> | undefined;
   readonly #uploads = new Map<string, Promise<DirectoryUpload>>();
+  readonly #folders = new DurableFolders();
   /** Those of {@link #uploads} that are open: their missing bytes are spoken for. */
   readonly #openUploads = new Map<string, DirectoryUpload>();
 
@@ -88,7 +90,7 @@ export class DirectoryStore implements ObjectStore {
       const folder = await this.#folderOf(key);
       faultPoint('store.before-link');
       try {
-        await link(partial, this.#fileOf(key));
+        await this.#folders.putInto(folder, () => link(partial, this.#fileOf(key)));
       } catch (error) {
         if (systemCode(error) !== 'EEXIST') throw error;
         throw new ClaraError('precondition-failed', `${key} exists already; it was left as it is`, { cause: error });
@@ -259,7 +261,7 @@ export class DirectoryStore implements ObjectStore {
     await workroom.withKeyLocked(key, async () => {
       faultPoint('store.locked');
       await check?.();
-      await rename(file, this.#fileOf(key));
+      await this.#folders.putInto(folder, () => rename(file, this.#fileOf(key)));
       faultPoint('store.committed');
       await syncFolder(folder);
     });
@@ -267,7 +269,7 @@ export class DirectoryStore implements ObjectStore {
 
   async #folderOf(key: string): Promise<string> {
     const folder = path.dirname(this.#fileOf(key));
-    await makeFolderDurably(folder);
+    await this.#folders.make(folder);
     return folder;
   }
 

@@ -1,14 +1,14 @@
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { readFully, writeFully } from '../../base/positioned-io';
 import { faultPoint } from '../fault-points';
 import { storeError, unlessCode } from './file-errors';
 import type { FileLock } from './file-lock';
-import { infoOf, readFully } from './object-file';
+import { infoOf } from './object-file';
 import type { ExpectedObject, ObjectInfo, ResumableUpload } from './object-store';
-import { writeFullyAt } from './partial-file';
 
 const PIECE_BYTES = 1 << 20;
 
@@ -61,9 +61,12 @@ export class DirectoryUpload implements ResumableUpload {
       await found.close();
     }
     // The old record must be gone for good before the data file is another one.
-    await rm(files.record, { force: true });
-    await rm(files.data, { force: true });
-    await syncFolder(path.dirname(files.data));
+    const removed = await unlessCode(
+      unlink(files.record).then(() => true),
+      'ENOENT',
+    );
+    if (removed) await syncFolder(path.dirname(files.data));
+    await unlessCode(unlink(files.data), 'ENOENT');
     return new DirectoryUpload(await open(files.data, 'wx+', 0o600), 0, options);
   }
 
@@ -94,7 +97,7 @@ export class DirectoryUpload implements ResumableUpload {
         `the upload of ${key} goes on after its ${expected.size} bytes; announce the right size`,
       );
     }
-    await this.#working(() => writeFullyAt(this.handle, this.#position, bytes));
+    await this.#working(() => writeFully(this.handle, this.#position, bytes));
     this.#position += bytes.length;
   }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ClaraError } from '../../base/errors';
+import { readFully } from '../../base/positioned-io';
 import { storeError, throwIfAborted, unlessCode } from './file-errors';
 import type { GetOptions, ObjectInfo, RangeReader } from './object-store';
 
@@ -75,17 +76,6 @@ export async function* streamFile(
     }
   } finally {
     await handle.close();
-  }
-}
-
-/** @throws ClaraError `corrupt` when the file ends before `target` is full */
-export async function readFully(handle: FileHandle, offset: number, target: Uint8Array, what: string): Promise<void> {
-  for (let done = 0; done < target.length; ) {
-    const { bytesRead } = await handle.read(target, done, target.length - done, offset + done);
-    if (bytesRead === 0) {
-      throw new ClaraError('corrupt', `${what} ends at byte ${offset + done}, before byte ${offset + target.length}`);
-    }
-    done += bytesRead;
   }
 }
 

@@ -1,5 +1,6 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { ClaraError } from '../../base/errors';
+import { writeFully } from '../../base/positioned-io';
 import { faultPoint } from '../fault-points';
 import { storeError } from './file-errors';
 import { infoOf } from './object-file';
@@ -27,7 +28,7 @@ export class PartialFile implements ObjectWriter {
   async write(bytes: Uint8Array): Promise<void> {
     this.#mustBeOpen();
     try {
-      await writeFullyAt(this.handle, this.#position, bytes);
+      await writeFully(this.handle, this.#position, bytes);
     } catch (error) {
       throw storeError(error, `writing ${this.key}`);
     }
@@ -65,12 +66,5 @@ export class PartialFile implements ObjectWriter {
   #mustBeOpen(): void {
     if (this.#state === 'open') return;
     throw new ClaraError('precondition-failed', `the writer of ${this.key} is ${this.#state}; create a new one`);
-  }
-}
-
-/** pwrite(2) may write less than asked for; this writes all of it. */
-export async function writeFullyAt(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
   }
 }

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises';
+import { readdir, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { syncFolder } from '../../base/durable-file';
-import { systemCode, unlessCode } from './file-errors';
+import { makeFolderDurably } from './durable-folders';
+import { unlessCode } from './file-errors';
 import { type FileLock, lockFile, tryLock } from './file-lock';
 import { FOREIGN_SILENCE_MS, isDead, newOwnerCard, type OwnerCard, readOwnerCard, writeOwnerCard } from './store-owner';
 
@@ -108,27 +108,6 @@ export class Workroom {
       }
     }
   }
-}
-
-/**
- * Makes a folder, and those above it that are missing, and makes each entry survive a power cut. (The recursive mkdir of Node
- * tells neither which folders it made nor that a file system is read-only.)
- * @throws the system's error; ENOTDIR when a file is in the way
- */
-export async function makeFolderDurably(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { mode: 0o700 });
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === 'ENOENT') {
-      await makeFolderDurably(path.dirname(folder));
-      return makeFolderDurably(folder);
-    }
-    if (code !== 'EEXIST') throw error;
-    if ((await stat(folder)).isDirectory()) return;
-    throw Object.assign(new Error(`${folder} is not a folder`), { code: 'ENOTDIR' });
-  }
-  await syncFolder(path.dirname(folder));
 }
 
 async function youngerThan(file: string, millis: number): Promise<boolean> {

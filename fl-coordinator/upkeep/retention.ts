@@ -1,5 +1,6 @@
-import { isNeeded, isOfLastRound, objectPrefixes, type RunObject, runObjectOf } from '../runs/run-objects';
+import { isNeeded, isOfLastRound, objectPrefixes, type RunObject, roundOfKey, runObjectOf } from '../runs/run-objects';
 import type { RunState } from '../runs/run-state';
+import { openTasks } from '../runs/tasks';
 import type { ObjectStore } from '../storage/object-store';
 
 /** Which updates stay when nothing needs them any more. Models and journals always stay. */
@@ -26,6 +27,8 @@ export function isDisposable(state: RunState, object: RunObject, keep: KeepUpdat
 export class Retention {
   /** What was true of a run when it was last tidied. */
   readonly #tidied = new Map<string, string>();
+  /** By prefix: up to this key is nothing that will ever be deleted. A long run would else be listed whole after each round. */
+  readonly #settledUpTo = new Map<string, string>();
   #tail: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
@@ -57,12 +60,22 @@ export class Retention {
 
   async #tidy(state: RunState): Promise<void> {
     const { store, keep } = this.options;
+    // Into the rounds from this one on, sites may still deliver.
+    const openFrom = Math.min(state.models.length - 1, ...openTasks(state).map(({ stage }) => stage.round));
     for (const prefix of objectPrefixes(state.run)) {
-      for await (const { key } of store.list(prefix)) {
+      // Once the run is over, everything is looked at once more: what arrived when nobody expected it goes now.
+      let settled = state.outcome ? undefined : this.#settledUpTo.get(prefix);
+      let allSettled = true;
+      for await (const { key } of store.list(prefix, settled === undefined ? {} : { after: settled })) {
         if (this.#stopped) return;
         const object = runObjectOf(state.run, key);
-        if (object && isDisposable(state, object, keep)) await store.delete(key);
+        const disposable = object !== undefined && isDisposable(state, object, keep);
+        if (disposable) await store.delete(key);
+        allSettled &&= (disposable || object === undefined) && roundOfKey(state.run, key) < openFrom;
+        if (allSettled) settled = key;
       }
+      if (settled === undefined || state.outcome) this.#settledUpTo.delete(prefix);
+      else this.#settledUpTo.set(prefix, settled);
     }
   }
 }

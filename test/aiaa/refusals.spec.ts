@@ -46,7 +46,7 @@ describe('AIAA refusals', () => {
   it('reads an upload over the cap to its end and answers 413 with a sentence', async () => {
     for (const bytes of [3 * MIB + 1, 40 * MIB]) {
       const reply = await segment(Buffer.alloc(bytes));
-      assertRefused(reply, 413, /larger than the 3 MiB/);
+      assertRefused(reply, 413, /larger than the 3\.0 MiB/);
     }
     assert.equal((await segment(Buffer.alloc(3 * MIB))).status, 400, 'exactly the cap is not too large, only no NIfTI');
     assert.equal((await segment(good)).status, 200);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { showBytes } from '../../base/show-bytes';
 import { changeLines, runTable, stageWords } from '../../cli/run-table';
-import { showBytes, table } from '../../cli/terminal';
+import { table } from '../../cli/terminal';
 import { type RunView, RunViewSchema } from '../../federation/gen/federation/v1/federation_pb';
 
 type ViewInit = Exclude<MessageInitShape<typeof RunViewSchema>, RunView>;

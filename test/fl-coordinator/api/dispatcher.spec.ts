@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CoordinatorMessage } from '../../../federation/gen/federation/v1/federation_pb';
+import { RUN_FORGOTTEN_MILLIS } from '../../../federation/protocol';
 import { Dispatcher } from '../../../fl-coordinator/api/dispatcher';
 import { SiteHub } from '../../../fl-coordinator/api/site-hub';
 import type { NewEvent } from '../../../fl-coordinator/runs/events';
@@ -186,6 +187,17 @@ describe('what a site is told', () => {
     dispatcher.siteConnected(a.connection, story.now);
     dispatcher.runChanged(story.now);
     assert.deepEqual(casesOf(a), ['runFinished']);
+  });
+
+  it('is nothing of a run that was over so long ago that the site has forgotten it', () => {
+    happens({ type: 'run-failed', reason: 'nobody came' });
+    now = Date.parse(AT) + RUN_FORGOTTEN_MILLIS;
+    const [a, b] = [connect('a'), connect('b')];
+    dispatcher.siteConnected(a.connection, story.now);
+    assert.deepEqual(casesOf(a), ['runFinished']);
+    now++;
+    dispatcher.siteConnected(b.connection, story.now);
+    assert.deepEqual(casesOf(b), []);
   });
 
   describe('and its connection', () => {

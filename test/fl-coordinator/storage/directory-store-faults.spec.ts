@@ -49,6 +49,20 @@ describe('directory store on a bad disk', () => {
     });
   });
 
+  it('makes a folder again that somebody removed while the store was open', async () => {
+    const store = await openDirectoryStore(folder);
+    for (const key of ['a/b/one', 'a/b/two']) await store.putIfAbsent(key, Buffer.from('first'));
+    await rm(path.join(folder, 'a'), { recursive: true });
+    await rejectsWith('not-found', store.putIfAbsent('a/b/one', Buffer.from('lost')));
+    await store.putIfAbsent('a/b/one', Buffer.from('second'));
+    await rm(path.join(folder, 'a'), { recursive: true });
+    await rejectsWith('not-found', store.put('a/b/one', 'lost'));
+    await store.put('a/b/one', 'third');
+    assert.equal((await readAll(store, 'a/b/one', 10)).toString(), 'third');
+    assert.deepEqual(await readdir(path.join(folder, '.store', 'partial')), []);
+    await store.close();
+  });
+
   it('refuses an upload that cannot fit beside the others before it begins, keeps what is durable, and takes it when there is room', async function () {
     await withMount(this, folder, 'size=8m', async () => {
       const store = await openDirectoryStore(folder);

@@ -78,6 +78,39 @@ describe('retention', () => {
     assert.equal((await store.head('runs/other/journal/000000000001.json')).size, 2);
   });
 
+  it('lists the rounds that are done with once, not again after each round', async () => {
+    const listed: string[] = [];
+    const watched = new Proxy(store, {
+      get: (target, name) =>
+        name === 'list'
+          ? async function* (...args: Parameters<DirectoryStore['list']>) {
+              for await (const object of target.list(...args)) {
+                listed.push(object.key);
+                yield object;
+              }
+            }
+          : Reflect.get(target, name, target).bind(target),
+    });
+    const retention = new Retention({ store: watched, keep: 'none', onFailure: unexpected });
+    const story = new Story({ rounds: 8, evaluation: { everyRound: false } }, ['a', 'b']);
+    story.approveAll();
+    const perRound: number[] = [];
+    while (!story.state.outcome) {
+      await deliver(story, openTasks(story.state)[0]!.site);
+      const before = listed.length;
+      retention.runChanged(story.state);
+      await retention.settled();
+      assert.deepEqual(
+        (await left()).filter((key) => key.includes('/updates/')).length,
+        openTasks(story.state).length === 1 ? 1 : 0,
+      );
+      if (listed.length > before && !story.state.outcome) perRound.push(listed.length - before);
+    }
+    assert.equal(perRound.length, 8);
+    assert.ok(Math.max(...perRound) <= 5, String(perRound));
+    assert.equal((await left()).length, 9);
+  });
+
   it('tells what it could not delete and tries again at the next change; so does the next start', async () => {
     const story = start();
     while (!story.state.outcome) await deliver(story, openTasks(story.state)[0]!.site);
