@@ -1,7 +1,7 @@
 import { ClaraError, hasCode, showValue } from '../../base/errors';
 import { type ModelStage, showVersion } from '../../federation/model-name';
 import type { RegisteredCard } from '../../federation/registered-model';
-import { eventKey, fence, type JournalPlace, readJournal, writeEvent } from '../storage/object-journal';
+import { JournaledState, type JournalRules, type JournalTerm } from '../storage/journaled-state';
 import type { ObjectStore } from '../storage/object-store';
 import {
   EMPTY_REGISTRY,
@@ -19,21 +19,16 @@ import {
   versionBefore,
 } from './registry-state';
 
-const PLACE: JournalPlace = {
-  prefix: 'federation/models/',
-  what: 'the registry of models',
+const RULES: JournalRules<RegistryState, RegistryEvent> = {
   // A card holds a whole plan.
-  maxEventBytes: 8 << 20,
+  place: { prefix: 'federation/models/', what: 'the registry of models', maxEventBytes: 8 << 20 },
+  initial: EMPTY_REGISTRY,
+  schema: registryEventSchema,
+  reduce: reduceRegistry,
 };
 
 /** Where the card of a version lies, for people and for other programs. */
 export const cardKey = (model: string, version: number): string => `models/${model}/${version}/card.json`;
-
-export interface RegistryTerm {
-  readonly epoch: number;
-  /** Closes the journal to earlier leaders; for people, who does. @default not closed */
-  readonly fencedBy?: string | undefined;
-}
 
 export interface ToldPromotion {
   readonly promotion: number;
@@ -48,43 +43,29 @@ export interface ToldPromotion {
  * register of sites is; a version's card is also written beside it as an object that nobody ever writes again.
  */
 export class ModelRegistry {
-  #state: RegistryState = EMPTY_REGISTRY;
-  /** The newest card, until it is known to lie at its own place. */
+  /** The newest card, until it is known to lie at its own place. Each card before it was settled before it was written. */
   #unsettled: RegisteredCard | undefined;
-  /** Events are written one after the other, each from the state that the one before left. */
-  #last: Promise<unknown> = Promise.resolve();
+  #journal!: JournaledState<RegistryState, RegistryEvent, NewRegistryEvent>;
 
   private constructor(
     private readonly store: ObjectStore,
     private readonly now: () => Date,
-    private readonly epoch: number,
   ) {}
 
   /** Replays the journal. @throws ClaraError `corrupt`, naming the first event that is missing or damaged */
-  static async open(
-    store: ObjectStore,
-    now: () => Date = () => new Date(),
-    { epoch, fencedBy }: RegistryTerm = { epoch: 0 },
-  ): Promise<ModelRegistry> {
-    const load = async (): Promise<ModelRegistry> => {
-      const registry = new ModelRegistry(store, now, epoch);
-      for await (const { key, bytes } of readJournal(store, PLACE)) {
-        const event = parseEvent(key, bytes);
-        registry.#state = reduced(registry.#state, event, key);
-        // Of cards before the newest each was settled before the next one was written.
+  static async open(store: ObjectStore, now = () => new Date(), term?: JournalTerm): Promise<ModelRegistry> {
+    const registry = new ModelRegistry(store, now);
+    registry.#journal = await JournaledState.open(RULES, {
+      ...{ store, now, term },
+      onEvent: (event) => {
         if (event.type === 'model-registered') registry.#unsettled = event.card;
-      }
-      return registry;
-    };
-    if (fencedBy === undefined) return load();
-    return fence(load, async (registry) => {
-      await registry.#append(() => ({ type: 'leader-changed', address: fencedBy }));
-      return registry;
+      },
     });
+    return registry;
   }
 
   get state(): RegistryState {
-    return this.#state;
+    return this.#journal.state;
   }
 
   /** Writes the card that a crash has left unwritten. To be called by the leader only. */
@@ -102,12 +83,12 @@ export class ModelRegistry {
 
   /** In order of name, then version. */
   all(): RegisteredModel[] {
-    return [...this.#state.models].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, versions]) => versions);
+    return [...this.state.models].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, versions]) => versions);
   }
 
   /** @param version absent: the newest. @throws ClaraError `not-found` */
   get(model: string, version?: number): RegisteredModel {
-    const versions = this.#state.models.get(model);
+    const versions = this.state.models.get(model);
     if (!versions) {
       throw new ClaraError('not-found', `no model ${showValue(model)} is registered; "clara-fed model list" shows all`);
     }
@@ -173,7 +154,7 @@ export class ModelRegistry {
       this.#requireNotRetired(model, version);
       return { type: 'model-promoted', model, version, sites: [...newest.sites], rollback: true, operator };
     });
-    return this.#state.promotions.get(model)!.at(-1)!;
+    return this.state.promotions.get(model)!.at(-1)!;
   }
 
   #requireNotRetired(model: string, version: number): void {
@@ -194,61 +175,16 @@ export class ModelRegistry {
     });
   }
 
-  /** `decide` answers the event that follows from the state, or nothing when there is nothing to do. */
-  #append(decide: (state: RegistryState) => NewRegistryEvent | undefined): Promise<boolean> {
-    const turn = this.#last.then(async () => {
+  async #append(decide: (state: RegistryState) => NewRegistryEvent | undefined): Promise<boolean> {
+    const written = await this.#journal.append(async (state) => {
       await this.settle();
-      const decision = decide(this.#state);
-      if (decision) await this.#write(decision);
-      await this.settle();
-      return decision !== undefined;
+      return decide(state);
     });
-    this.#last = turn.catch(() => {});
-    return turn;
-  }
-
-  async #write(decision: NewRegistryEvent): Promise<void> {
-    const seq = this.#state.seq + 1;
-    const event = { v: 1, seq, at: this.now().toISOString(), epoch: this.epoch, ...decision };
-    const bytes = Buffer.from(JSON.stringify(event));
-    if (bytes.length > PLACE.maxEventBytes) {
-      throw new ClaraError(
-        'resource-exhausted',
-        `the card takes ${bytes.length} bytes in the journal; at most ${PLACE.maxEventBytes} are kept`,
-      );
-    }
-    const key = eventKey(PLACE.prefix, seq);
-    // What is reduced is what a replay would read, so memory and journal cannot differ.
-    const parsed = parseEvent(key, bytes);
-    const after = reduced(this.#state, parsed, key);
-    await writeEvent(this.store, PLACE, seq, bytes);
-    this.#state = after;
-    if (parsed.type === 'model-registered') this.#unsettled = parsed.card;
+    await this.settle();
+    return written;
   }
 }
 
 function bytesOf(card: RegisteredCard): Buffer {
   return Buffer.from(`${JSON.stringify(card, undefined, 2)}\n`);
-}
-
-function reduced(state: RegistryState, event: RegistryEvent, key: string): RegistryState {
-  try {
-    return reduceRegistry(state, event);
-  } catch (error) {
-    throw new ClaraError('corrupt', `${key} cannot follow the events before it; restore the registry from a backup`, {
-      cause: error,
-    });
-  }
-}
-
-function parseEvent(key: string, bytes: Uint8Array): RegistryEvent {
-  try {
-    const event = registryEventSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-    if (eventKey(PLACE.prefix, event.seq) !== key) throw new Error(`it says it is event ${event.seq}`);
-    return event;
-  } catch (error) {
-    throw new ClaraError('corrupt', `${key} is not an event of the registry; restore it from a backup`, {
-      cause: error,
-    });
-  }
 }

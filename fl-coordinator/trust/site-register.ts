@@ -1,6 +1,6 @@
 import { ClaraError } from '../../base/errors';
 import type { Identity } from '../../federation/identity';
-import { eventKey, fence, type JournalPlace, readJournal, writeEvent } from '../storage/object-journal';
+import { JournaledState, type JournalRules, type JournalTerm } from '../storage/journaled-state';
 import type { ObjectStore } from '../storage/object-store';
 import type { OperatorRole, Role } from './authorisation';
 import {
@@ -20,14 +20,12 @@ import {
  */
 
 export const REGISTER_PREFIX = 'federation/journal/';
-const PLACE: JournalPlace = { prefix: REGISTER_PREFIX, what: 'the register', maxEventBytes: 16_384 };
-
-/** The term of the leader whose register this is. */
-export interface RegisterTerm {
-  readonly epoch: number;
-  /** Closes the journal to earlier leaders; for people, who does. @default not closed: no earlier one can be alive */
-  readonly fencedBy?: string | undefined;
-}
+const RULES: JournalRules<RegisterState, RegisterEvent> = {
+  place: { prefix: REGISTER_PREFIX, what: 'the register', maxEventBytes: 16_384 },
+  initial: EMPTY_REGISTER,
+  schema: registerEventSchema,
+  reduce: reduceRegister,
+};
 
 /** Certificates that were admitted a moment ago and are not any more. */
 export interface Revocation {
@@ -41,35 +39,23 @@ export interface CertificateRecord {
 }
 
 export class SiteRegister {
-  #state: RegisterState = EMPTY_REGISTER;
-  /** Events are written one after the other, each from the state that the one before left. */
-  #last: Promise<unknown> = Promise.resolve();
   readonly #listeners = new Set<(revocation: Revocation) => void>();
+  #journal!: JournaledState<RegisterState, RegisterEvent, NewRegisterEvent>;
 
-  private constructor(
-    private readonly store: ObjectStore,
-    private readonly now: () => Date,
-    private readonly epoch: number,
-  ) {}
+  private constructor() {}
 
   /** Replays the journal. @throws ClaraError `corrupt`, naming the first event that is missing or damaged */
-  static async open(
-    store: ObjectStore,
-    now: () => Date = () => new Date(),
-    { epoch, fencedBy }: RegisterTerm = { epoch: 0 },
-  ): Promise<SiteRegister> {
-    const load = async (): Promise<SiteRegister> => {
-      const register = new SiteRegister(store, now, epoch);
-      for await (const { key, bytes } of readJournal(store, PLACE)) {
-        register.#state = reduceRegister(register.#state, parseEvent(key, bytes));
-      }
-      return register;
-    };
-    if (fencedBy === undefined) return load();
-    return fence(load, async (register) => {
-      await register.#append(() => ({ type: 'leader-changed', address: fencedBy }));
-      return register;
+  static async open(store: ObjectStore, now?: () => Date, term?: JournalTerm): Promise<SiteRegister> {
+    const register = new SiteRegister();
+    register.#journal = await JournaledState.open(RULES, {
+      ...{ store, now, term },
+      onEvent: (_event, before, after) => register.#tellRevoked(before, after),
     });
+    return register;
+  }
+
+  get #state(): RegisterState {
+    return this.#journal.state;
   }
 
   /** How many its journal has. */
@@ -153,25 +139,12 @@ export class SiteRegister {
     });
   }
 
-  /** `decide` answers the event that follows from the state, or nothing when there is nothing to do. */
-  #append(decide: (state: RegisterState) => NewRegisterEvent | undefined): Promise<void> {
-    const turn = this.#last.then(async () => {
-      const decision = decide(this.#state);
-      if (decision) await this.#write(decision);
-    });
-    this.#last = turn.catch(() => {});
-    return turn;
+  async #append(decide: (state: RegisterState) => NewRegisterEvent | undefined): Promise<void> {
+    await this.#journal.append(decide);
   }
 
-  async #write(decision: NewRegisterEvent): Promise<void> {
-    const before = this.#state;
-    const seq = before.seq + 1;
-    const event = { v: 1, seq, at: this.now().toISOString(), epoch: this.epoch, ...decision };
-    const bytes = Buffer.from(JSON.stringify(event));
-    // What is reduced is what a replay would read, so memory and journal cannot differ.
-    const after = reduceRegister(before, parseEvent(eventKey(PLACE.prefix, seq), bytes));
-    await writeEvent(this.store, PLACE, seq, bytes);
-    this.#state = after;
+  #tellRevoked(before: RegisterState, after: RegisterState): void {
+    if (this.#listeners.size === 0) return;
     const kept = admittedIn(after);
     const fingerprints = [...admittedIn(before)].filter((fingerprint) => !kept.has(fingerprint));
     if (fingerprints.length > 0) for (const listener of this.#listeners) listener({ fingerprints });
@@ -180,16 +153,4 @@ export class SiteRegister {
 
 function admittedIn(state: RegisterState): Set<string> {
   return new Set([...state.sites.values(), ...state.operators.values()].flatMap(({ admitted }) => [...admitted]));
-}
-
-function parseEvent(key: string, bytes: Uint8Array): RegisterEvent {
-  try {
-    const event = registerEventSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-    if (eventKey(PLACE.prefix, event.seq) !== key) throw new Error(`it says it is event ${event.seq}`);
-    return event;
-  } catch (error) {
-    throw new ClaraError('corrupt', `${key} is not an event of the register; restore it from a backup`, {
-      cause: error,
-    });
-  }
 }

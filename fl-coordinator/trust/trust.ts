@@ -1,6 +1,7 @@
+import type { JournalTerm } from '../storage/journaled-state';
 import type { ObjectStore } from '../storage/object-store';
 import type { CertificateAuthority } from './certificate-authority';
-import { type RegisterTerm, SiteRegister } from './site-register';
+import { SiteRegister } from './site-register';
 import { TokenStore } from './token-store';
 
 /** Everything that decides who is believed. */
@@ -15,7 +16,7 @@ export interface TrustOptions {
   readonly authority: CertificateAuthority;
   readonly store: ObjectStore;
   /** Of the leader whose trust this is. @default nobody else works on the store */
-  readonly term?: RegisterTerm;
+  readonly term?: JournalTerm;
   /** @default the system's clock */
   readonly now?: () => Date;
 }

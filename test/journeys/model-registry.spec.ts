@@ -203,12 +203,6 @@ describe('models from a run to the annotation servers and into the next run', fu
     assert.deepEqual([row!.version, row!.state], [1, 'serving']);
     const never = await federation.verb('model', 'rollback', 'no_such_model');
     assert.equal(never.code, 66, never.stderr);
-    const verified = await federation.cli(
-      'store',
-      'verify',
-      '--workspace',
-      path.join(federation.folder, 'coordinator'),
-    );
-    assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+    await federation.verifyStore();
   });
 });

@@ -112,12 +112,6 @@ describe('a run that starts from a registered model', function () {
     assert.equal(code, 0, stderr);
     assert.deepEqual(await readFile(file), base.bytes);
     assert.match((await federation.verb('model', 'show', 'base:1')).stdout, /^base:1 +candidate/);
-    const verified = await federation.cli(
-      'store',
-      'verify',
-      '--workspace',
-      path.join(federation.folder, 'coordinator'),
-    );
-    assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+    await federation.verifyStore();
   });
 });

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -187,6 +188,17 @@ export class Federation {
   /** {@link cli} for verbs of an operator. */
   verb(...args: readonly string[]): Promise<ProgramEnd & { readonly program: Program }> {
     return this.cli(...args, '--operator', this.operator);
+  }
+
+  /** Every journal and digest of the store is as it must be. */
+  async verifyStore(): Promise<void> {
+    const { code, stdout, stderr } = await this.cli(
+      'store',
+      'verify',
+      '--workspace',
+      path.join(this.folder, 'coordinator'),
+    );
+    assert.equal(code, 0, stdout + stderr);
   }
 
   operate<T>(work: (client: OperationsClient) => Promise<T>): Promise<T> {
