@@ -22,6 +22,13 @@ export interface BenchFederationOptions {
   readonly trainer: BenchTrainer;
 }
 
+export interface BenchPlan {
+  readonly mib: number;
+  readonly rounds: number;
+  /** The coordinator judges the name. */
+  readonly strategy: string;
+}
+
 /** A coordinator and sites as real processes of this machine, in a folder of their own. */
 export class BenchFederation {
   readonly #sites: ChildProgram[] = [];
@@ -73,9 +80,10 @@ export class BenchFederation {
   }
 
   /** @returns the id of the run */
-  async submit({ mib, rounds }: { readonly mib: number; readonly rounds: number }): Promise<string> {
+  async submit({ mib, rounds, strategy }: BenchPlan): Promise<string> {
     const plan: PlanInput = {
       name: 'bench',
+      strategy: strategy as PlanInput['strategy'],
       trainer: { name: 'bench', parameters: { mib } },
       rounds,
       deadline: '2h',

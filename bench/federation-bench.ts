@@ -7,6 +7,8 @@ import { medianPair, type TlsPair, tlsPair } from './tls-pair';
 export interface FederationCase extends BenchFederationOptions {
   readonly mib: number;
   readonly rounds: number;
+  /** By name, with its defaults. */
+  readonly strategy: string;
 }
 
 export interface FederationResult extends FederationCase {

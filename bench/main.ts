@@ -33,17 +33,26 @@ function roundsCommand(name: string, description: string, standard: { sites: str
         .choices(['perturbing', 'noop'])
         .default('perturbing'),
     )
+    .option('--strategy <name>', 'as a plan names it, with its defaults', 'fedavg')
     .option('--json', 'JSON is all that is ever printed');
 }
 
-type RoundsOptions = { sites: string; mib: string; rounds: string; workspace: string; trainer: BenchTrainer };
+interface RoundsOptions {
+  readonly sites: string;
+  readonly mib: string;
+  readonly rounds: string;
+  readonly workspace: string;
+  readonly trainer: BenchTrainer;
+  readonly strategy: string;
+}
 
-const caseOf = ({ sites, mib, rounds, workspace, trainer }: RoundsOptions): FederationCase => ({
+const caseOf = ({ sites, mib, rounds, workspace, trainer, strategy }: RoundsOptions): FederationCase => ({
   sites: wholeNumber('--sites', sites, 1, 500),
   mib: wholeNumber('--mib', mib, 1, 16_384),
   rounds: wholeNumber('--rounds', rounds, 1, 10_000),
   workspace,
   trainer,
+  strategy,
 });
 
 roundsCommand('federation', 'Whole rounds with real agent processes.', {
