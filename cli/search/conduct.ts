@@ -96,13 +96,12 @@ class Conduct {
     return this.#purse.spent;
   }
 
-  /** Finds what is there, and what it has cost. */
+  /** Finds what is there, and what it has cost. Trials that go on are followed before anything new is begun. */
   async takeUp(): Promise<void> {
     for (const summary of await this.desk.known()) {
       this.#startedAt ??= Date.parse(summary.submittedAt);
       this.#known.set(summary.name, [...(this.#known.get(summary.name) ?? []), summary]);
       if (isOver({ summary })) this.#settle(await this.desk.ended(summary.run, () => undefined));
-      else this.#purse.reserve(summary.run, summary.rounds);
     }
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
+import type { RunSummary } from '../../federation/gen/federation/v1/federation_pb';
 import { parsePlan } from '../../federation/plan';
 import { Federation } from '../support/federation';
 import { Program, type ProgramRecord } from '../support/program';
@@ -53,9 +54,9 @@ describe('a search with real processes', () => {
     new Program(['search', file, '--operator', federation.operator, ...options]);
   const of = (program: Program, event: string): readonly ProgramRecord[] =>
     program.records.filter((record) => record.event === event);
-  const trialRuns = async (search: unknown) => {
-    const { program } = await federation.verb('run', 'list', '--json');
-    return program.records.filter(({ name }) => String(name).startsWith(`hunt-${search}-`));
+  const trialRuns = async (search: unknown): Promise<readonly Pick<RunSummary, 'run' | 'state' | 'reason'>[]> => {
+    const { runs } = await federation.operate((client) => client.listRuns({}));
+    return runs.filter(({ name }) => name.startsWith(`hunt-${search}-`));
   };
   const rateOf = ({ parameters }: ProgramRecord): number =>
     (parameters as Record<string, Parameters>)['trainer.parameters']!.rate;
@@ -127,30 +128,40 @@ describe('a search with real processes', () => {
     assert.equal(whole.summary.modelDigest, trial.summary!.modelDigest);
   });
 
-  it('prints the same result again, as lines, and submits nothing more', async () => {
+  /** A little search, and what it printed. */
+  let little: { readonly file: string; readonly id: string; readonly stdout: string };
+
+  it('starts from a file beside the plan, which the plan that comes out names by its digest', async () => {
     const start = shiftModel({ strategy: 'fedavg', elements: 1000, rounds: [['a']] });
     await writeFile(path.join(federation.folder, 'start.safetensors'), start.bytes);
-    // Starting from a file beside the plan, which is uploaded once and named by its digest in the plan that comes out.
     const initialModel = { from: 'file', path: './start.safetensors' } as never;
     const plan = { name: 'hunt', rounds: 1, evaluation: { everyRound: true }, initialModel };
     const search = { ...SEARCH, parameters: { 'trainer.parameters.rate': { choices: [0.1, 1] } }, candidates: 2 };
     const file = await federation.planFile({ ...plan, search });
-    const first = await federation.verb('search', file, '--output', output);
-    assert.equal(first.code, 0, first.stderr);
-    assert.match(first.stdout, /^search ([0-9a-f]{8}) of hunt: 2 candidates, 2 rounds in all: 2 trials of 1 round;/);
-    assert.match(first.stdout, /^rung 1\/1 {2}candidate \d {2}score 0\.\d{4} {2}\(1 round, .*\) {2}judged by a b$/m);
-    assert.match(first.stdout, /^1 +\d +0\.1 +1\/1 /m);
-    assert.match(first.stdout, /its trial was the whole plan: clara-fed model fetch hunt-/);
+    const { code, stdout, stderr } = await federation.verb('search', file, '--output', output);
+    assert.equal(code, 0, stderr);
+    little = { file, stdout, id: /^search (\w+)/.exec(stdout)![1]! };
     const { initialModel: from } = parsePlan(await readFile(output, 'utf8'));
     assert.deepEqual(from, { from: 'file', sha256: start.digest.slice('sha256:'.length) });
-    const id = /^search (\w+)/.exec(first.stdout)![1];
-    const runs = await trialRuns(id);
+  });
+
+  it('prints lines for a person, and the same result again without submitting anything', async () => {
+    const { file, id, stdout } = little;
+    assert.match(stdout, /^search [0-9a-f]{8} of hunt: 2 candidates, 2 rounds in all: 2 trials of 1 round;/);
+    assert.match(stdout, /^rung 1\/1 {2}candidate \d {2}score 0\.\d{4} {2}\(1 round, .*\) {2}judged by a b$/m);
+    assert.match(stdout, /^1 +\d +0\.1 +1\/1 /m);
+    assert.match(stdout, /its trial was the whole plan: clara-fed model fetch hunt-/);
+    const runs = (await trialRuns(id)).map(({ run }) => run);
+    assert.equal(runs.length, 2);
     const again = await federation.verb('search', file, '--parallel', '2', '--output', output);
     assert.equal(again.code, 0, again.stderr);
     const ranking = (text: string) => text.slice(text.indexOf('\nrank'));
-    assert.equal(ranking(again.stdout), ranking(first.stdout));
-    assert.deepEqual(await trialRuns(id), runs);
-    const other = await federation.verb('search', file, '--token', 'another one');
+    assert.equal(ranking(again.stdout), ranking(stdout));
+    assert.deepEqual(
+      (await trialRuns(id)).map(({ run }) => run),
+      runs,
+    );
+    const other = await federation.verb('search', file, '--token', 'another one', '--dry-run');
     assert.notEqual(/^search (\w+)/.exec(other.stdout)![1], id);
   });
 
@@ -238,9 +249,9 @@ describe('a search with real processes', () => {
     }).ended;
     assert.equal(code, 0, stderr);
     assert.equal(stdout.trim().split('\n').length, 1 + 1 + CHOICES.length);
-    const little = parse(await readFile(file, 'utf8')) as { search: { budget: object } };
-    little.search.budget = { rounds: 11 };
-    await writeFile(file, JSON.stringify(little));
+    const small = parse(await readFile(file, 'utf8')) as { search: { budget: object } };
+    small.search.budget = { rounds: 11 };
+    await writeFile(file, JSON.stringify(small));
     const refused = await federation.cli('search', file, '--dry-run');
     assert.equal(refused.code, 64);
     assert.match(refused.stderr, /budget\.rounds \(11\): is less than the 12 rounds of this search/);
