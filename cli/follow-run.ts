@@ -5,7 +5,6 @@ import type { RunView } from '../federation/gen/federation/v1/federation_pb';
 import { received } from '../federation/stream-flow';
 import { asOperator, type OperationsClient, type OperatorOptions } from './operator';
 import { isOver } from './run-table';
-import { aborted } from './stopping';
 
 /** How long a coordinator that was heard before is waited for; another one leads sooner than that. */
 const PATIENCE_MILLIS = 2 * LIVENESS_MILLIS;
@@ -31,20 +30,27 @@ export async function patiently<T>(
   const heard = (): void => {
     failingSince = undefined;
   };
-  const stopped = aborted(signal).then((): never => {
-    throw new ClaraError('cancelled', 'interrupted');
+  let stop = (): void => undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    stop = () => reject(new ClaraError('cancelled', 'interrupted'));
   });
   // Nobody may be waiting for it any more when it happens.
   stopped.catch(() => undefined);
-  for (;;) {
-    try {
-      return await Promise.race([asOperator(operator, (client) => work(client, heard)), stopped]);
-    } catch (error) {
-      failingSince ??= performance.now();
-      const isPassing = hasCode(error, 'unavailable') && isKnown();
-      if (!isPassing || performance.now() - failingSince > PATIENCE_MILLIS) throw error;
-      await Promise.race([delay(PAUSE_MILLIS), stopped]);
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop);
+  try {
+    for (;;) {
+      try {
+        return await Promise.race([asOperator(operator, (client) => work(client, heard)), stopped]);
+      } catch (error) {
+        failingSince ??= performance.now();
+        const isPassing = hasCode(error, 'unavailable') && isKnown();
+        if (!isPassing || performance.now() - failingSince > PATIENCE_MILLIS) throw error;
+        await Promise.race([delay(PAUSE_MILLIS), stopped]);
+      }
     }
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
@@ -71,7 +72,9 @@ async function search(file: string, options: SearchOptions): Promise<void> {
   progress.begin();
   const ending = new AbortController();
   try {
-    const desk = trialDesk(found, operator, AbortSignal.any([stop, ending.signal]));
+    const signal = AbortSignal.any([stop, ending.signal]);
+    setMaxListeners(0, signal); // Several for each trial that is followed.
+    const desk = trialDesk(found, operator, signal);
     const end = await conductSearch(found, desk, { parallel, tell: (event) => progress.tell(event) });
     await report(found, end, { ...options, terminal });
   } catch (error) {

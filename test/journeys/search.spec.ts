@@ -78,7 +78,7 @@ describe('a search with real processes', () => {
     }
     const last = start(file, '--json', '--output', output);
     const { code, stderr } = await last.ended;
-    assert.equal(code, 0, stderr);
+    assert.deepEqual([code, stderr], [0, '']);
 
     const [begun] = of(last, 'search');
     assert.deepEqual(begun!.rungs, [
