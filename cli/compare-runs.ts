@@ -62,7 +62,7 @@ export function compareRuns(
 function comparedRun(view: RunView, metric: string, target: Target | undefined): ComparedRun {
   const sign = lessIsBetter(metric) ? -1 : 1;
   const values = view.rounds.flatMap((round, index) => {
-    const value = metricOf(round, metric);
+    const value = roundMetric(round, metric);
     return value === undefined ? [] : [{ index, round: round.round, value }];
   });
   const best = values.reduce<(typeof values)[number] | undefined>(
@@ -84,7 +84,8 @@ function comparedRun(view: RunView, metric: string, target: Target | undefined):
   };
 }
 
-function metricOf({ evaluations }: RoundView, metric: string): number | undefined {
+/** Of the global model after a round: the mean over the sites that tell it, weighted by their held-out cases. */
+export function roundMetric({ evaluations }: Pick<RoundView, 'evaluations'>, metric: string): number | undefined {
   const told = evaluations.filter(({ metrics }) => metrics[metric] !== undefined);
   const samples = told.reduce((sum, evaluation) => sum + Number(evaluation.samples), 0);
   if (samples === 0) return undefined;

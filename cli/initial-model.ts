@@ -1,7 +1,7 @@
 import { constants, type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { ClaraError } from '../base/errors';
+import { ClaraError, type Fault, showValue } from '../base/errors';
 import { fileChunks } from '../federation/file-chunks';
 import { checkPlan, planDocument } from '../federation/plan';
 import { sender } from '../federation/stream-flow';
@@ -38,18 +38,31 @@ const withModelFile = z.looseObject({
  *   every fault of the plan: nothing is uploaded for a plan that would be refused
  */
 export async function planToSubmit(text: string, folder: string): Promise<PlanToSubmit> {
-  const parsed = withModelFile.safeParse(planDocument(text));
-  if (!parsed.success) return { plan: text };
+  const { document, model, faults } = await withModelDigest(planDocument(text), folder);
+  if (!model) return { plan: text };
+  checkPlan(document);
+  if (faults.length > 0) throw ClaraError.ofFaults('the plan', faults);
+  return { plan: JSON.stringify(document), model };
+}
+
+/**
+ * As {@link planToSubmit}, for a document of which nothing is judged but the file.
+ * @returns with a fault when the document names another digest beside the path
+ */
+export async function withModelDigest(
+  written: unknown,
+  folder: string,
+): Promise<{ readonly document: unknown; readonly model?: ModelFile; readonly faults: readonly Fault[] }> {
+  const parsed = withModelFile.safeParse(written);
+  if (!parsed.success) return { document: written, faults: [] };
   const { path: name, ...initialModel } = parsed.data.initialModel;
   const model = await judgedModel(path.resolve(folder, name));
   const sha256 = model.sha256.toString('hex');
-  const document = { ...parsed.data, initialModel: { sha256, ...initialModel } };
-  const plan = checkPlan(document);
-  if (plan.initialModel.from === 'file' && plan.initialModel.sha256 !== sha256) {
-    const rule = `is not the digest of ${name}, which is ${sha256}; correct one of the two`;
-    throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.sha256', value: plan.initialModel.sha256, rule }]);
-  }
-  return { plan: JSON.stringify(document), model };
+  const said = initialModel.sha256 ?? sha256;
+  const document = { ...parsed.data, initialModel: { ...initialModel, sha256: said } };
+  if (said === sha256 || said === `sha256:${sha256}`) return { document, model, faults: [] };
+  const rule = `is not the digest of ${name}, which is ${sha256}; correct one of the two`;
+  return { document, model, faults: [{ path: 'initialModel.sha256', value: showValue(said), rule }] };
 }
 
 /** Sends a model, unless the coordinator has it. @throws ClaraError with the coordinator's reason */

@@ -17,13 +17,16 @@ export interface OperatorOptions {
   readonly coordinator?: string | undefined;
 }
 
-/** Options of every verb that talks to a coordinator. */
-export function withOperator(command: Command): Command {
+/**
+ * Options of every verb that talks to a coordinator.
+ * @param mandatory false for a verb that may also do without one
+ */
+export function withOperator(command: Command, { mandatory = true } = {}): Command {
   return command
     .addOption(
       new Option('--operator <dir>', "folder with the operator's credentials")
         .env(OPERATOR_VARIABLE)
-        .makeOptionMandatory(),
+        .makeOptionMandatory(mandatory),
     )
     .addOption(
       new Option(

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   sites: () => (require('./commands/sites') as typeof import('./commands/sites')).sitesCommand(),
   site: () => (require('./commands/site') as typeof import('./commands/site')).siteCommand(),
   run: () => (require('./commands/run') as typeof import('./commands/run')).runCommand(),
+  search: () => (require('./commands/search') as typeof import('./commands/search')).searchCommand(),
   model: () => (require('./commands/model') as typeof import('./commands/model')).modelCommand(),
   statistics: () => (require('./commands/statistics') as typeof import('./commands/statistics')).statisticsCommand(),
   aiaa: () => (require('./commands/aiaa') as typeof import('./commands/aiaa')).aiaaCommand(),

@@ -93,7 +93,8 @@ function endedRounds(view: RunView): readonly RoundView[] {
   return view.rounds.filter(({ round }) => round !== current);
 }
 
-function isOver({ summary }: RunView): boolean {
+/** True when nothing more will happen to the run. */
+export function isOver({ summary }: Pick<RunView, 'summary'>): boolean {
   return ['completed', 'failed', 'aborted'].includes(summary?.state ?? '');
 }
 

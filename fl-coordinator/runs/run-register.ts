@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ClaraError, hasCode } from '../../base/errors';
-import { namedSites, withSites } from '../../federation/cohort';
 import { showVersion } from '../../federation/model-name';
 import type { Plan } from '../../federation/plan';
-import { impossibleCombinations } from '../../federation/plan-rules';
 import { readStoredLayout } from '../aggregation/stored-layout';
 import type { ObjectStore } from '../storage/object-store';
 import { Conductor, type ConductorOptions } from './conductor';
@@ -11,6 +9,7 @@ import { loadRun, stampEvent, takeOverRun } from './journal';
 import { modelKey, uploadedModelKey } from './object-names';
 import type { RunState, StartModel } from './run-state';
 import { Submissions } from './submissions';
+import { submittedCohort } from './submitted-cohort';
 import { namesTensors, transferFaults } from './transfer-faults';
 
 export interface Submission {
@@ -73,7 +72,7 @@ export class RunRegister {
     const run = `${plan.name}-${createHash('sha256').update(submitToken).digest('hex').slice(0, 8)}`;
     const known = this.#runs.get(run);
     if (known) return { run: this.#sameSubmission(known.state, submission), alreadySubmitted: true };
-    const cohort = cohortOf(submission);
+    const cohort = submittedCohort(plan, submission.enrolledSites);
     const start = await this.#startOf(plan);
     if (start) {
       if (namesTensors(plan)) {
@@ -176,28 +175,6 @@ export class RunRegister {
       throw ClaraError.ofFaults('the plan', [{ path: 'initialModel.sha256', value: sha256, rule }]);
     }
   }
-}
-
-/** Site order is sorted, whatever order the plan names the sites in: it decides the order of aggregation. */
-function cohortOf({ plan, enrolledSites }: Submission): string[] {
-  const named = namedSites(plan.cohort);
-  const cohort = [...(named ?? enrolledSites)].sort(compareText);
-  const unknown = cohort.filter((site) => !enrolledSites.includes(site));
-  const faults = unknown.map((site) => ({
-    path: 'cohort',
-    value: site,
-    rule: 'is not an enrolled site; invite it, or correct the name',
-  }));
-  if (cohort.length === 0) faults.push({ path: 'cohort', value: 'all', rule: 'no site is enrolled; invite one first' });
-  // With the sites known, rules that depend on their number can be judged for `all` too.
-  if (!named && cohort.length > 0) {
-    const known = { ...plan, cohort: withSites(plan.cohort, cohort) };
-    for (const { path, rule } of impossibleCombinations(known)) {
-      faults.push({ path: path.join('.'), value: `${cohort.length} sites enrolled`, rule });
-    }
-  }
-  if (faults.length > 0) throw ClaraError.ofFaults('the plan', faults);
-  return cohort;
 }
 
 /** The runs of a store, by their names. */

@@ -2,6 +2,9 @@
 // (shift-model.ts). What it does wrong, and where it waits, is said by environment variables of the site:
 //   MISTAKE  exit-1, hang, garbage, nan, wrong-shape or quota; made in `train` only
 //   GATE     a folder: `train` leaves a file `reached` there and waits until there is a file `open`
+// Parameters of the plan that a search may vary:
+//   rate     models are judged by `score` as well: the best rate is 0.1, and more rounds are better (scoreOf)
+//   mistake  as MISTAKE, at every site
 const fs = require('node:fs');
 const path = require('node:path');
 
@@ -95,7 +98,7 @@ function withNewBias() {
 function train() {
   console.log(JSON.stringify({ progress: 0.5, step: 1, metrics: { loss: 1 / task.round } }));
   if (process.env.GATE) waitAtGate(process.env.GATE);
-  switch (process.env.MISTAKE) {
+  switch (process.env.MISTAKE ?? task.parameters.mistake) {
     case 'exit-1':
       console.error('the disk of the trainer is on fire');
       process.exit(1);
@@ -131,7 +134,15 @@ else if (task.kind === 'initialise') {
   place(task.model.output, fileOf({ w, bias: new Float32Array([0.5, -1, 2]) }));
 } else if (task.kind === 'train') train();
 
+// Another one at each site, so that a mean that does not weigh sites by their samples is told from one that does.
+function scoreOf(rate) {
+  const distance = Math.abs(Math.log10(rate) + 1);
+  return 0.5 / (1 + distance) + 0.01 * task.round + 0.125 * site;
+}
+
 const samples = site * site + 1;
 const metrics = { loss: 0.5 / (task.round + 1) };
-const evaluations = (task.models ?? []).map(({ name }) => ({ model: name, metrics: { dice: 0.25 * (site + 1) } }));
+const { rate } = task.parameters;
+const judged = { dice: 0.25 * (site + 1), ...(rate === undefined ? {} : { score: scoreOf(rate) }) };
+const evaluations = (task.models ?? []).map(({ name }) => ({ model: name, metrics: judged }));
 place('report.json', JSON.stringify({ protocol: 1, samples, steps: 1, metrics, evaluations }));
