@@ -25,6 +25,7 @@ export const FAULT_POINTS = [
   'aggregate.before-finish',
   'aggregate.after-finish',
   'enrol.token-spent',
+  'model-upload.half-written',
 ] as const;
 
 export type FaultPoint = (typeof FAULT_POINTS)[number];

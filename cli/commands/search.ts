@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError, hasCode } from '../../base/errors';
+import { showBytes } from '../../base/show-bytes';
 import { planDocument } from '../../federation/plan';
 import { uploadModel, withModelDigest } from '../initial-model';
 import { asOperator, type OperatorOptions, withOperator } from '../operator';
@@ -15,7 +16,7 @@ import { rankingTable, showFigure } from '../search/search-table';
 import { abortTrials, trialDesk } from '../search/trial-desk';
 import { candidatePlan, checkCandidates, isWhole, trialOf } from '../search/trials';
 import { stopSignal } from '../stopping';
-import { counted, openTerminal, showBytes, type Terminal } from '../terminal';
+import { counted, openTerminal, type Terminal } from '../terminal';
 import { wholeNumber } from '../whole-number';
 
 interface SearchOptions extends Omit<OperatorOptions, 'operator'> {

@@ -1,5 +1,6 @@
+import { showBytes } from '../../base/show-bytes';
 import type { Budget } from '../../federation/course';
-import { counted, showBytes } from '../terminal';
+import { counted } from '../terminal';
 
 export interface Cost {
   readonly rounds: number;

@@ -1,6 +1,7 @@
+import { showBytes } from '../../base/show-bytes';
 import type { RunView } from '../../federation/gen/federation/v1/federation_pb';
 import { stageWords } from '../run-table';
-import { counted, showBytes, table } from '../terminal';
+import { counted, table } from '../terminal';
 import type { Candidate } from './candidates';
 import { totalRounds } from './halving';
 import type { Outcome } from './ranking';

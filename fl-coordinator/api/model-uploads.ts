@@ -1,6 +1,7 @@
 import { ClaraError, hasCode } from '../../base/errors';
 import { checkCrc, type WireBlobHeader, type WireChunk } from '../../federation/chunk-codec';
 import { Inspector } from '../../federation/tensors/inspector';
+import { faultPoint } from '../fault-points';
 import { uploadedModelKey } from '../runs/object-names';
 import type { ObjectStore } from '../storage/object-store';
 
@@ -86,6 +87,7 @@ export class ModelUploads {
         }
         inspector.push(chunk.data);
         await writer.write(chunk.data);
+        faultPoint('model-upload.half-written');
         const next = await rest.next();
         if (next.done) break;
         chunk = next.value;

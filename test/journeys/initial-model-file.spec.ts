@@ -65,7 +65,7 @@ describe('a plan that starts from a file of the operator', function () {
 
   it('uploads it again after the coordinator was killed in the middle, and starts from its bytes', async () => {
     await federation.coordinator.stop();
-    const doomed = await federation.startCoordinator({ [FAULT_POINT_VARIABLE]: 'store.partial-half-written:3' });
+    const doomed = await federation.startCoordinator({ [FAULT_POINT_VARIABLE]: 'model-upload.half-written:3' });
     const file = await plan();
     const cut = await federation.verb('run', 'submit', file, '--token', 'from-a-file');
     assert.equal(cut.code, 69, cut.stderr);

@@ -39,6 +39,8 @@ const PASSAGES: Readonly<Record<FaultPoint, readonly number[]>> = {
   'store.upload-recorded': [],
   // Passed by enrolments only: enrolment-interrupted.spec.ts.
   'enrol.token-spent': [],
+  // A plan that brings a model: initial-model-file.spec.ts.
+  'model-upload.half-written': [],
   // Passed by encoded updates only: encoded-wire.spec.ts.
   'upload.after-decode': [],
 };
