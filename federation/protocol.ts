@@ -6,3 +6,5 @@ export const TASK_METADATA = 'clara-task';
 
 /** The name of the server's control variate among the models of a task. */
 export const CONTROLS = 'controls';
+/** How the names of models begin that a site trained alone; the site's id follows. */
+export const ALONE_MODEL = 'site:';
