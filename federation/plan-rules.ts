@@ -2,6 +2,7 @@ import { type Cohort, namedSites, sampleOf, sitesOfARound } from './cohort';
 import { countsHeads, fewestUpdates } from './combiner-needs';
 import { type BrokenRule, type CoursePlan, courseRules } from './course-rules';
 import { isAsItIs, type Wire } from './encodings/encoding';
+import type { NORMALISATION_RULES } from './normalisation';
 import type { Strategy } from './strategy';
 
 /**
@@ -35,6 +36,7 @@ export function statisticsRules(plan: {
   readonly rounds: number;
   readonly initialModel: { readonly from: string };
   readonly evaluation: { readonly siteModels: boolean; readonly crossSite: boolean };
+  readonly normalisationStatistics: (typeof NORMALISATION_RULES)[number];
 }): BrokenRule[] {
   if (plan.statistics === undefined) return [];
   const broken: BrokenRule[] = [];
@@ -44,6 +46,10 @@ export function statisticsRules(plan: {
       path: ['initialModel', 'from'],
       rule: 'does not go with statistics, which use no model; leave it out',
     });
+  }
+  if (plan.normalisationStatistics !== 'average') {
+    const rule = 'does not go with statistics, which use no model; leave it out';
+    broken.push({ path: ['normalisationStatistics'], rule });
   }
   for (const matrix of ['siteModels', 'crossSite'] as const) {
     if (!plan.evaluation[matrix]) continue;

@@ -8,6 +8,7 @@ import { durationSchema } from './duration';
 import { AS_IT_IS, wireSchema } from './encodings/encoding';
 import { IDENTITY_LABEL_RULE, isIdentityLabel } from './identity';
 import { modelNameSchema, modelVersionSchema } from './model-name';
+import { NORMALISATION_RULES } from './normalisation';
 import { impossibleCombinations, matrixRules, statisticsRules, transferRules, wireRules } from './plan-rules';
 import { strategySchema } from './strategy-forms';
 
@@ -89,6 +90,8 @@ export const planSchema = z.strictObject({
   excludedTensors: z.array(regularExpression).max(100).default([]),
   /** Tensors whose name matches are not trained: they keep the initial model's values, and are not sent with updates. */
   frozenTensors: z.array(regularExpression).max(100).default([]),
+  /** What becomes of the running statistics of batch normalisation; see normalisation.ts. @default average */
+  normalisationStatistics: z.enum(NORMALISATION_RULES).default('average'),
   /** How updates (up) and models (down) of federated rounds are encoded on their way. @default float32, as they are */
   wire: wireSchema.default({ up: AS_IT_IS, down: AS_IT_IS }),
   evaluation: z
@@ -156,7 +159,13 @@ const transferFieldsSchema = z.object(
 
 /** As above, for {@link statisticsRules}. */
 const statisticsFieldsSchema = z.object(
-  planSchema.pick({ rounds: true, initialModel: true, evaluation: true, statistics: true }).shape,
+  planSchema.pick({
+    rounds: true,
+    initialModel: true,
+    evaluation: true,
+    normalisationStatistics: true,
+    statistics: true,
+  }).shape,
 );
 
 /** As above, for {@link wireRules}. */

@@ -12,3 +12,5 @@ export const RUN_FORGOTTEN_MILLIS = 60 * 86400e3;
 
 /** The name of the server's control variate among the models of a task. */
 export const CONTROLS = 'controls';
+/** How the names of models begin that a site trained alone; the site's id follows. */
+export const ALONE_MODEL = 'site:';

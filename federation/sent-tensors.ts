@@ -1,3 +1,4 @@
+import { NORMALISATION_STATISTICS } from './normalisation';
 import type { Plan } from './plan';
 import { encodeHeader, parseHeader } from './tensors/header';
 import type { TensorLayout, TensorSpec } from './tensors/layout';
@@ -28,16 +29,25 @@ export function madeAnew({ initialModel }: Pick<Plan, 'initialModel'>): readonly
   return initialModel.from === 'trainer' ? [] : (initialModel.reinitialise ?? []);
 }
 
+type KeptPlan = Pick<Plan, 'excludedTensors' | 'frozenTensors' | 'normalisationStatistics'>;
+
 /** Patterns of tensors that keep the initial model's values, whatever a site sends. */
-export function keptTensors({
-  excludedTensors,
-  frozenTensors,
-}: Pick<Plan, 'excludedTensors' | 'frozenTensors'>): RegExp[] {
-  return patternsOf([...excludedTensors, ...frozenTensors]);
+export function keptTensors(plan: KeptPlan): RegExp[] {
+  return [...patternsOf([...plan.excludedTensors, ...plan.frozenTensors]), ...localTensors(plan)];
+}
+
+/** Patterns of tensors with which each site goes on by itself; they are kept, too. */
+export function localTensors({ normalisationStatistics }: Pick<Plan, 'normalisationStatistics'>): RegExp[] {
+  return normalisationStatistics === 'keep-local' ? [NORMALISATION_STATISTICS] : [];
+}
+
+/** Patterns of tensors that the next model takes from the first contributor, beside all that hold no fractions. */
+export function firstTensors({ normalisationStatistics }: Pick<Plan, 'normalisationStatistics'>): RegExp[] {
+  return normalisationStatistics === 'first' ? [NORMALISATION_STATISTICS] : [];
 }
 
 /** Tells those tensors; encoded models and updates have them as they are. */
-export function isKeptBy(plan: Pick<Plan, 'excludedTensors' | 'frozenTensors'>): (name: string) => boolean {
+export function isKeptBy(plan: KeptPlan): (name: string) => boolean {
   const patterns = keptTensors(plan);
   return (name) => matchesAny(name, patterns);
 }

@@ -3,7 +3,7 @@ import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, type Fault } from '../base/errors';
 import { controlsOf, withControls } from '../federation/controls';
-import { type Patterns, updateLayout } from '../federation/sent-tensors';
+import { matchesAny, type Patterns, updateLayout } from '../federation/sent-tensors';
 import { readLayout } from '../federation/tensors/file';
 import { FiniteScanner, showNonFinite } from '../federation/tensors/finite-scan';
 import { encodeHeader } from '../federation/tensors/header';
@@ -21,6 +21,8 @@ export interface OutboundRequest {
   readonly outbound: string;
   /** Tensors whose name matches never leave the site: the global model's values are sent in their place. */
   readonly excluded: readonly RegExp[];
+  /** Of those, what the site goes on with itself: judged like what is sent. @default none */
+  readonly local?: Patterns;
   /** Tensors whose name matches are not sent at all: the coordinator has them. @default none */
   readonly leftOut?: Patterns;
   readonly maxBytes: number;
@@ -59,7 +61,8 @@ export async function prepareOutbound(request: OutboundRequest): Promise<Outboun
   }
   const isExcluded = (name: string) => request.excluded.some((pattern) => pattern.test(name));
   const global = request.global === undefined ? undefined : await readLayout(request.global);
-  const own = await checkedFile(request, { file: update, what: WHAT, isExcluded, expected: global });
+  const isIgnored = (name: string) => isExcluded(name) && !matchesAny(name, request.local ?? []);
+  const own = await checkedFile(request, { file: update, what: WHAT, isExcluded, isIgnored, expected: global });
   if (!global) return { file: update, size, sha256: own.sha256 };
   if (controls !== undefined) {
     const expected = { tensors: controlsOf(global) };
@@ -67,7 +70,7 @@ export async function prepareOutbound(request: OutboundRequest): Promise<Outboun
       request,
       global,
       own,
-      await checkedFile(request, { file: controls, what: WHAT_CONTROLS, isExcluded, expected }),
+      await checkedFile(request, { file: controls, what: WHAT_CONTROLS, isExcluded, isIgnored: isExcluded, expected }),
     );
   }
   const asItIs =
@@ -90,6 +93,8 @@ interface Checking {
   readonly file: string;
   readonly what: string;
   readonly isExcluded: (name: string) => boolean;
+  /** Of those, what is not even looked at. */
+  readonly isIgnored: (name: string) => boolean;
   /** Absent: any tensors. */
   readonly expected: { readonly tensors: readonly TensorSpec[] } | undefined;
 }
@@ -102,10 +107,10 @@ interface CheckedFile extends Checking {
 
 /** A file of the trainer's with the expected tensors, excluded ones aside, all of them finite. */
 async function checkedFile({ signal }: OutboundRequest, checking: Checking): Promise<CheckedFile> {
-  const { file, what, isExcluded, expected } = checking;
+  const { file, what, isIgnored, expected } = checking;
   const layout = await readLayout(file);
   if (expected) {
-    const kept = (tensors: readonly TensorSpec[]) => ({ tensors: tensors.filter(({ name }) => !isExcluded(name)) });
+    const kept = (tensors: readonly TensorSpec[]) => ({ tensors: tensors.filter(({ name }) => !isIgnored(name)) });
     const faults = compareLayouts(kept(expected.tensors), kept(layout.tensors));
     if (faults.length > 0) throw ClaraError.ofFaults(what, faults);
   }
@@ -123,7 +128,7 @@ async function checkedFile({ signal }: OutboundRequest, checking: Checking): Pro
     await handle.close();
   }
   const faults: Fault[] = scanner.found
-    .filter(({ tensor }) => !isExcluded(tensor))
+    .filter(({ tensor }) => !isIgnored(tensor))
     .map((found) => ({ path: found.tensor, rule: `${showNonFinite(found)}; every number must be finite` }));
   if (faults.length > 0) throw ClaraError.ofFaults(what, faults);
   return { ...checking, layout, sha256: hash.digest() };

@@ -55,6 +55,11 @@ function brokenRules(plan: Plan, site: PolicySettings): string[] {
         : `the plan averages as few as ${fewest} ${fewest === 1 ? 'update' : 'updates'}`;
     broken.push(`${found}, but ${id} asks for ${limits.minimumCohort} (limits.minimumCohort)`);
   }
+  if (limits.minimumCohort > 1 && plan.normalisationStatistics === 'first') {
+    broken.push(
+      `the plan takes the statistics of batch normalisation from one site, not averaged (normalisationStatistics: first), but ${id} asks for ${limits.minimumCohort} in an average (limits.minimumCohort)`,
+    );
+  }
   if (limits.minimumCohort > 1 && plan.evaluation.crossSite) {
     broken.push(
       `the plan shows each site's last update to the others, not averaged (evaluation.crossSite), but ${id} asks for ${limits.minimumCohort} in an average (limits.minimumCohort)`,

@@ -5,7 +5,7 @@ import { AS_IT_IS, type Encoding, isAsItIs } from '../federation/encodings/encod
 import type { Task } from '../federation/gen/federation/v1/federation_pb';
 import type { Plan } from '../federation/plan';
 import { CONTROLS } from '../federation/protocol';
-import { leftOut, madeAnew } from '../federation/sent-tensors';
+import { keptTensors, leftOut, localTensors, madeAnew, type Patterns } from '../federation/sent-tensors';
 import type { ClientRule } from '../federation/strategy';
 import type { TaskKind } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
@@ -17,6 +17,8 @@ export interface CheckedTask {
   readonly parameters: Readonly<Record<string, z.infer<ReturnType<typeof z.json>>>>;
   /** Of tensors that keep the global model's values, whatever the trainer wrote. */
   readonly excluded: readonly RegExp[];
+  /** Of those, with what this site goes on itself. */
+  readonly local: Patterns;
   /** Of those, what an update of this task does not have. */
   readonly leftOut: readonly RegExp[];
   /** What the trainer leaves alone, and what it makes anew. */
@@ -89,12 +91,12 @@ export function checkTask(
   if (parameters && !isDeepStrictEqual(parameters, approved.trainer.parameters)) {
     fault('parametersJson', task.parametersJson, approvedRule(approved.trainer.parameters));
   }
-  const excluded = [...task.excludedTensors, ...frozenTensors].flatMap((text) => patternOf(text, fault));
   if (faults.length > 0 || !parameters) throw ClaraError.ofFaults(`task ${showValue(task.id)}`, faults);
   const { statistics } = approved;
+  const kept = { excluded: keptTensors(approved), local: localTensors(approved) };
   const transfer = { leftOut: federated ? leftOut(approved) : [], frozen: frozenTensors, reinitialise };
   const wire = { down, up: federated ? up : AS_IT_IS };
-  return { kind: task.kind as TaskKind, parameters, excluded, rule, statistics, ...transfer, ...wire };
+  return { kind: task.kind as TaskKind, parameters, ...kept, rule, statistics, ...transfer, ...wire };
 }
 
 function approvedRule(value: unknown): string {
@@ -150,13 +152,4 @@ function parametersOf(task: Task, fault: AddFault): CheckedTask['parameters'] | 
   }
   fault('parametersJson', task.parametersJson, 'must be a JSON object');
   return undefined;
-}
-
-function patternOf(text: string, fault: AddFault): RegExp[] {
-  try {
-    return [new RegExp(text, 'u')];
-  } catch {
-    fault('excludedTensors', text, 'must be a regular expression (ECMAScript)');
-    return [];
-  }
 }

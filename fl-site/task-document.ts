@@ -11,6 +11,7 @@ import {
   type TrainTask,
 } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
+import { inputOf } from './local-tensors';
 import type { CheckedTask } from './task-checks';
 import { CONTROLS_FILE, CONTROLS_OUTPUT_FILE, evaluatedFile, INPUT_FILE, OUTPUT_FILE } from './task-files';
 import type { TaskRecord } from './task-journal';
@@ -42,7 +43,11 @@ export async function writeTaskFile(
       : kind === 'initialise'
         ? { ...common, kind, ...firstWeights(reinitialise) }
         : kind === 'train'
-          ? { ...common, kind, model: { input: INPUT_FILE, output: OUTPUT_FILE }, ...ruleOf(rule, task), ...still }
+          ? {
+              ...{ ...common, kind, model: { input: await inputOf(folder), output: OUTPUT_FILE } },
+              ...ruleOf(rule, task),
+              ...still,
+            }
           : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
   await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
 }

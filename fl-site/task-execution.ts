@@ -12,6 +12,7 @@ import { REPORT_FILE, type TrainerReport, trainerReportSchema } from '../federat
 import type { Approvals } from './approvals';
 import type { SiteConfiguration } from './configuration';
 import { encodeUpdate } from './encoded-update';
+import { keepTensors, putLocalTensors } from './local-tensors';
 import { prepareOutbound } from './outbound-update';
 import { release } from './statistics/release';
 import { type CheckedTask, checkTask } from './task-checks';
@@ -21,9 +22,11 @@ import {
   CONTROLS_OUTPUT_FILE,
   ENCODED_FILE,
   INPUT_FILE,
+  LOCAL_FILE,
   MODELS_FOLDER,
   OUTBOUND_FILE,
   OUTPUT_FILE,
+  OWN_INPUT_FILE,
   RESIDUAL_FILE,
   readReport,
 } from './task-files';
@@ -41,7 +44,16 @@ export interface Surroundings extends ModelSources {
   readonly onLog: (line: string) => void;
 }
 
-const INPUTS = [INPUT_FILE, CONTROLS_FILE, MODELS_FOLDER];
+const INPUTS = [INPUT_FILE, OWN_INPUT_FILE, CONTROLS_FILE, MODELS_FOLDER];
+const OUTPUTS = [
+  REPORT_FILE,
+  OUTPUT_FILE,
+  CONTROLS_OUTPUT_FILE,
+  OUTBOUND_FILE,
+  ENCODED_FILE,
+  RESIDUAL_FILE,
+  LOCAL_FILE,
+];
 const ACTIVITY = {
   initialise: 'initialising',
   train: 'training',
@@ -62,12 +74,14 @@ export async function executeTask(record: TaskRecord, around: Surroundings, sign
   if (record.phase !== 'trained') {
     await mkdir(folder, { recursive: true });
     await fetchModels(record, checked, folder, around, signal);
+    if (checked.local.length > 0) await putLocalTensors(task, folder, around.workspace, signal);
     await produce(record, checked, folder, around, signal);
   }
   await around.workspace.returnState(task.run, task.track, folder);
   await sendUpdate(record, around, signal);
-  // The result is told after this: an update that counts has always moved the residual on.
+  // The result is told after this: an update that counts has always moved the residual, and the site's own tensors, on.
   await around.workspace.keepResidual(task.run, path.join(folder, RESIDUAL_FILE));
+  await around.workspace.keepLocalTensors(task.run, task.track, path.join(folder, LOCAL_FILE));
   return doneOf(record);
 }
 
@@ -82,7 +96,7 @@ async function produce(
   const { task } = record;
   const { journal, workspace, site, onProgress } = around;
   if (record.phase === 'accepted') {
-    for (const name of [REPORT_FILE, OUTPUT_FILE, CONTROLS_OUTPUT_FILE, OUTBOUND_FILE, ENCODED_FILE, RESIDUAL_FILE]) {
+    for (const name of OUTPUTS) {
       await rm(path.join(folder, name), { recursive: true, force: true });
     }
     // Written down when the trainer starts: until then there is nothing to lose.
@@ -125,10 +139,14 @@ async function produce(
       ...(checked.rule.kind === 'scaffold' && { controls: path.join(folder, CONTROLS_OUTPUT_FILE) }),
       outbound: path.join(folder, OUTBOUND_FILE),
       excluded: checked.excluded,
+      local: checked.local,
       leftOut: checked.leftOut,
       maxBytes: site.limits.updateBytes,
       signal,
     });
+    if (checked.kind === 'train' && checked.local.length > 0) {
+      await keepTensors(path.join(folder, OUTPUT_FILE), checked.local, path.join(folder, LOCAL_FILE), signal);
+    }
     const { file, size, sha256 } = isAsItIs(checked.up)
       ? outbound
       : await encodeUpdate({

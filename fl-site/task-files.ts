@@ -5,6 +5,9 @@ import { REPORT_FILE } from '../federation/trainer-contract';
 
 /** Names that the agent gives to files in a task folder, where the contract leaves them open. */
 export const INPUT_FILE = 'global.safetensors';
+/** The global model with this site's own statistics in it, where the plan keeps them here; and what a task made of them. */
+export const OWN_INPUT_FILE = 'input.safetensors';
+export const LOCAL_FILE = 'local.safetensors';
 export const OUTPUT_FILE = 'update.safetensors';
 /** SCAFFOLD: the control variate of all sites, and the one of this site that the trainer makes. */
 export const CONTROLS_FILE = 'controls.safetensors';

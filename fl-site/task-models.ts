@@ -33,7 +33,7 @@ export async function fetchModels(
   { workspace, models, client, pacing, onProgress }: ModelSources,
   signal: AbortSignal,
 ): Promise<void> {
-  const { kind, rule, up, down } = checked;
+  const { kind, rule, up, down, local } = checked;
   const present = await Promise.all(task.models.map((model) => models.has(task.run, model)));
   const absent = task.models.filter((_, index) => !present[index]);
   const missing = absent.reduce((sum, { size }) => sum + Number(size), 0);
@@ -42,7 +42,9 @@ export async function fetchModels(
   // Encoded it is written once more, beside what top-k leaves to later rounds.
   const updates = rule.kind === 'scaffold' || !isAsItIs(up) ? 4 : 2;
   const output = kind === 'train' ? updates * sizeOf(task.models[0]) : 0;
-  await workspace.requireSpace(missing + decoded + output, `task ${task.id}`);
+  // With this site's own tensors in them models are copies.
+  const copies = local.length > 0 ? task.models.reduce((sum, model) => sum + sizeOf(model), 0) : 0;
+  await workspace.requireSpace(missing + decoded + output + copies, `task ${task.id}`);
 
   const total = missing || 1;
   let before = 0;

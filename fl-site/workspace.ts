@@ -15,6 +15,7 @@ import { STATE_FOLDER } from '../federation/trainer-contract';
  *     runs/<run>/journal/<task>.json       what is known of each task
  *     runs/<run>/models/<sha256>.safetensors   downloaded models, by digest
  *     runs/<run>/state/<track>/            the trainer's private state while no task has it
+ *     runs/<run>/local/<track>.safetensors statistics with which this site goes on, and which never leave it
  *     runs/<run>/residual.safetensors      what top-k has not sent yet of federated updates
  *     runs/<run>/<task>/                   the folder that the trainer gets
  *     promotions/<model>/<version>/        what was promoted: proposal.json, decision.json, the model on its way
@@ -29,6 +30,7 @@ const RESERVED = new Set([
   'journal',
   'models',
   'state',
+  'local',
   'residual.safetensors',
 ]);
 const HASH_CHARACTERS = 12;
@@ -108,9 +110,16 @@ export class Workspace {
 
   /** Makes what a task left to later rounds the residual of the run. Doing it twice is harmless. */
   async keepResidual(run: string, file: string): Promise<void> {
-    if (!(await exists(file))) return;
-    await rename(file, this.residualFile(run));
-    await syncFolder(this.runFolder(run));
+    await takeOver(file, this.residualFile(run));
+  }
+
+  localTensors(run: string, track: string): string {
+    return path.join(this.runFolder(run), 'local', `${folderName(track)}.safetensors`);
+  }
+
+  /** Makes what a task made of this site's own tensors those that the track goes on with. Doing it twice is harmless. */
+  async keepLocalTensors(run: string, track: string, file: string): Promise<void> {
+    await takeOver(file, this.localTensors(run, track));
   }
 
   /** @throws ClaraError `out-of-space` when so many bytes are not free */
@@ -152,4 +161,13 @@ export class Workspace {
     const entries = await readdir(this.runs, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(this.runs, entry.name));
   }
+}
+
+/** Moves a durable file over an older one, if it has not been moved already. */
+async function takeOver(file: string, target: string): Promise<void> {
+  if (!(await exists(file))) return;
+  const made = await mkdir(path.dirname(target), { recursive: true });
+  if (made) await syncFolder(path.dirname(made));
+  await rename(file, target);
+  await syncFolder(path.dirname(target));
 }

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { ClaraError } from '../../base/errors';
 import { requireUpdates } from '../../federation/combiner-needs';
 import { isControl } from '../../federation/controls';
+import { matchesAny, type Patterns } from '../../federation/sent-tensors';
 import type { Strategy } from '../../federation/strategy';
 import type { TensorLayout } from '../../federation/tensors/layout';
 import { faultPoint } from '../fault-points';
@@ -29,6 +30,8 @@ export interface AggregateRequest {
   readonly strategy: Pick<Strategy, 'clip' | 'combiner' | 'serverOptimiser'>;
   /** Tensors whose name matches keep the base model's values; contributions need not have them. */
   readonly excluded: readonly RegExp[];
+  /** Floating-point tensors whose name matches are those of the first contribution, as integers are. @default none */
+  readonly first?: Patterns;
   readonly target: string;
   /** Key prefix of the server optimiser's moments: after the round before (none at the first round), after this one. */
   readonly momentsBefore?: string | undefined;
@@ -78,7 +81,7 @@ export interface StoredCombination extends Omit<AggregateRequest, 'base' | 'excl
 export async function combineStored(request: StoredCombination): Promise<AggregatedModel> {
   const { store, contributions, layout, isKept, strategy, target, signal } = request;
   throwIfAborted(signal, `aggregating ${target}`);
-  const spans = spansOf(layout, isKept);
+  const spans = spansOf(layout, isKept, (name) => matchesAny(name, request.first ?? []));
   const { clip, combiner, serverOptimiser: optimiser } = strategy;
   requireUpdates(combiner, contributions.length);
   const memory = new BlockMemory(contributions.length, scratchBytes(combiner, contributions.length));

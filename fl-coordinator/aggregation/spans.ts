@@ -6,8 +6,8 @@ import type { TensorLayout } from '../../federation/tensors/layout';
  * one span, so that small tensors do not cost a read each.
  *
  * - combine: floating point, combined by the strategy.
- * - first: integers and booleans (counters of steps, masks): an average would be no such value, so the value of the first
- *   contributor in site order stands for all.
+ * - first: integers and booleans (counters of steps, masks), of which an average would be no such value, and what the plan does
+ *   not want averaged: the value of the first contributor in site order stands for all.
  * - keep: excluded by the plan; the global model's value stays.
  */
 export type Span =
@@ -32,14 +32,22 @@ type CopiedSpan = Exclude<Span, { treatment: 'combine' }>;
 /** Blocks that are copied are as long as those of float32. */
 const COPIED_BLOCK_BYTES = 1 << 20;
 
-/** The spans of a model, in the order of its data. @param isExcluded tells tensors by name */
-export function spansOf(layout: TensorLayout, isExcluded: (name: string) => boolean): Span[] {
+/**
+ * The spans of a model, in the order of its data.
+ * @param isExcluded tells tensors by name
+ * @param isFirst tells floating-point tensors that are treated as integers are
+ */
+export function spansOf(
+  layout: TensorLayout,
+  isExcluded: (name: string) => boolean,
+  isFirst: (name: string) => boolean,
+): Span[] {
   const spans: Span[] = [];
   let elements = 0;
   for (const { name, dtype, begin, end } of layout.tensors) {
     if (begin === end) continue;
     const last = spans.at(-1);
-    if (isExcluded(name) || !isFloat(dtype)) {
+    if (isExcluded(name) || isFirst(name) || !isFloat(dtype)) {
       const treatment = isExcluded(name) ? 'keep' : 'first';
       if (last?.treatment === treatment) spans[spans.length - 1] = { ...last, end };
       else spans.push({ treatment, begin, end });

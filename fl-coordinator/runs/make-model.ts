@@ -2,7 +2,7 @@ import { ClaraError } from '../../base/errors';
 import { deriveSeed } from '../../base/random';
 import { isAsItIs } from '../../federation/encodings/encoding';
 import type { Plan } from '../../federation/plan';
-import { isKeptBy, keptTensors } from '../../federation/sent-tensors';
+import { firstTensors, isKeptBy, keptTensors } from '../../federation/sent-tensors';
 import { type AggregateRequest, aggregate } from '../aggregation/aggregate';
 import { aggregateWithControls } from '../aggregation/controls';
 import { makeWireModel, type WireModel } from '../encodings/wire-model';
@@ -68,6 +68,7 @@ async function makeExactModel(request: MakeModelRequest): Promise<MadeModel> {
     contributions: work.updates,
     strategy: plan.strategy,
     excluded: keptTensors(plan),
+    first: firstTensors(plan),
     target: work.target,
     momentsBefore: work.momentsBefore,
     momentsAfter: work.momentsAfter,

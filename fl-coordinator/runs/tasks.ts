@@ -1,7 +1,7 @@
 import { deriveSeed } from '../../base/random';
 import { isAsItIs } from '../../federation/encodings/encoding';
 import type { Plan } from '../../federation/plan';
-import { CONTROLS } from '../../federation/protocol';
+import { ALONE_MODEL, CONTROLS } from '../../federation/protocol';
 import { madeAnew } from '../../federation/sent-tensors';
 import { openWork } from './going';
 import { controlsKey, decodedModelKey, modelKey, updateKey, wireModelKey } from './object-names';
@@ -35,6 +35,7 @@ export interface TaskModel {
 
 /** The name of the global model in evaluations; what a site learned alone is `site:<id>`, its last update `update:<id>`. */
 export const GLOBAL_MODEL = 'global';
+const LAST_UPDATE = 'update:';
 /** The name of the model whose tensors a trainer takes over when it makes the others anew. */
 export const INITIAL_MODEL = 'initial';
 
@@ -94,7 +95,7 @@ function modelsOf(state: RunState, stage: Stage, site: string): readonly TaskMod
 function travellingModel(state: RunState, stage: Stage): TaskModel | undefined {
   if (state.plan.mode !== 'cyclic') return undefined;
   const [site, hop] = travelledTo(state, stage) ?? [];
-  const model = hop && updateOf(state, hop.stage, site!, 'update');
+  const model = hop && updateOf(state, hop.stage, site!, LAST_UPDATE);
   return model && { ...model, name: GLOBAL_MODEL };
 }
 
@@ -157,19 +158,19 @@ export function sendsControls({ strategy }: Plan, stage: Stage): boolean {
 
 /** What the site had learned alone by the end of that round; none when it fell out. */
 function ownModel(state: RunState, round: number, site: string): TaskModel | undefined {
-  return updateOf(state, { kind: 'train-alone', round }, site, 'site');
+  return updateOf(state, { kind: 'train-alone', round }, site, ALONE_MODEL);
 }
 
 /** What the site made of the global model in that round; none when it did not contribute. */
 function lastUpdate(state: RunState, round: number, site: string): TaskModel | undefined {
-  return updateOf(state, { kind: 'train', round }, site, 'update');
+  return updateOf(state, { kind: 'train', round }, site, LAST_UPDATE);
 }
 
-function updateOf(state: RunState, stage: Stage, site: string, prefix: 'site' | 'update'): TaskModel | undefined {
+function updateOf(state: RunState, stage: Stage, site: string, prefix: string): TaskModel | undefined {
   const result = state.closed.find((closed) => sameStage(closed.stage, stage))?.results.get(site);
   if (result?.kind !== 'update') return undefined;
   return {
-    name: `${prefix}:${site}`,
+    name: `${prefix}${site}`,
     key: updateKey(state.run, stage, site),
     digest: result.digest,
     bytes: result.bytes,

@@ -68,6 +68,7 @@ describe('docs/plan.md', () => {
       deadline: '`1h`',
       strategy: '`fedavg`',
       seed: '`1`',
+      normalisationStatistics: '`average`',
       'wire.up': '`float32`',
       'wire.down': '`float32`',
       'evaluation.everyRound': '`true`',

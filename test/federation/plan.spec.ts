@@ -51,6 +51,7 @@ describe('a plan', () => {
       siteWeights: {},
       excludedTensors: [],
       frozenTensors: [],
+      normalisationStatistics: 'average',
       wire: { up: { encoding: 'float32', delta: false }, down: { encoding: 'float32', delta: false } },
       evaluation: { everyRound: true, siteModels: false, crossSite: false },
       seed: 1,

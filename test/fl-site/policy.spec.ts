@@ -50,6 +50,13 @@ describe("a site's policy", () => {
     assert.equal(answer(plan).approved, true);
   });
 
+  it('gives no statistics of its own to all when it asks for an average', () => {
+    const plan = { normalisationStatistics: 'first' } as const;
+    assert.match(reason(plan, { minimumCohort: 2 }), /from one site, not averaged \(normalisationStatistics: first\)/);
+    assert.equal(answer(plan).approved, true);
+    assert.equal(answer({ normalisationStatistics: 'keep-local' }, { minimumCohort: 2 }).approved, true);
+  });
+
   it('approves a run within its limits', () => {
     const decision = answer({}, { maxRounds: 5, minimumCohort: 3 });
     assert.equal(decision.approved, true);

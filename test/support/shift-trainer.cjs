@@ -11,6 +11,7 @@ const path = require('node:path');
 const folder = process.argv.at(-1);
 const task = JSON.parse(fs.readFileSync(path.join(folder, 'task.json'), 'utf8'));
 const site = task.site.charCodeAt(0) - 'a'.charCodeAt(0);
+const RUNNING_MEAN = 'bn.running_mean';
 
 function place(name, bytes) {
   fs.writeFileSync(path.join(folder, `${name}.partial`), bytes);
@@ -131,7 +132,9 @@ if (task.kind === 'initialise' && task.reinitialise) place(task.model.output, wi
 else if (task.kind === 'initialise') {
   const elements = task.parameters.elements ?? 1000;
   const w = Float32Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4);
-  place(task.model.output, fileOf({ w, bias: new Float32Array([0.5, -1, 2]) }));
+  // As statistics of batch normalisation would be: moved by training like all numbers, and told of in evaluations.
+  const statistics = task.parameters.statistics ? { [RUNNING_MEAN]: new Float32Array(2) } : {};
+  place(task.model.output, fileOf({ w, bias: new Float32Array([0.5, -1, 2]), ...statistics }));
 } else if (task.kind === 'train') train();
 
 // Another one at each site, so that a mean that does not weigh sites by their samples is told from one that does.
@@ -140,9 +143,19 @@ function scoreOf(rate) {
   return 0.5 / (1 + distance) + 0.01 * task.round + 0.125 * site;
 }
 
+function runningMeanIn(file) {
+  const bytes = fs.readFileSync(path.join(folder, file));
+  const begin = 8 + Number(bytes.readBigUInt64LE(0));
+  const tensor = JSON.parse(bytes.subarray(8, begin).toString())[RUNNING_MEAN];
+  return tensor ? { mean: bytes.readFloatLE(begin + tensor.data_offsets[0]) } : {};
+}
+
 const samples = site * site + 1;
 const metrics = { loss: 0.5 / (task.round + 1) };
 const { rate } = task.parameters;
 const judged = { dice: 0.25 * (site + 1), ...(rate === undefined ? {} : { score: scoreOf(rate) }) };
-const evaluations = (task.models ?? []).map(({ name }) => ({ model: name, metrics: judged }));
+const evaluations = (task.models ?? []).map(({ name, file }) => ({
+  model: name,
+  metrics: { ...judged, ...runningMeanIn(file) },
+}));
 place('report.json', JSON.stringify({ protocol: 1, samples, steps: 1, metrics, evaluations }));

@@ -79,7 +79,7 @@ function leftAlone(run: string, start: RunState): RunState {
     const event = advance(state, { now: new Date(now), bytesToSites: 0, bytesFromSites: 0 });
     const work = event ? undefined : pendingModel(state);
     const model = { type: 'model-published', round: work?.round, digest: `sha256:${'ab'.repeat(32)}`, bytes: 10 };
-    if (!event && !work) now += state.plan.deadline;
+    if (!event && !work) now += state.paused ? 31 * 86400e3 : state.plan.deadline;
     else {
       const stamp = { v: 1, seq: state.seq + 1, at: new Date(now).toISOString() };
       state = reduce(state, run, runEventSchema.parse({ ...stamp, ...(event ?? model) }));
