@@ -9,9 +9,11 @@ const rooms = {
   'fl-coordinator': ['base', 'federation'],
   'fl-site': ['base', 'federation', 'imaging'],
   aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors'],
-  cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging'],
+  simulation: ['base', 'federation', 'fl-coordinator', 'fl-site', 'training', 'imaging'],
+  cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging', 'simulation'],
 };
-/** Rooms of the coordinator: each may look into those named, and `coordinator.ts` and `leader-term.ts` put them together. */
+/** Rooms of the coordinator: each may look into those named, and `coordinator.ts`, `leader-term.ts` and
+ * `embedded-coordinator.ts` put them together. */
 const coordinatorRooms = {
   storage: [],
   transport: [],
@@ -38,7 +40,7 @@ const coordinatorRules = Object.entries(coordinatorRooms).map(([room, allowed]) 
   severity: 'error',
   from: { path: `^fl-coordinator/${room}/` },
   to: {
-    path: `^fl-coordinator/((${Object.keys(coordinatorRooms).join('|')})/|(coordinator|leader-term)\\.ts$)`,
+    path: `^fl-coordinator/((${Object.keys(coordinatorRooms).join('|')})/|(coordinator|leader-term|embedded-coordinator)\\.ts$)`,
     pathNot: [room, ...allowed].map((other) => `^fl-coordinator/${other}/`),
   },
 }));
