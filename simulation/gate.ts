@@ -7,17 +7,26 @@ export class Gate {
     this.#free = atOnce;
   }
 
-  /** @throws what `work` throws; the signal's reason, without having begun, when it aborts before */
-  async through<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+  /** @returns to be called when the place is free again @throws the signal's reason when it has aborted meanwhile */
+  async enter(signal: AbortSignal): Promise<() => void> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      signal.throwIfAborted();
-      return await work();
-    } finally {
+    const leave = (): void => {
       const next = this.#waiting.shift();
       if (next) next();
       else this.#free++;
+    };
+    if (!signal.aborted) return leave;
+    leave();
+    throw signal.reason;
+  }
+
+  async through<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+    const leave = await this.enter(signal);
+    try {
+      return await work();
+    } finally {
+      leave();
     }
   }
 }

@@ -1,9 +1,11 @@
+import { setMaxListeners } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { ClaraError } from '../base/errors';
 import { AgentCore } from '../fl-site/agent-core';
 import { checkSiteConfiguration, type SiteConfiguration } from '../fl-site/configuration';
+import type { CoordinatorClient } from '../fl-site/coordinator-client';
 import { doTask as doReferenceTask } from '../training/trainer/do-task';
 import { Gate } from './gate';
 import { writePhantomSite } from './phantom-sites';
@@ -16,6 +18,8 @@ import { SoftmaxSite } from './softmax/softmax-task';
 
 const settings = workerData as SiteThreadSettings & { readonly port: MessagePort };
 const stop = new AbortController();
+// Every agent listens to it, each with several parts.
+setMaxListeners(0, stop.signal);
 const tell = (message: FromThread) => parentPort!.postMessage(message);
 
 parentPort!.on('message', (message: ToThread) => {
@@ -25,6 +29,7 @@ parentPort!.on('message', (message: ToThread) => {
 async function main(): Promise<void> {
   const clients = new PortClients(settings.port);
   const gate = new Gate(settings.trainingAtOnce);
+  const transfers = new Gate(TRANSFERS_AT_ONCE);
   const agents: AgentCore[] = [];
   for (const site of settings.sites) {
     stop.signal.throwIfAborted();
@@ -32,7 +37,7 @@ async function main(): Promise<void> {
     // The agent's own process makes it when it locks it.
     await mkdir(path.join(folder, 'workspace'), { recursive: true });
     const { configuration, doTask } = await settle(site, folder);
-    const client = clients.of(site);
+    const client = oneByOne(clients.of(site), transfers);
     agents.push(
       new AgentCore({
         site: configuration,
@@ -48,6 +53,28 @@ async function main(): Promise<void> {
   const living = agents.map((agent) => agent.live(stop.signal));
   tell({ kind: 'ready' });
   await Promise.all(living);
+}
+
+/** Models in memory at a time. More would move no faster: all of them go through one port. */
+const TRANSFERS_AT_ONCE = 4;
+
+/** The client, with its transfers among those that the gate lets through. */
+function oneByOne(client: CoordinatorClient, gate: Gate): CoordinatorClient {
+  return {
+    ...client,
+    get movedAt() {
+      return client.movedAt;
+    },
+    async *download(object, offset, signal) {
+      const leave = await gate.enter(signal);
+      try {
+        yield* client.download(object, offset, signal);
+      } finally {
+        leave();
+      }
+    },
+    upload: (task, chunks, signal) => gate.through(signal, () => client.upload(task, chunks, signal)),
+  };
 }
 
 /** The site's data and what trains on them. */

@@ -19,13 +19,14 @@ export type FromSites =
   | { readonly kind: 'message'; readonly call: number; readonly bytes: Uint8Array }
   /** The chunk that was asked for; absent, there is none any more. */
   | { readonly kind: 'chunk'; readonly call: number; readonly chunk: WireChunk | undefined }
-  | { readonly kind: 'next'; readonly call: number }
+  /** Asks for a chunk; gives back the memory of the one before. */
+  | { readonly kind: 'next'; readonly call: number; readonly memory?: ArrayBuffer | undefined }
   | { readonly kind: 'cancel'; readonly call: number };
 
 export type ToSites =
   | { readonly kind: 'message'; readonly call: number; readonly bytes: Uint8Array }
   | { readonly kind: 'chunk'; readonly call: number; readonly chunk: WireChunk }
-  | { readonly kind: 'next'; readonly call: number }
+  | { readonly kind: 'next'; readonly call: number; readonly memory?: ArrayBuffer | undefined }
   /** The end of a call that went well, with the answer, if it has one. */
   | { readonly kind: 'end'; readonly call: number; readonly bytes: Uint8Array }
   | { readonly kind: 'failed'; readonly call: number; readonly error: PortError };
@@ -43,13 +44,4 @@ export function toPortError(thrown: unknown): PortError {
 
 export function fromPortError({ code, message, faults }: PortError): ClaraError {
   return new ClaraError(code, message, { faults });
-}
-
-/** The chunk with memory of its own, which changes hands instead of being copied once more. */
-export function handOver(chunk: WireChunk): { readonly chunk: WireChunk; readonly memory: ArrayBuffer[] } {
-  const data = Buffer.allocUnsafeSlow(chunk.data.length);
-  data.set(chunk.data);
-  const header = chunk.header && { size: chunk.header.size, sha256: Uint8Array.from(chunk.header.sha256) };
-  const { offset, crc32 } = chunk;
-  return { chunk: { ...(header && { header }), offset, crc32, data }, memory: [data.buffer as ArrayBuffer] };
 }

@@ -11,14 +11,16 @@ import {
   UploadStatusRequestSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
 import type { CoordinatorClient } from '../../fl-site/coordinator-client';
+import { ChunkMemory, received } from './chunk-memory';
 import { Inbox } from './inbox';
-import { type FromSites, fromPortError, handOver, type Method, type ToSites } from './messages';
+import { type FromSites, fromPortError, type Method, type ToSites } from './messages';
 
 type Answer = Exclude<ToSites, { kind: 'failed' }>;
 
 /** The sites' end of the port: as many clients as there are sites in this thread. */
 export class PortClients {
   readonly #calls = new Map<number, Inbox<Answer>>();
+  readonly #memory = new ChunkMemory();
   #last = 0;
 
   constructor(private readonly port: MessagePort) {
@@ -66,7 +68,7 @@ export class PortClients {
 
       upload: async (task, chunks, signal) => {
         const call = this.#open(site, 'upload', task, signal);
-        const { size, sha256 } = fromBinary(ReceiptSchema, await sendChunks(call, chunks, moved));
+        const { size, sha256 } = fromBinary(ReceiptSchema, await sendChunks(call, chunks, this.#memory, moved));
         return { size: Number(size), sha256 };
       },
 
@@ -131,12 +133,13 @@ async function* messagesOf({ inbox, leave }: Call) {
 
 async function* chunksOf({ inbox, send, leave }: Call, moved: () => void): AsyncGenerator<WireChunk> {
   try {
-    for (;;) {
-      send({ kind: 'next' });
+    for (let memory: ArrayBuffer | undefined; ; ) {
+      send({ kind: 'next', memory }, memory && [memory]);
       const answer = await inbox.take();
       if (answer?.kind !== 'chunk') return;
       moved();
-      yield answer.chunk;
+      memory = answer.chunk.data.buffer as ArrayBuffer;
+      yield received(answer.chunk);
     }
   } finally {
     leave();
@@ -157,6 +160,7 @@ async function replyOf({ inbox, leave }: Call): Promise<Uint8Array> {
 async function sendChunks(
   { inbox, send, leave }: Call,
   chunks: AsyncIterable<WireChunk>,
+  pool: ChunkMemory,
   moved: () => void,
 ): Promise<Uint8Array> {
   const source = chunks[Symbol.asyncIterator]();
@@ -165,10 +169,11 @@ async function sendChunks(
       const asked = await inbox.take();
       if (asked?.kind === 'end') return asked.bytes;
       if (asked?.kind !== 'next') throw new ClaraError('internal', `an upload was answered by ${asked?.kind}`);
+      pool.takeBack(asked.memory);
       const next = await source.next();
       if (next.done) send({ kind: 'chunk', chunk: undefined });
       else {
-        const { chunk, memory } = handOver(next.value);
+        const { chunk, memory } = pool.handOver(next.value);
         send({ kind: 'chunk', chunk }, memory);
         moved();
       }

@@ -17,8 +17,9 @@ import {
 import type { SiteIdentity } from '../../federation/identity';
 import { TASK_METADATA } from '../../federation/protocol';
 import type { CallContext, ServiceHandlers } from '../../federation/service-handlers';
+import { ChunkMemory, received } from './chunk-memory';
 import { Inbox } from './inbox';
-import { type FromSites, handOver, type ToSites, toPortError } from './messages';
+import { type FromSites, type ToSites, toPortError } from './messages';
 
 type Handlers = ServiceHandlers<typeof Federation, SiteIdentity>;
 type Opening = Extract<FromSites, { kind: 'open' }>;
@@ -88,6 +89,8 @@ export class PortGateway {
 }
 
 const NOTHING = new Uint8Array(0);
+/** Of this thread, which is the coordinator's. */
+const pool = new ChunkMemory();
 
 /** @returns the message that ends the call well, in its wire encoding */
 async function answer(
@@ -142,20 +145,28 @@ async function giveChunks(
   post: Post,
 ): Promise<void> {
   for await (const given of chunks) {
-    await inbox.take();
-    const { chunk, memory } = handOver(given);
+    if (!(await wasAskedFor(inbox))) return;
+    const { chunk, memory } = pool.handOver(given);
     post({ kind: 'chunk', call, chunk }, memory);
   }
-  await inbox.take();
+  await wasAskedFor(inbox);
+}
+
+/** Waits for the request for a chunk. @returns false when none comes any more */
+async function wasAskedFor(inbox: Inbox<Incoming>): Promise<boolean> {
+  const incoming = await inbox.take();
+  if (incoming?.kind !== 'next') return false;
+  pool.takeBack(incoming.memory);
+  return true;
 }
 
 /** Asks for each chunk of an upload. */
 async function* taken(call: number, inbox: Inbox<Incoming>, post: Post): AsyncGenerator<WireChunk> {
-  for (;;) {
-    post({ kind: 'next', call });
+  for (let memory: ArrayBuffer | undefined; ; ) {
+    post({ kind: 'next', call, memory }, memory && [memory]);
     const incoming = await inbox.take();
     if (incoming?.kind !== 'chunk' || !incoming.chunk) return;
-    // What came through a port is a plain array of bytes.
-    yield { ...incoming.chunk, data: Buffer.from(incoming.chunk.data.buffer) };
+    memory = incoming.chunk.data.buffer as ArrayBuffer;
+    yield received(incoming.chunk);
   }
 }
