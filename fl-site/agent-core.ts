@@ -39,6 +39,8 @@ export interface AgentCoreOptions {
   readonly software?: string | undefined;
   readonly onEvent?: ((event: SiteEvent) => void) | undefined;
   readonly pacing?: Pacing | undefined;
+  /** How often changed progress is told at most. @default as {@link Connection} does */
+  readonly promptMillis?: number | undefined;
   /** What else goes on as long as the agent lives; `reconnect` has the connection made anew. @default nothing */
   readonly beside?: (signal: AbortSignal, reconnect: () => void) => Promise<void>;
 }
@@ -160,6 +162,7 @@ export class AgentCore {
       },
       progress: () => this.#runner.progress(),
       pacing: this.#pacing,
+      promptMillis: this.options.promptMillis,
       ...([coordinator].flat().length > 1 ? { welcomeMillis: NEXT_MILLIS } : {}),
     });
   }

@@ -44,6 +44,7 @@ async function main(): Promise<void> {
         line: { address: 'in-process', client, next: () => {}, close: () => {} },
         trainer: new SimulatedTrainer({ site, doTask, trouble: settings.trouble, gate }),
         software: 'simulated',
+        promptMillis: PROMPT_MILLIS,
         onEvent: (event) => {
           if (event.kind === 'problem') tell({ kind: 'problem', site, message: event.message });
         },
@@ -55,6 +56,8 @@ async function main(): Promise<void> {
   await Promise.all(living);
 }
 
+/** Hundreds of sites tell of their progress, and nobody watches each of them. */
+const PROMPT_MILLIS = 10_000;
 /** Models in memory at a time. More would move no faster: all of them go through one port. */
 const TRANSFERS_AT_ONCE = 4;
 

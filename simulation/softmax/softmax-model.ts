@@ -8,6 +8,20 @@ export interface SoftmaxShape {
 
 export const weightCount = ({ features, classes }: SoftmaxShape): number => classes * (features + 1);
 
+/** In four sums, which a processor adds up side by side. */
+function dot(a: Float32Array, b: Float32Array): number {
+  const whole = a.length - (a.length % 4);
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  for (let i = 0; i < whole; i += 4) {
+    s0 += a[i]! * b[i]!;
+    s1 += a[i + 1]! * b[i + 1]!;
+    s2 += a[i + 2]! * b[i + 2]!;
+    s3 += a[i + 3]! * b[i + 3]!;
+  }
+  for (let i = whole; i < a.length; i++) s0 += a[i]! * b[i]!;
+  return s0 + s1 + (s2 + s3);
+}
+
 /** Probabilities of all classes for one example, into `into`. @returns -log of that of the true class */
 function forward(
   shape: SoftmaxShape,
@@ -17,14 +31,11 @@ function forward(
   into: Float64Array,
 ): number {
   const { features, classes } = shape;
-  const { inputs } = examples;
-  const begin = index * features;
+  const input = examples.inputs.subarray(index * features, (index + 1) * features);
   const biases = classes * features;
   let top = Number.NEGATIVE_INFINITY;
   for (let kind = 0; kind < classes; kind++) {
-    let sum = weights[biases + kind]!;
-    const row = kind * features;
-    for (let i = 0; i < features; i++) sum += weights[row + i]! * inputs[begin + i]!;
+    const sum = weights[biases + kind]! + dot(weights.subarray(kind * features, (kind + 1) * features), input);
     into[kind] = sum;
     if (sum > top) top = sum;
   }
@@ -49,18 +60,17 @@ export function addGradient(
   gradient: Float32Array,
 ): number {
   const { features, classes } = shape;
-  const { inputs } = examples;
   const biases = classes * features;
   const probabilities = new Float64Array(classes);
   const share = 1 / chosen.length;
   let loss = 0;
   for (const index of chosen) {
     loss += forward(shape, weights, examples, index, probabilities);
-    const begin = index * features;
+    const input = examples.inputs.subarray(index * features, (index + 1) * features);
     for (let kind = 0; kind < classes; kind++) {
       const error = share * (probabilities[kind]! - (examples.classes[index] === kind ? 1 : 0));
-      const row = kind * features;
-      for (let i = 0; i < features; i++) gradient[row + i]! += error * inputs[begin + i]!;
+      const row = gradient.subarray(kind * features, (kind + 1) * features);
+      for (let i = 0; i < features; i++) row[i]! += error * input[i]!;
       gradient[biases + kind]! += error;
     }
   }

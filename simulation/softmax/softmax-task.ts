@@ -81,10 +81,21 @@ export class SoftmaxSite {
         signal.throwIfAborted();
         gradient.fill(0);
         loss += addGradient(parameters, weights, training, batch, gradient);
-        for (let i = 0; i < weights.length; i++) gradient[i]! += regularisation * weights[i]!;
-        scaffold?.correct(gradient);
-        if (mu > 0) for (let i = 0; i < weights.length; i++) gradient[i]! += mu * (weights[i]! - start[i]!);
-        for (let i = 0; i < weights.length; i++) weights[i]! -= learningRate * gradient[i]!;
+        if (scaffold) {
+          // The control is the gradient that was seen, before anything is added.
+          for (let i = 0; i < weights.length; i++) gradient[i]! += regularisation * weights[i]!;
+          scaffold.correct(gradient);
+          for (let i = 0; i < weights.length; i++) weights[i]! -= learningRate * gradient[i]!;
+        } else if (mu > 0) {
+          for (let i = 0; i < weights.length; i++) {
+            const pull = mu * (weights[i]! - start[i]!);
+            weights[i]! -= learningRate * (gradient[i]! + regularisation * weights[i]! + pull);
+          }
+        } else {
+          for (let i = 0; i < weights.length; i++) {
+            weights[i]! -= learningRate * (gradient[i]! + regularisation * weights[i]!);
+          }
+        }
         steps++;
       }
     }
