@@ -5,6 +5,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { ClaraError } from '../base/errors';
 import type { WireChunk } from '../federation/chunk-codec';
 import {
+  AbortRunRequestSchema,
   FetchModelRequestSchema,
   RunRequestSchema,
   type RunView,
@@ -109,6 +110,11 @@ export class Simulation {
       ) as Promise<RunView>;
       if (change.isOver) return;
     }
+  }
+
+  /** Ends a run for good. */
+  async abort(run: string, reason: string): Promise<void> {
+    await this.coordinator.operations.abortRun(create(AbortRunRequestSchema, { run, reason }), this.#asOperator());
   }
 
   /** The last model of a run, chunk by chunk. */
