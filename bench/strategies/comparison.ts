@@ -13,6 +13,12 @@ export interface Outcome extends Course {
   readonly setting: string;
 }
 
+/** A strategy with the one setting that was best for it. */
+export interface Tuned {
+  readonly outcome: Outcome;
+  readonly setting: Setting;
+}
+
 export interface Surroundings {
   readonly workspace: string;
   readonly sites: number;
@@ -61,11 +67,11 @@ export async function bestOf(
   { name, settings }: Contestant,
   mode: 'max' | 'min',
   run: (setting: Setting) => Promise<Course>,
-): Promise<Outcome> {
-  let found: Outcome | undefined;
+): Promise<Tuned> {
+  let found: Tuned | undefined;
   for (const setting of settings) {
     const outcome = { strategy: name, setting: setting.says, ...(await run(setting)) };
-    if (!found || isBetter(outcome, found, mode)) found = outcome;
+    if (!found || isBetter(outcome, found.outcome, mode)) found = { outcome, setting };
   }
   return found!;
 }
