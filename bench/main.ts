@@ -106,15 +106,17 @@ program
   .description('Rounds that every strategy takes to a target, with sites alike and unlike, and with hostile ones.')
   .option('--seed <n>', 'of data and training', '1')
   .addOption(new Option('--problem <kind>', 'what is trained').choices(['softmax', 'phantoms', 'both']).default('both'))
+  .addOption(new Option('--division <kind>', 'of the convex problem (default: both)').choices(['alike', 'unlike']))
   .option('--workspace <dir>', 'where coordinator and sites keep their files', '/dev/shm')
   .option('--json', 'one JSON object a line instead of tables')
-  .action(async ({ seed, problem, workspace, json }) => {
+  .action(async ({ seed, problem, division, workspace, json }) => {
     const rows: StrategyRow[] = [];
     const wanted = {
       workspace,
       seed: wholeNumber('--seed', seed, 0, 0xffffffff),
       softmax: problem !== 'phantoms',
       phantoms: problem !== 'softmax',
+      division,
     };
     const done = await benchStrategies(wanted, (row) => {
       rows.push(row);
