@@ -9,9 +9,11 @@ const rooms = {
   'fl-coordinator': ['base', 'federation'],
   'fl-site': ['base', 'federation', 'imaging'],
   aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors'],
-  cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging'],
+  simulation: ['base', 'federation', 'fl-coordinator', 'fl-site', 'training', 'imaging'],
+  cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging', 'simulation'],
 };
-/** Rooms of the coordinator: each may look into those named, and `coordinator.ts`, `leader-term.ts` and `expected-updates.ts` put them together. */
+/** Rooms of the coordinator: each may look into those named, and `coordinator.ts`, `leader-term.ts`, `expected-updates.ts` and
+ * `embedded-coordinator.ts` put them together. */
 const coordinatorRooms = {
   storage: [],
   transport: [],
@@ -39,7 +41,7 @@ const coordinatorRules = Object.entries(coordinatorRooms).map(([room, allowed]) 
   severity: 'error',
   from: { path: `^fl-coordinator/${room}/` },
   to: {
-    path: `^fl-coordinator/((${Object.keys(coordinatorRooms).join('|')})/|(coordinator|leader-term|expected-updates)\\.ts$)`,
+    path: `^fl-coordinator/((${Object.keys(coordinatorRooms).join('|')})/|(coordinator|leader-term|expected-updates|embedded-coordinator)\\.ts$)`,
     pathNot: [room, ...allowed].map((other) => `^fl-coordinator/${other}/`),
   },
 }));

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { type Transferable, Worker } from 'node:worker_threads';
 
 /** The root of the package: where package.json lies, above the sources and above their compiled form in `dist/`. */
 export const PACKAGE_ROOT = path.resolve(__dirname, path.basename(path.dirname(__dirname)) === 'dist' ? '../..' : '..');
@@ -31,4 +32,19 @@ export function ownProgram(module: string, ...args: readonly string[]): ProgramS
   if (!RUNS_FROM_SOURCE) return { command: process.execPath, args: [`${module}.js`, ...args] };
   const loader = path.join(PACKAGE_ROOT, 'scripts', 'run-sources.cjs');
   return { command: process.execPath, args: ['-r', loader, `${module}.ts`, ...args] };
+}
+
+/**
+ * Starts one of our own modules as a thread of this process, from source or compiled as {@link ownProgram}.
+ * @param data `workerData` of the thread
+ * @param handedOver what of it changes hands instead of being copied
+ */
+export function ownThread(module: string, data: unknown, handedOver: readonly Transferable[] = []): Worker {
+  const common = { workerData: data, transferList: [...handedOver] };
+  if (!RUNS_FROM_SOURCE) return new Worker(`${module}.js`, common);
+  const loader = path.join(PACKAGE_ROOT, 'scripts', 'run-sources.cjs');
+  return new Worker(`require(${JSON.stringify(loader)}); require(${JSON.stringify(`${module}.ts`)});`, {
+    ...common,
+    eval: true,
+  });
 }

@@ -7,7 +7,10 @@ import { benchEncodings } from './encodings-bench';
 import { benchFederation, type FederationCase } from './federation-bench';
 import { benchLink } from './link-bench';
 import { benchRecovery } from './recovery-bench';
+import { benchSimulate } from './simulate-bench';
 import { benchSoak } from './soak-bench';
+import { comparisonTables } from './strategies/sentences';
+import { benchStrategies, type StrategyRow } from './strategies-bench';
 
 /** `npm run bench -- CASE`: prints one JSON object a case. Figures are for people to compare; no test depends on them. */
 const program = new Command('bench').description('Benchmarks; each prints one JSON object.');
@@ -105,6 +108,55 @@ program
       rate: wholeNumber('--rate', rate, 1, 100) / 100,
     };
     for await (const result of benchEncodings(options)) print(result);
+  });
+
+program
+  .command('simulate')
+  .description('Rounds of many simulated sites in this process.')
+  .option('--sites <n>', 'sites', '200')
+  .option('--mib <n>', 'size of the model in MiB', '1')
+  .option('--rounds <n>', 'rounds', '20')
+  .option('--threads <n>', 'threads for the sites (default: one for each processor)')
+  .option('--evaluate', 'every site judges the model after each round')
+  .option('--workspace <dir>', 'where coordinator and sites keep their files', '/dev/shm')
+  .option('--json', 'JSON is all that is ever printed')
+  .action(async ({ sites, mib, rounds, threads, evaluate, workspace }) => {
+    print(
+      await benchSimulate({
+        sites: wholeNumber('--sites', sites, 1, 1000),
+        mib: wholeNumber('--mib', mib, 1, 256),
+        rounds: wholeNumber('--rounds', rounds, 1, 10_000),
+        evaluate: evaluate === true,
+        ...(threads !== undefined && { threads: wholeNumber('--threads', threads, 1, 64) }),
+        workspace,
+      }),
+    );
+  });
+
+program
+  .command('strategies')
+  .description('Rounds that every strategy takes to a target, with sites alike and unlike, and with hostile ones.')
+  .option('--seed <n>', 'of data and training', '1')
+  .addOption(new Option('--problem <kind>', 'what is trained').choices(['softmax', 'phantoms', 'both']).default('both'))
+  .addOption(new Option('--division <kind>', 'of the convex problem (default: both)').choices(['alike', 'unlike']))
+  .option('--workspace <dir>', 'where coordinator and sites keep their files', '/dev/shm')
+  .option('--json', 'one JSON object a line instead of tables')
+  .action(async ({ seed, problem, division, workspace, json }) => {
+    const rows: StrategyRow[] = [];
+    const wanted = {
+      workspace,
+      seed: wholeNumber('--seed', seed, 0, 0xffffffff),
+      softmax: problem !== 'phantoms',
+      phantoms: problem !== 'softmax',
+      division,
+    };
+    const done = await benchStrategies(wanted, (row) => {
+      rows.push(row);
+      if (json) print(row);
+      else process.stderr.write('.');
+    });
+    if (json) print(done);
+    else process.stdout.write(`\n${comparisonTables(rows)}\n\n${done.seconds} s, load before ${done.loadBefore}\n`);
   });
 
 function print(result: object): void {

@@ -12,6 +12,7 @@ Exit codes (after sysexits.h):
  */
 const COMMANDS: Readonly<Record<string, () => Command>> = {
   demo: () => (require('./commands/demo') as typeof import('./commands/demo')).demoCommand(),
+  simulate: () => (require('./commands/simulate') as typeof import('./commands/simulate')).simulateCommand(),
   coordinator: () =>
     (require('./commands/coordinator') as typeof import('./commands/coordinator')).coordinatorCommand(),
   sites: () => (require('./commands/sites') as typeof import('./commands/sites')).sitesCommand(),

@@ -13,7 +13,11 @@ export class ChunkRing {
   /** Memory for the next chunk, of at most CHUNK_BYTES. */
   next(length: number): Buffer {
     const slot = this.#turn++ % (AHEAD + 2);
-    this.#slots[slot] ??= allocateChunkData(CHUNK_BYTES);
+    const known = this.#slots[slot];
+    // A stream that is one chunk and a rest would take twice the memory that it needs.
+    if (known === undefined || known.length < length) {
+      this.#slots[slot] = allocateChunkData(this.#turn === 1 || length === CHUNK_BYTES ? CHUNK_BYTES : length);
+    }
     return this.#slots[slot]!.subarray(0, length);
   }
 }

@@ -17,11 +17,12 @@ import type { Lead } from './leadership/leadership';
 import type { CoordinatorMetrics } from './observe/coordinator-metrics';
 import { watchedStore } from './observe/watched-store';
 import { ModelRegistry } from './registry/model-registry';
+import { awaits } from './runs/going';
 import { LiveBoard } from './runs/live-board';
 import { makeModel } from './runs/make-model';
 import { RunRegister } from './runs/run-register';
 import type { RunState } from './runs/run-state';
-import { openTasks } from './runs/tasks';
+import { parseTaskId } from './runs/stage';
 import { Traffic } from './runs/traffic';
 import type { ObjectStore } from './storage/object-store';
 import type { ConnectionRegister } from './transport/connection-register';
@@ -132,8 +133,10 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     onAppended: (event, seconds) => metrics?.appended(event, seconds),
     onChange: (state) => {
       dispatcher.runChanged(state);
-      const open = new Set(openTasks(state).map(({ id }) => id));
-      void uploads.release(state.run, (task) => open.has(task));
+      void uploads.release(state.run, (id) => {
+        const { stage, site } = parseTaskId(id);
+        return awaits(state, stage, site);
+      });
       watchers.changed(state.run);
       retention.runChanged(state);
       if (state.outcome) board.forget(state.run);

@@ -25,12 +25,13 @@ export interface ConnectionOptions {
   readonly backoff?: BackoffBounds;
   /** How long the welcome is waited for. @default 15 000 */
   readonly welcomeMillis?: number;
+  /** Changed progress is told at once, but not more often than this. @default 250 */
+  readonly promptMillis?: number | undefined;
 }
 
 const HEARTBEAT_BOUNDS = { min: 50, max: 60_000 } as const;
 /** After so many heartbeats without an answer the coordinator is taken for gone, as it takes a silent site for gone. */
 const SILENT_BEATS = 3;
-/** Changed progress is told at once, but not more often than this. */
 const PROMPT_MILLIS = 250;
 /** A connection that lasted this long was no failure; a shorter one is followed by a longer wait. */
 const STABLE_MILLIS = 5000;
@@ -83,7 +84,8 @@ export class Connection {
   progressChanged(): void {
     if (!this.#stream || this.#prompt) return;
     const since = performance.now() - this.#lastBeat;
-    const wait = Math.min(PROMPT_MILLIS, this.#heartbeatMillis) - since;
+    const { promptMillis = PROMPT_MILLIS } = this.options;
+    const wait = Math.min(promptMillis, this.#heartbeatMillis) - since;
     this.#prompt = setTimeout(() => this.#sendHeartbeat(), Math.max(wait, 0));
   }
 

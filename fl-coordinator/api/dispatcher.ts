@@ -10,10 +10,10 @@ import {
   TaskSettledSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
 import { RUN_FORGOTTEN_MILLIS } from '../../federation/protocol';
-import { acceptedUpdates } from '../runs/going';
+import { hasAccepted, openWork, type Work, workOf } from '../runs/going';
 import { isDelivered, type RunState, stagesOf } from '../runs/run-state';
-import { expectsUpdate, parseTaskId, sameStage } from '../runs/stage';
-import { openTasks, type SiteTask } from '../runs/tasks';
+import { expectsUpdate, parseTaskId, sameStage, taskId } from '../runs/stage';
+import { type SiteTask, taskOf } from '../runs/tasks';
 import type { SiteConnection, SiteHub } from './site-hub';
 
 /**
@@ -28,10 +28,10 @@ export class Dispatcher {
 
   /** Tells every connected site of the run what it does not know yet. */
   runChanged(state: RunState): void {
-    const tasks = new Map(openTasks(state).map((task) => [task.site, task]));
+    const works = new Map(openWork(state).map((work) => [work.site, work]));
     for (const site of state.candidates) {
       const connection = this.hub.get(site);
-      if (connection) this.#inform(connection, state, tasks.get(site));
+      if (connection) this.#inform(connection, state, works.get(site));
     }
   }
 
@@ -39,28 +39,28 @@ export class Dispatcher {
   siteConnected(connection: SiteConnection, state: RunState): void {
     if (!state.candidates.includes(connection.site)) return;
     if (state.outcome && Date.parse(state.changedAt) < this.now() - RUN_FORGOTTEN_MILLIS) return;
-    const task = openTasks(state).find(({ site }) => site === connection.site);
-    this.#inform(connection, state, task);
+    this.#inform(connection, state, workOf(state, connection.site));
   }
 
-  #inform(connection: SiteConnection, state: RunState, task: SiteTask | undefined): void {
-    this.#takeBack(connection, state, task);
+  #inform(connection: SiteConnection, state: RunState, work: Work | undefined): void {
+    const id = work && taskId(state.run, work.stage, work.site);
+    this.#takeBack(connection, state, id);
     if (state.outcome) {
       tellOnce(connection, `end ${state.run}`, () => runFinished(state));
       return;
     }
     if (!state.answers.has(connection.site)) tellOnce(connection, `proposal ${state.run}`, () => proposal(state));
     // Told again when its deadline has moved: the run was paused, or goes on.
-    if (task && connection.pushed.get(task.id) !== task.deadline) {
-      connection.pushed.set(task.id, task.deadline);
-      connection.send({ case: 'task', value: this.#task(task) });
+    if (id !== undefined && connection.pushed.get(id) !== work!.deadline) {
+      connection.pushed.set(id, work!.deadline);
+      connection.send({ case: 'task', value: this.#task(taskOf(state, work!)) });
     }
   }
 
   /** Tasks of this run that were pushed and are not open any more: settled by the site's result, or pointless by now. */
-  #takeBack(connection: SiteConnection, state: RunState, open: SiteTask | undefined): void {
+  #takeBack(connection: SiteConnection, state: RunState, open: string | undefined): void {
     for (const id of connection.pushed.keys()) {
-      if (id === open?.id || parseTaskId(id).run !== state.run) continue;
+      if (id === open || parseTaskId(id).run !== state.run) continue;
       connection.pushed.delete(id);
       const reason = state.outcome && 'reason' in state.outcome ? state.outcome.reason : 'the round has closed';
       connection.send(
@@ -102,7 +102,7 @@ const sha256Of = (digest: string): Buffer => Buffer.from(digest.slice('sha256:'.
 /** True when the journal holds a result of this site for the task. */
 function hasDelivered(state: RunState, id: string): boolean {
   const { stage, site } = parseTaskId(id);
-  const accepted = acceptedUpdates(state).some((update) => update.site === site && sameStage(update.stage, stage));
+  const accepted = hasAccepted(state, stage, site);
   if (accepted || expectsUpdate(stage)) return accepted;
   return stagesOf(state).some((other) => sameStage(other.stage, stage) && isDelivered(other.results.get(site)));
 }

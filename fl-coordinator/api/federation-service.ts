@@ -19,7 +19,7 @@ import { awaits } from '../runs/going';
 import type { LiveBoard } from '../runs/live-board';
 import type { RunRegister } from '../runs/run-register';
 import { expectsUpdate, parseTaskId } from '../runs/stage';
-import { openTasks, type SiteTask } from '../runs/tasks';
+import { openTaskOf, type SiteTask } from '../runs/tasks';
 import type { Traffic } from '../runs/traffic';
 import type { ObjectStore } from '../storage/object-store';
 import type { Dispatcher } from './dispatcher';
@@ -58,18 +58,16 @@ type Handlers = ServiceHandlers<typeof Federation, SiteIdentity>;
 export function federationService(options: FederationServiceOptions): Handlers {
   const { runs, hub, dispatcher, uploads, store, traffic } = options;
 
-  const openTaskOf = (site: string, id: string): SiteTask => {
+  const namedTask = (site: string, id: string): SiteTask => {
     const address = parseTaskId(id);
     if (address.site !== site) throw new ClaraError('permission-denied', `task ${id} is not a task of ${site}`);
-    const task = runs.has(address.run)
-      ? openTasks(runs.get(address.run).state).find((open) => open.id === id)
-      : undefined;
-    if (!task) throw new ClaraError('precondition-failed', `task ${id} is not open any more; forget it`);
+    const task = runs.has(address.run) ? openTaskOf(runs.get(address.run).state, site) : undefined;
+    if (task?.id !== id) throw new ClaraError('precondition-failed', `task ${id} is not open any more; forget it`);
     return task;
   };
 
   const uploadTask = (site: string, id: string): SiteTask => {
-    const task = openTaskOf(site, id);
+    const task = namedTask(site, id);
     if (!expectsUpdate(task.stage))
       throw new ClaraError('invalid-input', `task ${id} asks for an evaluation, not for an update`);
     return task;
@@ -127,8 +125,7 @@ export function federationService(options: FederationServiceOptions): Handlers {
     async *download({ object, offset }, { caller }) {
       const found = runs
         .all()
-        .flatMap(({ state }) => openTasks(state))
-        .filter((task) => task.site === caller.id)
+        .flatMap(({ state }) => openTaskOf(state, caller.id) ?? [])
         .flatMap((task) => task.models.map((model) => ({ task, model })))
         .find(({ model }) => model.key === object);
       const offered = found ? undefined : options.promotions.offered(caller.id, object);
@@ -237,7 +234,8 @@ async function onTaskResult(
   if (site !== connection.site)
     throw new ClaraError('permission-denied', `task ${result.task} is not a task of ${connection.site}`);
   // A result that comes too late is settled all the same: the site has nothing left to do for it.
-  const task = runs.has(run) ? openTasks(runs.get(run).state).find(({ id }) => id === result.task) : undefined;
+  const open = runs.has(run) ? openTaskOf(runs.get(run).state, site) : undefined;
+  const task = open?.id === result.task ? open : undefined;
   const happened = task && (await runs.get(run).dispatch(commandOf(options, task, result)));
   uploads.forget(result.task);
   // Of what happened, the dispatcher has told the site already.

@@ -44,22 +44,31 @@ export interface Work {
 
 /** What every site is at, one work a site, in site order. */
 export function openWork(state: RunState): Work[] {
-  const { outcome, open, going, candidates, paused } = state;
-  if (outcome) return [];
+  if (state.outcome) return [];
+  const asked = new Set(state.open?.cohort);
+  return state.candidates.flatMap((site) => workIn(state, site, asked.has(site)) ?? []);
+}
+
+/** What one site is at. Events and calls are of one site, and there may be hundreds. */
+export function workOf(state: RunState, site: string): Work | undefined {
+  if (state.outcome || !state.candidates.includes(site)) return undefined;
+  return workIn(state, site, state.open?.cohort.includes(site) ?? false);
+}
+
+function workIn(state: RunState, site: string, isAsked: boolean): Work | undefined {
+  const { open, going, paused } = state;
+  const late = going.late.get(site);
+  const stage = late?.stage ?? (open && isAsked ? stageFor(state, open, site) : undefined);
+  if (!stage) return undefined;
   // A paused run takes no task from a site.
   const millis = paused ? Date.parse(paused.until) - Date.parse(paused.at) : 0;
-  const asked = new Set(open?.cohort);
-  return candidates.flatMap((site) => {
-    const stage = going.late.get(site)?.stage ?? (open && asked.has(site) ? stageFor(state, open, site) : undefined);
-    if (!stage) return [];
-    const deadline = going.late.get(site)?.deadline ?? workDeadline(state, open!);
-    return [{ site, stage, deadline: later(deadline, millis) }];
-  });
+  return { site, stage, deadline: later(late?.deadline ?? workDeadline(state, open!), millis) };
 }
 
 /** True while the site has not delivered, failed or been refused in what it was asked for. */
 export function awaits(state: RunState, stage: Stage, site: string): boolean {
-  return openWork(state).some((work) => work.site === site && sameStage(work.stage, stage));
+  const work = workOf(state, site);
+  return work !== undefined && sameStage(work.stage, stage);
 }
 
 /** The stage, with its turn, that a site of the cohort is at; undefined when it has no more to do in it. */
@@ -184,6 +193,15 @@ export function isStillStartedFrom(state: RunState, round: number): boolean {
 function waitingUpdates({ going, closed, models }: RunState): readonly BufferedUpdate[] {
   const last = closed.at(-1);
   return last && models.length <= last.stage.round ? [...going.buffer, ...last.buffered] : going.buffer;
+}
+
+/** True when the journal holds an update of this site for the stage. */
+export function hasAccepted(state: RunState, stage: Stage, site: string): boolean {
+  const asynchronous = state.plan.mode === 'asynchronous' && stage.kind === 'train';
+  const own = asynchronous ? undefined : stagesOf(state).find((other) => sameStage(other.stage, stage));
+  if (own?.results.get(site)?.kind === 'update') return true;
+  const isIt = (update: BufferedUpdate) => update.site === site && sameStage(update.stage, stage);
+  return state.going.buffer.some(isIt) || state.closed.some(({ buffered }) => buffered.some(isIt));
 }
 
 /** Every update in the journal that may lie in the store. */

@@ -16,7 +16,7 @@ import {
 } from '../../federation/gen/federation/v1/federation_pb';
 import { bestModels } from './best-models';
 import { bestRound } from './ending';
-import { bufferingOf, openWork, stalenessIn } from './going';
+import { bufferingOf, stalenessIn, workOf } from './going';
 import type { LiveBoard } from './live-board';
 import {
   type ClosedStage,
@@ -139,7 +139,7 @@ function siteActivity(state: RunState, site: string, live: LiveSources): SiteAct
   const answer = state.answers.get(site);
   if (answer?.kind === 'refused') return { state: 'refused', reason: answer.reason };
   if (!answer) return { state: live.board.waitsForPerson(state.run, site) ? 'waiting for approval' : 'waiting' };
-  const work = openWork(state).find((open) => open.site === site);
+  const work = workOf(state, site);
   const stage = state.open ?? state.closed.at(-1);
   if (!work && !stage?.cohort.includes(site)) return { state: 'approved' };
   const result = work ? undefined : stage!.results.get(site);

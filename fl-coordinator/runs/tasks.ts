@@ -3,7 +3,7 @@ import { isAsItIs } from '../../federation/encodings/encoding';
 import type { Plan } from '../../federation/plan';
 import { ALONE_MODEL, CONTROLS } from '../../federation/protocol';
 import { madeAnew } from '../../federation/sent-tensors';
-import { openWork } from './going';
+import { openWork, type Work, workOf } from './going';
 import { controlsKey, decodedModelKey, modelKey, updateKey, wireModelKey } from './object-names';
 import type { ClosedStage, RunState } from './run-state';
 import { expectsUpdate, type Stage, sameRound, sameStage, taskId, taskKindOf } from './stage';
@@ -41,10 +41,17 @@ export const INITIAL_MODEL = 'initial';
 
 /** Every task that the run waits for now; a site has one at most. */
 export function openTasks(state: RunState): SiteTask[] {
-  return openWork(state).map(({ stage, site, deadline }) => taskOf(state, stage, site, deadline));
+  return openWork(state).map((work) => taskOf(state, work));
 }
 
-function taskOf(state: RunState, stage: Stage, site: string, deadline: string): SiteTask {
+/** The task that the run waits for from one site. */
+export function openTaskOf(state: RunState, site: string): SiteTask | undefined {
+  const work = workOf(state, site);
+  return work && taskOf(state, work);
+}
+
+/** What a site is asked to do that is at this work. */
+export function taskOf(state: RunState, { stage, site, deadline }: Work): SiteTask {
   return {
     id: taskId(state.run, stage, site),
     run: state.run,

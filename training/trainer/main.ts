@@ -1,13 +1,7 @@
 import { ClaraError, type ErrorCode, showFault } from '../../base/errors';
 import { EXIT } from '../../base/exit-codes';
-import { type ProgressLine, TRAINER_EXIT, type TrainerReport } from '../../federation/trainer-contract';
-import { evaluate } from './evaluate';
-import { initialise } from './initialise';
-import type { Job } from './job';
-import { parseParameters } from './parameters';
-import { statistics } from './statistics';
-import { TaskFolder } from './task-folder';
-import { train } from './train';
+import { type ProgressLine, TRAINER_EXIT } from '../../federation/trainer-contract';
+import { doTask } from './do-task';
 
 /**
  * The reference trainer: does the task in the folder that is its only argument, as protocol 1 says. Progress goes to
@@ -30,24 +24,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<void> 
   if (args.length !== 1) {
     throw new ClaraError('invalid-input', `${args.length} arguments were given: the task folder must be the only one`);
   }
-  const folder = new TaskFolder(args[0]);
-  const task = await folder.readTask();
-  const parameters = parseParameters(task);
-  const common = { parameters, folder, signal, onProgress: printProgress };
-  await folder.writeReport(await work({ ...common, task }));
-}
-
-function work({ task, ...common }: Job): Promise<TrainerReport> {
-  switch (task.kind) {
-    case 'initialise':
-      return initialise({ ...common, task });
-    case 'train':
-      return train({ ...common, task });
-    case 'evaluate':
-      return evaluate({ ...common, task });
-    case 'statistics':
-      return statistics({ ...common, task });
-  }
+  await doTask(args[0]!, { signal, onProgress: printProgress });
 }
 
 function printProgress(line: ProgressLine): void {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { PlanInput } from '../../../federation/plan';
+import { acceptedUpdates, awaits, hasAccepted } from '../../../fl-coordinator/runs/going';
 import { pendingModel } from '../../../fl-coordinator/runs/pending-model';
 import { reduce } from '../../../fl-coordinator/runs/reduce';
 import { isNeeded, runObjectOf } from '../../../fl-coordinator/runs/run-objects';
-import type { RunState } from '../../../fl-coordinator/runs/run-state';
-import { openTasks } from '../../../fl-coordinator/runs/tasks';
+import { type RunState, stagesOf } from '../../../fl-coordinator/runs/run-state';
+import { sameStage } from '../../../fl-coordinator/runs/stage';
+import { openTaskOf, openTasks } from '../../../fl-coordinator/runs/tasks';
 import { RUN, Story } from './story';
 
 /** How rounds follow each other: pauses, samples, early ends, late updates, asynchronous and cyclic runs. */
@@ -609,6 +611,34 @@ describe('any history, whatever the course of the run', () => {
         }
       }),
       { numRuns: 200 },
+    );
+  });
+
+  it('says of one site what it says of all of them', () => {
+    fc.assert(
+      fc.property(plan, fc.array(move, { maxLength: 60 }), (settings, moves) => {
+        const story = new Story(settings, SITES);
+        for (const each of moves) {
+          play(story, each);
+          const { state } = story;
+          const tasks = openTasks(state);
+          const accepted = acceptedUpdates(state);
+          for (const site of [...SITES, 'stranger']) {
+            const task = openTaskOf(state, site);
+            assert.deepEqual(
+              task,
+              tasks.find((open) => open.site === site),
+            );
+            if (task) assert.ok(awaits(state, task.stage, site));
+            const stages = [...accepted, ...stagesOf(state)].map(({ stage }) => stage);
+            for (const stage of stages) {
+              const known = accepted.some((update) => update.site === site && sameStage(update.stage, stage));
+              assert.equal(hasAccepted(state, stage, site), known, `${site} ${JSON.stringify(stage)}`);
+            }
+          }
+        }
+      }),
+      { numRuns: 100 },
     );
   });
 
