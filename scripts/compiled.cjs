@@ -7,7 +7,18 @@ const path = require('node:path');
 const ROOT = path.resolve(__dirname, '..');
 const DIST = path.join(ROOT, 'dist');
 const STAMP = path.join(DIST, '.complete');
-const ROOMS = ['base', 'federation', 'fl-coordinator', 'fl-site', 'training', 'imaging', 'aiaa', 'simulation', 'cli', 'bench'];
+const ROOMS = [
+  'base',
+  'federation',
+  'fl-coordinator',
+  'fl-site',
+  'training',
+  'imaging',
+  'aiaa',
+  'simulation',
+  'cli',
+  'bench',
+];
 /** What a program reads beside its code. */
 const ASSETS = /\.(wasm|html|css|svg)$/;
 const SOURCES = /(?<!\.as)\.ts$/;

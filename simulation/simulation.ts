@@ -127,7 +127,7 @@ export class Simulation {
   async close(): Promise<void> {
     await this.threads.stop();
     await this.coordinator.close();
-    await rm(path.join(this.options.folder, 'sites'), { recursive: true, force: true });
+    await rm(path.join(this.options.folder, 'sites'), { recursive: true, force: true, maxRetries: 3 });
   }
 
   #asOperator(): CallContext<OperatorIdentity> {
