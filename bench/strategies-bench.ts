@@ -1,6 +1,6 @@
 import { rounded } from './figures';
 import { loadAverage } from './process-usage';
-import { bestOf, type Outcome, siteName, withSimulation } from './strategies/comparison';
+import { bestOfEach, type Outcome, siteName, withSimulation } from './strategies/comparison';
 import { CONTESTANTS, type Contestant, HOSTILE, SITES, UNDER_ATTACK } from './strategies/contestants';
 import { courseOf } from './strategies/one-run';
 import { SoftmaxObjective } from './strategies/softmax-objective';
@@ -38,7 +38,7 @@ export const SOFTMAX = {
   target: 0.02,
   /** Robust rules in heterogeneous federations give up some of it: what counts is that they are not led astray. */
   targetUnderAttack: 0.1,
-  roundsUnderAttack: 15,
+  roundsUnderAttack: 12,
 } as const;
 
 const ATTACKS = [
@@ -81,23 +81,33 @@ async function compareOnSoftmax(
 ): Promise<ReadonlyMap<string, readonly Contestant[]>> {
   const { workspace, seed } = wanted;
   const { parameters, rounds, target } = SOFTMAX;
-  const tuned = new Map<string, Contestant[]>(DIVISIONS.map(({ division }) => [division, []]));
+  const tuned = new Map<string, readonly Contestant[]>();
   for (const { division, skew } of divisionsOf(wanted)) {
     const objective = new SoftmaxObjective(softmaxParametersOf(1), seed, skew, siteNames(SITES));
     const around = { workspace, seed, skew, sites: SITES, trainer: 'softmax', problem: { kind: 'softmax' } } as const;
     await withSimulation(around, async (simulation, folder) => {
-      for (const contestant of CONTESTANTS) {
-        const { outcome, setting } = await bestOf(contestant, 'min', ({ learningRate, says: _, ...setting }) =>
+      const found = await bestOfEach(
+        CONTESTANTS,
+        'min',
+        ({ learningRate, says: _, ...setting }) =>
           courseOf(
             simulation,
             folder,
             planOf(setting, 'softmax', { ...parameters, learningRate }, rounds, seed, false),
-            { measured: (file) => objective.excess(file), target, mode: 'min' },
+            {
+              measured: (file) => objective.excess(file),
+              target,
+              mode: 'min',
+            },
           ),
-        );
-        tuned.get(division)!.push({ name: contestant.name, settings: [setting] });
-        tell({ case: 'strategies', problem: 'softmax', division, attack: 'none', target, rounds, ...outcome });
-      }
+        (outcome) =>
+          tell({ case: 'strategies', problem: 'softmax', division, attack: 'none', target, rounds, ...outcome }),
+      );
+      const names = CONTESTANTS.map(({ name }) => name);
+      tuned.set(
+        division,
+        found.map(({ setting }, index) => ({ name: names[index]!, settings: [setting] })),
+      );
     });
   }
   return tuned;
@@ -119,20 +129,27 @@ async function compareUnderAttack(
     const objective = new SoftmaxObjective(softmaxParametersOf(1), seed, skew, siteNames(SITES - HOSTILE));
     for (const attack of ATTACKS) {
       const around = { workspace, seed, skew, sites: SITES, trainer: 'softmax', problem: { kind: 'softmax' } } as const;
-      await withSimulation({ ...around, attack: { ...attack, hostile: HOSTILE } }, async (simulation, folder) => {
-        for (const contestant of contestants) {
-          const { outcome } = await bestOf(contestant, 'min', ({ learningRate, says: _, ...setting }) =>
+      const shown = `${attack.kind} x ${attack.scale}`;
+      await withSimulation({ ...around, attack: { ...attack, hostile: HOSTILE } }, (simulation, folder) =>
+        bestOfEach(
+          contestants,
+          'min',
+          ({ learningRate, says: _, ...setting }) =>
             courseOf(
               simulation,
               folder,
               planOf(setting, 'softmax', { ...parameters, learningRate }, rounds, seed, false),
-              { measured: (file) => objective.excess(file), target, mode: 'min', goOn: true },
+              {
+                measured: (file) => objective.excess(file),
+                target,
+                mode: 'min',
+                goOn: true,
+              },
             ),
-          );
-          const shown = `${attack.kind} x ${attack.scale}`;
-          tell({ case: 'strategies', problem: 'softmax', division, attack: shown, target, rounds, ...outcome });
-        }
-      });
+          (outcome) =>
+            tell({ case: 'strategies', problem: 'softmax', division, attack: shown, target, rounds, ...outcome }),
+        ),
+      );
     }
   }
 }
@@ -140,19 +157,34 @@ async function compareUnderAttack(
 async function compareOnPhantoms({ workspace, seed }: StrategiesCase, tell: (row: StrategyRow) => void): Promise<void> {
   const { sites, cases, heldOut, skew, parameters, rounds, target } = PHANTOMS;
   const problem = { kind: 'phantoms', cases, heldOut } as const;
-  await withSimulation({ workspace, seed, skew, sites, trainer: 'reference', problem }, async (simulation, folder) => {
-    for (const contestant of CONTESTANTS.map(forPhantoms)) {
-      const { outcome } = await bestOf(contestant, 'max', ({ learningRate, says: _, ...setting }) =>
+  await withSimulation({ workspace, seed, skew, sites, trainer: 'reference', problem }, (simulation, folder) =>
+    bestOfEach(
+      CONTESTANTS.map(forPhantoms),
+      'max',
+      ({ learningRate, says: _, ...setting }) =>
         courseOf(
           simulation,
           folder,
           planOf(setting, 'reference', { ...parameters, learningRate }, rounds, seed, true),
-          { measured: async (_file, { dice = 0 }) => dice, target, mode: 'max', goOn: true },
+          {
+            measured: async (_file, { dice = 0 }) => dice,
+            target,
+            mode: 'max',
+            goOn: true,
+          },
         ),
-      );
-      tell({ case: 'strategies', problem: 'phantoms', division: 'unlike', attack: 'none', target, rounds, ...outcome });
-    }
-  });
+      (outcome) =>
+        tell({
+          case: 'strategies',
+          problem: 'phantoms',
+          division: 'unlike',
+          attack: 'none',
+          target,
+          rounds,
+          ...outcome,
+        }),
+    ),
+  );
 }
 
 /** One setting each, since a round takes seconds: Adam at the sites with its usual rate, and rules for one hostile site of seven. */

@@ -27,19 +27,25 @@ export interface SimulationOptions extends Omit<SiteThreadSettings, 'folder' | '
   readonly onProblem: (message: string) => void;
 }
 
-const FEDERATION = 'simulation';
+/** What the coordinator's workspace belongs to; whoever starts a coordinator there says so. */
+export const FEDERATION = 'simulation';
 
 /**
  * A whole federation in this process: a coordinator without its servers, and sites without their processes, in threads. What is
  * between them is a port instead of TLS; all else is what runs in hospitals.
  */
 export class Simulation {
+  /** Rejects when the simulation is to end. */
+  readonly #stopped: Promise<never>;
+
   private constructor(
     private readonly options: SimulationOptions,
     private readonly coordinator: EmbeddedCoordinator,
     private readonly threads: SiteThreads,
     private readonly changes: RunChanges,
-  ) {}
+  ) {
+    this.#stopped = abortOf(options.signal);
+  }
 
   /** @returns when every site has its data and dials @throws ClaraError when it cannot be; nothing is left running then */
   static async open(options: SimulationOptions): Promise<Simulation> {
@@ -97,12 +103,10 @@ export class Simulation {
    * @throws the signal's reason; ClaraError when coordinator or sites cannot go on
    */
   async *watch(run: string): AsyncGenerator<RunView> {
-    const { signal } = this.options;
-    const stopped = abortOf(signal);
     const lost = this.coordinator.over.then((error) => Promise.reject(error));
     lost.catch(() => undefined);
     for (let seen = 0; ; ) {
-      const change = await Promise.race([this.changes.after(run, seen), stopped, lost, this.threads.failed]);
+      const change = await Promise.race([this.changes.after(run, seen), this.#stopped, lost, this.threads.failed]);
       seen = change.number;
       yield this.coordinator.operations.showRun(
         create(RunRequestSchema, { run }),
@@ -127,7 +131,7 @@ export class Simulation {
   async close(): Promise<void> {
     await this.threads.stop();
     await this.coordinator.close();
-    await rm(path.join(this.options.folder, 'sites'), { recursive: true, force: true });
+    await rm(path.join(this.options.folder, 'sites'), { recursive: true, force: true, maxRetries: 3 });
   }
 
   #asOperator(): CallContext<OperatorIdentity> {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { Gate } from '../../simulation/gate';
 import { Simulation } from '../../simulation/simulation';
 import type { Problem } from '../../simulation/site-thread-messages';
 import type { Attack } from '../../simulation/site-trouble';
@@ -62,18 +63,34 @@ export async function withSimulation<Result>(
   }
 }
 
-/** Tries every setting. @returns the one that reached the target first, or came nearest to it */
-export async function bestOf(
-  { name, settings }: Contestant,
+/** Runs that go on at a time: each waits most of the time for one site or another, and they share the sites. */
+const RUNS_AT_ONCE = 12;
+
+/**
+ * Tries every setting of every contestant, many at a time; runs do not know of one another.
+ * @param tell told of each contestant when it is through
+ * @returns for each, in their order, the setting that reached the target first, or came nearest to it
+ */
+export async function bestOfEach(
+  contestants: readonly Contestant[],
   mode: 'max' | 'min',
   run: (setting: Setting) => Promise<Course>,
-): Promise<Tuned> {
-  let found: Tuned | undefined;
-  for (const setting of settings) {
-    const outcome = { strategy: name, setting: setting.says, ...(await run(setting)) };
-    if (!found || isBetter(outcome, found.outcome, mode)) found = { outcome, setting };
-  }
-  return found!;
+  tell: (outcome: Outcome) => void,
+): Promise<Tuned[]> {
+  const gate = new Gate(RUNS_AT_ONCE);
+  const never = new AbortController().signal;
+  return Promise.all(
+    contestants.map(async ({ name, settings }) => {
+      const courses = await Promise.all(settings.map((setting) => gate.through(never, () => run(setting))));
+      const tried = courses.map((course, index) => ({
+        setting: settings[index]!,
+        outcome: { strategy: name, setting: settings[index]!.says, ...course },
+      }));
+      const best = tried.reduce((found, other) => (isBetter(other.outcome, found.outcome, mode) ? other : found));
+      tell(best.outcome);
+      return best;
+    }),
+  );
 }
 
 function isBetter(a: Course, b: Course, mode: 'max' | 'min'): boolean {

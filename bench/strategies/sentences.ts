@@ -1,5 +1,6 @@
 import { table } from '../../cli/terminal';
 import type { StrategyRow } from '../strategies-bench';
+import { CONTESTANTS } from './contestants';
 
 /** The lines of a comparison as tables, one for each problem, division and attack. */
 export function comparisonTables(rows: readonly StrategyRow[]): string {
@@ -19,7 +20,9 @@ function titleOf({ problem, division, attack, target, rounds }: StrategyRow): st
 
 function cellsOf(rows: readonly StrategyRow[]): string[][] {
   const value = rows[0]?.problem === 'softmax' ? 'least excess' : 'best Dice';
-  const lines = rows.map(({ strategy, roundsToTarget, best, last, setting, failed }) => [
+  const order = CONTESTANTS.map(({ name }) => name);
+  const sorted = [...rows].sort((a, b) => order.indexOf(a.strategy) - order.indexOf(b.strategy));
+  const lines = sorted.map(({ strategy, roundsToTarget, best, last, setting, failed }) => [
     strategy,
     roundsToTarget === undefined ? '-' : String(roundsToTarget),
     shown(best),

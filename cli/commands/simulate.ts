@@ -46,7 +46,10 @@ export function simulateCommand(): Command {
     .option('--attack-scale <factor>', 'length of what they send, in lengths of what they have learned', '4')
     .option('--threads <n>', 'threads for the sites (default: one for each processor)')
     .option('--workspace <dir>', 'where everything is kept', path.join('.clara-fed', 'simulate'))
-    .option('--keep', "keep the coordinator's workspace as DIR/federation/coordinator, for coordinator start")
+    .option(
+      '--keep',
+      "keep the coordinator's workspace as DIR/federation/coordinator, for coordinator start --federation simulation",
+    )
     .option('--json', 'one JSON object a line; the last is {"event":"done",...}')
     .addHelpText('after', `\nExample:\n  clara-fed simulate plan.yaml --sites 200 --skew 0.3 --drop 0.05\n${LAYERS}`)
     .action((plan: string, options: SimulateInput & { readonly json?: boolean }) =>

@@ -7,7 +7,7 @@ import type { RunView } from '../../federation/gen/federation/v1/federation_pb';
 import { planDocument } from '../../federation/plan';
 import { divideCases, openDecathlon, writeSiteDataset } from '../../imaging/decathlon';
 import { endedRounds, type RoundRecord } from '../../simulation/history';
-import { coordinatorFolder, Simulation } from '../../simulation/simulation';
+import { coordinatorFolder, FEDERATION, Simulation } from '../../simulation/simulation';
 import type { Problem } from '../../simulation/site-thread-messages';
 import { saveModel } from '../fetch-model';
 import { type ModelFile, planToSubmit } from '../initial-model';
@@ -93,7 +93,9 @@ async function runInWorkspace(running: Running): Promise<void> {
     conclude(terminal, { settings, rounds, result, workspace });
     if (running.keep) {
       const kept = coordinatorFolder(workspace.federation);
-      terminal.line(`journal  clara-fed coordinator start --workspace ${kept} --host-name localhost`);
+      terminal.line(
+        `journal  clara-fed coordinator start --federation ${FEDERATION} --workspace ${kept} --host-name localhost`,
+      );
     }
   } finally {
     await simulation.close();

@@ -197,9 +197,11 @@ function waitingUpdates({ going, closed, models }: RunState): readonly BufferedU
 
 /** True when the journal holds an update of this site for the stage. */
 export function hasAccepted(state: RunState, stage: Stage, site: string): boolean {
-  const asynchronous = state.plan.mode === 'asynchronous' && stage.kind === 'train';
-  const own = asynchronous ? undefined : stagesOf(state).find((other) => sameStage(other.stage, stage));
-  if (own?.results.get(site)?.kind === 'update') return true;
+  // The first weights are asked of one site after the other, each time in a stage of the same name.
+  const inResults = stagesOf(state).some(
+    (other) => sameStage(other.stage, stage) && other.results.get(site)?.kind === 'update',
+  );
+  if (inResults && !(state.plan.mode === 'asynchronous' && stage.kind === 'train')) return true;
   const isIt = (update: BufferedUpdate) => update.site === site && sameStage(update.stage, stage);
   return state.going.buffer.some(isIt) || state.closed.some(({ buffered }) => buffered.some(isIt));
 }

@@ -187,6 +187,8 @@ describe('clara-fed simulate', function () {
     const coordinator = new Program([
       'coordinator',
       'start',
+      '--federation',
+      'simulation',
       '--workspace',
       kept,
       '--listen',
