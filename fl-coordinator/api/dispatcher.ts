@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { steadyNow } from '../../base/steady-clock';
 import { withSites } from '../../federation/cohort';
 import {
   type CoordinatorMessage,
@@ -22,7 +23,8 @@ import type { SiteConnection, SiteHub } from './site-hub';
 export class Dispatcher {
   constructor(
     private readonly hub: SiteHub,
-    private readonly now: () => number = Date.now,
+    /** What time it is for a run, in milliseconds since 1970. */
+    private readonly now: (run: string) => number = steadyNow,
   ) {}
 
   /** Tells every connected site of the run what it does not know yet. */
@@ -77,7 +79,7 @@ export class Dispatcher {
       round: task.stage.round,
       rounds: task.rounds,
       seed: task.seed,
-      remainingMillis: BigInt(Math.max(Date.parse(task.deadline) - this.now(), 1)),
+      remainingMillis: BigInt(Math.max(Date.parse(task.deadline) - this.now(task.run), 1)),
       trainer: task.plan.trainer.name,
       parametersJson: JSON.stringify(task.plan.trainer.parameters),
       excludedTensors: task.plan.excludedTensors,

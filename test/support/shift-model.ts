@@ -84,9 +84,14 @@ export function shiftUpdate(
   return model.map((value, i) => Math.fround(value + (step * (1 + (i % 3)) + correction[i]!)));
 }
 
-export function weightedMean(values: readonly number[], samples: readonly number[]): number {
-  const total = samples.reduce((sum, n) => sum + n, 0);
-  return values.reduce((sum, value, i) => sum + (samples[i]! / total) * value, 0);
+/** The sum of weight x value in site order, divided once by the sum of the weights: two roundings a site and one more. */
+export function weightedMean(values: readonly number[], weights: readonly number[]): number {
+  let [sum, total] = [0, 0];
+  for (const [i, weight] of weights.entries()) {
+    sum += weight * values[i]!;
+    total += weight;
+  }
+  return sum / total;
 }
 
 function median(values: readonly number[]): number {
