@@ -48,7 +48,7 @@ export function shiftModel({ strategy, elements, rounds, start }: ShiftRun): {
     });
     model = combined.map((value, i) => Math.fround(optimiser(i, model[i]!, value)));
   });
-  const bytes = encode(model, elements);
+  const bytes = shiftFile(model, elements);
   return { bytes, digest: digestOf(bytes) };
 }
 
@@ -59,7 +59,7 @@ export function initialShiftModel(elements: number): number[] {
 
 /** `sha256:<hex>` of the file with these values. */
 export function shiftDigest(values: readonly number[], elements: number): string {
-  return digestOf(encode(values, elements));
+  return digestOf(shiftFile(values, elements));
 }
 
 function digestOf(bytes: Buffer): string {
@@ -135,7 +135,8 @@ function adaptive(beta1: number, second: (v: number, square: number) => number):
   };
 }
 
-function encode(values: readonly number[], elements: number): Buffer {
+/** The file of a model with these values, as the trainer writes it. */
+export function shiftFile(values: readonly number[], elements: number): Buffer {
   const header = Buffer.from(
     `{"w":{"dtype":"F32","shape":[${elements}],"data_offsets":[0,${elements * 4}]},` +
       `"bias":{"dtype":"F32","shape":[3],"data_offsets":[${elements * 4},${elements * 4 + 12}]}}`,
