@@ -67,7 +67,38 @@ export function serve<S extends AnyService, Caller>(
     const kind = (service.method[name] as DescMethod).methodKind;
     implementation[name] = adapt(kind, handlers[name] as AnyHandler<Caller>, name, options) as never;
   }
-  server.addService(wireMethods(service) as unknown as ServiceDefinition, implementation);
+  const methods = Object.entries(wireMethods(service as AnyService)).map(([name, method]) => [
+    name,
+    withReasons(method),
+  ]);
+  server.addService(Object.fromEntries(methods) as ServiceDefinition, implementation);
+}
+
+/** A message that is none; the reason is thrown where the message is read, so that the client is told. */
+class Unreadable {
+  constructor(readonly reason: ClaraError) {}
+}
+
+/** Of a message that cannot be decoded, grpc-js would tell no more than that. */
+function withReasons<M extends { readonly requestDeserialize: (bytes: Buffer) => unknown }>(method: M): M {
+  const requestDeserialize = (bytes: Buffer): unknown => {
+    try {
+      return method.requestDeserialize(bytes);
+    } catch (error) {
+      if (error instanceof ClaraError) return new Unreadable(error);
+      const rule =
+        'is no message of this method; use a program of this release, or look for what changes bytes on the way';
+      return new Unreadable(
+        new ClaraError('invalid-input', `a message of ${bytes.length} bytes ${rule}`, { cause: error }),
+      );
+    }
+  };
+  return { ...method, requestDeserialize };
+}
+
+function readable(message: unknown): unknown {
+  if (message instanceof Unreadable) throw message.reason;
+  return message;
 }
 
 type AnyHandler<Caller> = (input: unknown, context: CallContext<Caller>, call?: unknown) => unknown;
@@ -91,7 +122,7 @@ function adapt<S extends AnyService, Caller>(
     return (call: ServerUnaryCall<unknown, unknown> & ServerReadableStream<unknown, unknown>, reply: Reply) => {
       const answer = async () => {
         const context = await contextOf(call as ServerCall);
-        return handler(kind === 'unary' ? call.request : messagesOf(call), context);
+        return handler(kind === 'unary' ? readable(call.request) : messagesOf(call), context);
       };
       answer().then(
         (message) => reply(null, message as Sent<DescMessage>),
@@ -109,7 +140,8 @@ function adapt<S extends AnyService, Caller>(
         return;
       }
       const send = sender(call);
-      for await (const message of handler(call.request, context) as AsyncIterable<unknown>) await send(message);
+      for await (const message of handler(readable(call.request), context) as AsyncIterable<unknown>)
+        await send(message);
     };
     answer().then(
       () => call.end(),
@@ -129,8 +161,9 @@ function adapt<S extends AnyService, Caller>(
  */
 async function* messagesOf(call: Readable & { cancelled: boolean; writableEnded?: boolean }): AsyncGenerator<unknown> {
   try {
-    yield* call.iterator({ destroyOnReturn: false });
+    for await (const message of call.iterator({ destroyOnReturn: false })) yield readable(message);
   } catch (error) {
+    if (error instanceof ClaraError) throw error;
     if (call.writableEnded) return;
     throw call.cancelled ? new ClaraError('cancelled', 'the client has gone', { cause: error }) : error;
   }

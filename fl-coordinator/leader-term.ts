@@ -108,7 +108,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
   const hub = new SiteHub({ livenessMillis }, () => {
     for (const { state } of runs.all()) if (!state.outcome) watchers.changed(state.run);
   });
-  const dispatcher = new Dispatcher(hub);
+  const dispatcher = new Dispatcher(hub, (run) => runs.get(run).now().getTime());
   const promotions = new PromotionDesk(registry, hub);
   const uploads = new Uploads({
     store,

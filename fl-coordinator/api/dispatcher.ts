@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { steadyNow } from '../../base/steady-clock';
 import { withSites } from '../../federation/cohort';
 import {
   type CoordinatorMessage,
@@ -23,7 +24,8 @@ import type { SiteConnection, SiteHub } from './site-hub';
 export class Dispatcher {
   constructor(
     private readonly hub: SiteHub,
-    private readonly now: () => number = Date.now,
+    /** What time it is for a run, in milliseconds since 1970. */
+    private readonly now: (run: string) => number = steadyNow,
   ) {}
 
   /** Tells every connected site of the run what it does not know yet. */
@@ -38,7 +40,7 @@ export class Dispatcher {
   /** Tells a new connection everything about a run; nothing of one so old that the site has forgotten it by itself. */
   siteConnected(connection: SiteConnection, state: RunState): void {
     if (!state.candidates.includes(connection.site)) return;
-    if (state.outcome && Date.parse(state.changedAt) < this.now() - RUN_FORGOTTEN_MILLIS) return;
+    if (state.outcome && Date.parse(state.changedAt) < this.now(state.run) - RUN_FORGOTTEN_MILLIS) return;
     this.#inform(connection, state, workOf(state, connection.site));
   }
 
@@ -79,7 +81,7 @@ export class Dispatcher {
       round: task.stage.round,
       rounds: task.rounds,
       seed: task.seed,
-      remainingMillis: BigInt(Math.max(Date.parse(task.deadline) - this.now(), 1)),
+      remainingMillis: BigInt(Math.max(Date.parse(task.deadline) - this.now(task.run), 1)),
       trainer: task.plan.trainer.name,
       parametersJson: JSON.stringify(task.plan.trainer.parameters),
       excludedTensors: task.plan.excludedTensors,

@@ -31,6 +31,7 @@ import {
   checkHeartbeat,
   checkProtocol,
   evaluationFaults,
+  MAX_SOFTWARE,
   MAX_WAITING,
   resultFaults,
   unread,
@@ -96,7 +97,7 @@ export function federationService(options: FederationServiceOptions): Handlers {
       },
       end: () => call.end(),
     };
-    const connection = hub.attach(site, message.value.software, stream);
+    const connection = hub.attach(site, message.value.software.slice(0, MAX_SOFTWARE), stream);
     const { software, heartbeatMillis } = options;
     connection.send({ case: 'welcome', value: create(WelcomeSchema, { software, heartbeatMillis }) });
     return connection;

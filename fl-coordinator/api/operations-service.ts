@@ -125,7 +125,7 @@ export function operationsService(
         const rule = 'must not be longer than 30 days; abort the run instead, models that it has published stay';
         throw ClaraError.ofFaults('the pause', [{ path: 'millis', value: String(millis), rule }]);
       }
-      const until = new Date(Date.now() + (Number(millis) || LONGEST_PAUSE_MILLIS)).toISOString();
+      const until = new Date(conductor.now().getTime() + (Number(millis) || LONGEST_PAUSE_MILLIS)).toISOString();
       const command = { kind: 'pause' as const, operator: caller.name, reason: reason.slice(0, 2000), until };
       if (await conductor.dispatch(command)) return viewOf(conductor.state, live);
       throw new ClaraError('precondition-failed', `run ${run} ${whatItIs(conductor.state)}; it cannot be paused`);

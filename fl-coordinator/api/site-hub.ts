@@ -37,6 +37,7 @@ export class SiteConnection {
 export interface HubOptions {
   /** A site that said nothing for this long is taken for disconnected. Milliseconds. */
   readonly livenessMillis: number;
+  /** Milliseconds that never go back. @default performance.now */
   readonly now?: () => number;
 }
 
@@ -50,7 +51,7 @@ export class SiteHub {
     private readonly options: HubOptions,
     private readonly onGone: (site: string) => void,
   ) {
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => performance.now());
     this.#sweeper = setInterval(() => this.endSilent(), options.livenessMillis / 3);
     this.#sweeper.unref();
   }

@@ -36,9 +36,12 @@ export function checkProtocol({ protocol, software }: Hello): void {
   if (protocol === PROTOCOL) return;
   throw new ClaraError(
     'unsupported',
-    `this coordinator speaks protocol ${PROTOCOL}, the site (${software.slice(0, 100)}) speaks ${protocol}; update the older one`,
+    `this coordinator speaks protocol ${PROTOCOL}, the site (${software.slice(0, MAX_SOFTWARE)}) speaks ${protocol}; update the older one`,
   );
 }
+
+/** Of the name and version of a site's software: it is for people, and in every list of sites. */
+export const MAX_SOFTWARE = 100;
 
 /** Messages that wait for a site to read them: each is small, and a healthy site never lets more than a few wait. */
 export const MAX_WAITING = 1000;

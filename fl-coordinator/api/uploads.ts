@@ -283,13 +283,15 @@ export class Uploads {
   }
 }
 
-/** What fails here is the model's own fault. */
+/** What fails here is the model's own fault: its bytes are those that the site sent, by their checksum. */
 function judging<Result>(upload: Upload, judge: () => Result): Result {
   try {
     return judge();
   } catch (error) {
     upload.refused = true;
-    throw error;
+    // A file that is none is none however often it is sent; without faults it is the digest, and another attempt may be right.
+    if (!hasCode(error, 'corrupt') || error.faults.length === 0) throw error;
+    throw new ClaraError('invalid-input', error.message, { faults: error.faults, cause: error });
   }
 }
 

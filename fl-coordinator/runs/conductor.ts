@@ -8,12 +8,14 @@ import type { NewEvent } from './events';
 import { appendEvent, type Term } from './journal';
 import type { MadeModel } from './make-model';
 import { type PendingModel, pendingModel } from './pending-model';
+import { runClock } from './run-clock';
 import type { RunState } from './run-state';
 import type { Traffic } from './traffic';
 
 export interface ConductorOptions {
   readonly store: ObjectStore;
   readonly traffic: Traffic;
+  /** @default {@link steadyTime} */
   readonly now?: () => Date;
   /** Of this coordinator as the leader. @default none: nobody else works on the store */
   readonly term?: Term;
@@ -49,6 +51,8 @@ export class Conductor {
   #timer: NodeJS.Timeout | undefined;
   #working = false;
   #modelFailures = 0;
+  /** What time it is for this run. */
+  readonly now: () => Date;
   readonly #stop = new AbortController();
 
   constructor(
@@ -56,6 +60,7 @@ export class Conductor {
     private readonly options: ConductorOptions,
   ) {
     this.#state = state;
+    this.now = runClock(state.changedAt, options.now);
   }
 
   get state(): RunState {
@@ -99,10 +104,10 @@ export class Conductor {
   }
 
   async #append(event: NewEvent): Promise<void> {
-    const { store, now = currentTime, term } = this.options;
+    const { store, term } = this.options;
     const began = performance.now();
     try {
-      this.#state = await appendEvent(store, this.#state.run, this.#state, event, now(), term?.epoch);
+      this.#state = await appendEvent(store, this.#state.run, this.#state, event, this.now(), term?.epoch);
     } catch (error) {
       if (hasCode(error, 'precondition-failed')) {
         this.#stop.abort(error);
@@ -117,10 +122,10 @@ export class Conductor {
 
   /** Lets every event happen that follows by itself, then arranges for what the run waits for. */
   async #settleDown(): Promise<void> {
-    const { traffic, now = currentTime } = this.options;
+    const { traffic } = this.options;
     let seen: Date;
     for (;;) {
-      seen = now();
+      seen = this.now();
       const event = advance(this.#state, {
         now: seen,
         ...traffic.ofStage(this.#state.run),
@@ -193,11 +198,6 @@ export class Conductor {
   #mayWaitForRoom(error: unknown): boolean {
     const { closed, submittedAt, plan } = this.#state;
     const since = Date.parse(closed.at(-1)?.closedAt ?? submittedAt);
-    const now = (this.options.now ?? currentTime)().getTime();
-    return hasCode(error, 'out-of-space') && now < since + plan.deadline;
+    return hasCode(error, 'out-of-space') && this.now().getTime() < since + plan.deadline;
   }
-}
-
-function currentTime(): Date {
-  return new Date();
 }

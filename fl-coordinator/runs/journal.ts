@@ -66,7 +66,9 @@ export function stampEvent(
   epoch = 0,
 ): StampedEvent {
   const seq = (state?.seq ?? 0) + 1;
-  const bytes = Buffer.from(JSON.stringify({ v: EVENT_VERSION, seq, at: now.toISOString(), epoch, ...event }));
+  // Time never goes back in a journal, whatever happened to the clock while no coordinator ran (run-clock.ts).
+  const at = new Date(Math.max(now.getTime(), state ? Date.parse(state.changedAt) : 0)).toISOString();
+  const bytes = Buffer.from(JSON.stringify({ v: EVENT_VERSION, seq, at, epoch, ...event }));
   // What is reduced is what a replay would read, so memory and journal cannot differ.
   const next = reduce(state, run, parseEvent(eventKey(journalPrefix(run), seq), bytes));
   if (bytes.length > MAX_EVENT_BYTES) {

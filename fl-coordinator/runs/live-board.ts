@@ -58,11 +58,13 @@ export class LiveBoard {
 }
 
 const MAX_METRICS = 100;
+/** Of the name of a metric, as in a trainer's report. */
+const MAX_NAME = 100;
 
 function finiteMetrics(metrics: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(
     Object.entries(metrics)
-      .filter(([, value]) => Number.isFinite(value))
+      .filter(([name, value]) => name.length <= MAX_NAME && Number.isFinite(value))
       .slice(0, MAX_METRICS),
   );
 }

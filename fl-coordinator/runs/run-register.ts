@@ -7,6 +7,7 @@ import type { ObjectStore } from '../storage/object-store';
 import { Conductor, type ConductorOptions } from './conductor';
 import { loadRun, stampEvent, takeOverRun } from './journal';
 import { modelKey, uploadedModelKey } from './object-names';
+import { steadyTime } from './run-clock';
 import type { RunState, StartModel } from './run-state';
 import { Submissions } from './submissions';
 import { submittedCohort } from './submitted-cohort';
@@ -46,7 +47,7 @@ export class RunRegister {
    * go on. @throws ClaraError `corrupt`, naming the damaged event
    */
   async load(): Promise<void> {
-    const { store, now = currentTime, term, afterOrderlyEnd } = this.options;
+    const { store, now = steadyTime, term, afterOrderlyEnd } = this.options;
     const fencing = afterOrderlyEnd ? undefined : term;
     // First, since it may complete a submission.
     this.#submissions = await Submissions.open(store, now, term?.epoch ?? 0, fencing);
@@ -66,7 +67,7 @@ export class RunRegister {
 
   async #submit(submission: Submission): Promise<Submitted> {
     const { plan, operator, submitToken } = submission;
-    const { store, now = currentTime, term } = this.options;
+    const { store, now = steadyTime, term } = this.options;
     this.#submissions ??= await Submissions.open(store, now, 0);
     await this.#settleSubmission(); // One before may have found the disk full.
     const run = `${plan.name}-${createHash('sha256').update(submitToken).digest('hex').slice(0, 8)}`;
@@ -188,10 +189,6 @@ export async function runsIn(store: ObjectStore): Promise<string[]> {
     // U+FFFF sorts behind every character of a key: skips the rest of this run.
     after = `runs/${found}/\uffff`;
   }
-}
-
-function currentTime(): Date {
-  return new Date();
 }
 
 function compareText(a: string, b: string): number {

@@ -62,6 +62,9 @@ export interface TaskAddress {
   readonly site: string;
 }
 
+/** A run, a stage and a site; whatever a site says is told back to it, and waits in memory until it reads. */
+const MAX_TASK_ID = 400;
+
 /** The parts of a task id; @throws ClaraError `invalid-input` when it is none. */
 export function parseTaskId(id: string): TaskAddress {
   const [run, kind, round, site, ...rest] = id.split('/');
@@ -71,7 +74,7 @@ export function parseTaskId(id: string): TaskAddress {
     round: Number(number),
     ...(turn !== undefined && { turn: Number(turn) }),
   });
-  if (!run || !site || rest.length > 0 || more.length > 0 || !stage.success) {
+  if (id.length > MAX_TASK_ID || !run || !site || rest.length > 0 || more.length > 0 || !stage.success) {
     throw new ClaraError('invalid-input', `${JSON.stringify(id.slice(0, 200))} is not a task id`);
   }
   return { run, stage: stage.data, site };

@@ -6,6 +6,7 @@ import { FAULT_POINT_VARIABLE } from '../../fl-coordinator/fault-points';
 import { readAll } from '../../fl-coordinator/storage/object-store';
 import { openStore } from '../../fl-coordinator/storage/open-store';
 import { parseS3Address } from '../../fl-coordinator/storage/store-address';
+import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
 import { S3Server } from '../support/s3-server';
 import { shiftModel } from '../support/shift-model';
@@ -31,7 +32,14 @@ describe('a coordinator whose store is in S3', function () {
     await server?.stop();
   });
 
-  it('runs rounds through kill -9 in upload, aggregation and journal to the bytes of any other store', async () => {
+  fault({
+    area: 'The coordinator is killed or paused',
+    fault: 'kill -9 in upload, aggregation and journal, with the store in S3',
+    where:
+      '`journal.before-append`, `journal.after-append`, `upload.before-complete`, `aggregate.before-finish`, `store.committed`',
+    ends: 'the next start goes on; the bytes are those of any other store',
+    needs: 'an S3 server (`npm run s3-servers`)',
+  }).it('runs rounds through kill -9 in upload, aggregation and journal to the bytes of any other store', async () => {
     const { folder } = federation!;
     const plan = {
       strategy: 'fedavgm',
@@ -41,6 +49,7 @@ describe('a coordinator whose store is in S3', function () {
     await Promise.all([...SITES.map((site) => federation!.stopSite(site)), federation!.coordinator.stop()]);
 
     const deaths = [
+      'journal.before-append:3',
       'journal.after-append:4',
       'upload.before-complete:2',
       'aggregate.before-finish:1',
@@ -88,7 +97,13 @@ describe('a coordinator whose store is in S3', function () {
     await store.close();
   });
 
-  it('is led by a standby on the same bucket when the leader dies in a round', async () => {
+  fault({
+    area: 'The coordinator is killed or paused',
+    fault: 'kill -9 of the leader in a round, with a standby on the same bucket',
+    where: 'the process of the leader',
+    ends: 'the standby leads; the same bytes',
+    needs: 'an S3 server (`npm run s3-servers`)',
+  }).it('is led by a standby on the same bucket when the leader dies in a round', async () => {
     const gate = path.join(federation!.folder, 'gate');
     await mkdir(gate);
     await federation!.startStandby();

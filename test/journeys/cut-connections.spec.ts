@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { CuttingProxy, type Mishap } from '../support/cutting-proxy';
+import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
 import { shiftModel } from '../support/shift-model';
 
@@ -29,7 +30,12 @@ describe('a connection that', () => {
     ['damages a byte on the way up', 'corrupt', 'up'],
     ['damages a byte on the way down', 'corrupt', 'down'],
   ] as const satisfies readonly (readonly [string, Mishap['kind'], Mishap['direction']])[]) {
-    it(`${what} does not change the model`, async () => {
+    fault({
+      area: 'Lines between sites and coordinator',
+      fault: `a connection ${what}`,
+      where: 'a proxy between a site and the coordinator',
+      ends: 'the transfer goes on at its offset; nothing is sent twice; the same bytes',
+    }).it(`${what} does not change the model`, async () => {
       const happened = proxy.arrange({ direction, kind, afterBytes: 1_500_000 });
       const parameters = { elements: ELEMENTS };
       const run = await federation.submit({ rounds: 2, trainer: { name: 'shift', parameters } });

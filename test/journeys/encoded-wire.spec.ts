@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { PlanInput } from '../../federation/plan';
 import { FAULT_POINT_VARIABLE } from '../../fl-coordinator/fault-points';
 import { CuttingProxy } from '../support/cutting-proxy';
+import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
 import { shiftModel } from '../support/shift-model';
 import { until } from '../support/until';
@@ -114,7 +115,12 @@ describe('a run whose models and updates are encoded', () => {
     assert.match(summary!.reason, /could not be made: .*(w|bias): element \d+ is beyond the 65504 of float16; choose/);
   });
 
-  it('goes on to the same bytes when the coordinator dies before and after it decodes', async () => {
+  fault({
+    area: 'The coordinator is killed or paused',
+    fault: 'kill -9 at `upload.after-decode` in a run, and before it',
+    where: 'the process of the coordinator, while it decodes an encoded update',
+    ends: 'the next start decodes again; the run ends with the bytes of its definition',
+  }).it('goes on to the same bytes when the coordinator dies before and after it decodes', async () => {
     const { digest } = shiftModel({
       ...{ strategy: 'fedavg', elements: ELEMENTS, rounds: [SITES, SITES, SITES], wire: topKUp(ELEMENTS, 0.1) },
     });

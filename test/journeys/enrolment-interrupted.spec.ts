@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { FAULT_POINT_VARIABLE } from '../../fl-coordinator/fault-points';
+import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
 
 describe('an enrolment whose coordinator is killed with the token spent', function () {
@@ -12,7 +13,12 @@ describe('an enrolment whose coordinator is killed with the token spent', functi
   });
   after(() => federation?.stop());
 
-  it('is completed by the same command, and by no other key', async () => {
+  fault({
+    area: 'The coordinator is killed or paused',
+    fault: 'kill -9 at `enrol.token-spent`, in an enrolment',
+    where: 'the process of the coordinator',
+    ends: 'running `site enrol` again completes it, with the same key only',
+  }).it('is completed by the same command, and by no other key', async () => {
     const invitation = path.join(federation.folder, 'd.invitation');
     await federation.coordinator.stop();
     const doomed = await federation.startCoordinator({ [FAULT_POINT_VARIABLE]: 'enrol.token-spent' });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cp, rm, writeFile } from 'node:fs/promises';
+import { cp, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
 import { shiftModel } from '../support/shift-model';
 
@@ -24,7 +25,7 @@ describe('a coordinator whose disk is full', function () {
     filler = path.join(store, '.filler');
     const aside = path.join(federation.folder, 'aside');
     await cp(store, aside, { recursive: true });
-    const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', store], { encoding: 'utf8' });
+    const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=34m', 'tmpfs', store], { encoding: 'utf8' });
     if (mount.status !== 0) {
       console.log(
         `      skipped: no small file system can be mounted here (${(mount.error?.message ?? mount.stderr).trim()})`,
@@ -42,12 +43,23 @@ describe('a coordinator whose disk is full', function () {
     await federation!.stop();
   });
 
-  it('says at the first model that the run does not fit, and goes on by itself when there is room', async () => {
-    await writeFile(filler, Buffer.alloc(17 * MEBIBYTE));
+  afterEach(() => rm(filler, { force: true }));
+
+  fault({
+    area: 'No room is left',
+    fault: 'a run does not fit, which its first model shows',
+    where: 'a small file system that holds the store',
+    reads:
+      'a model of {bytes} bytes takes up to {needed} bytes in 2 rounds with 2 sites, and the store has {free} left; make room, or ask for fewer rounds',
+    ends: 'the run waits, until its deadline at most, and goes on by itself when there is room',
+    needs: 'Linux and root, for a small file system',
+  }).it('says at the first model that the run does not fit, and goes on by itself when there is room', async (told) => {
+    await writeFile(filler, Buffer.alloc(27 * MEBIBYTE));
     const run = await federation!.submit(PLAN);
     const delayed = await federation!.coordinator.record(({ event }) => event === 'model-delayed', 'the disk is full');
     assert.equal(delayed.run, run);
     assert.match(String(delayed.reason), /make room/);
+    told(String(delayed.reason));
     await rm(filler);
     const { summary } = await federation!.outcomeOf(run);
     assert.equal(summary!.state, 'completed', summary!.reason);
@@ -64,7 +76,46 @@ describe('a coordinator whose disk is full', function () {
     assert.match(stderr, /100 rounds with 2 sites/);
   });
 
-  it('lets a site wait with its update until there is room', async () => {
+  fault({
+    area: 'No room is left',
+    fault: "2 % of the coordinator's disk are left",
+    where: 'a small file system that holds the store',
+    reads:
+      'clara-fed: a model of {bytes} bytes takes up to {needed} bytes in 2 rounds with 2 sites, and the store has {free} left; make room, or ask for fewer rounds',
+    needs: 'Linux and root, for a small file system',
+    ends: 'the coordinator starts; a run that does not fit is refused before it begins, and taken when there is room',
+  }).it(
+    'with 2 % left starts, refuses what does not fit before it begins, and takes it when there is room',
+    async (told) => {
+      const run = await federation!.submit(PLAN, 'the-first-run');
+      await federation!.outcomeOf(run);
+      const { bavail, bsize, blocks } = await statfs(store);
+      await writeFile(filler, Buffer.alloc((bavail - Math.floor(blocks * 0.02)) * bsize));
+      await federation!.coordinator.stop();
+      await federation!.startCoordinator();
+      const plan = await federation!.planFile({ ...PLAN, initialModel: { from: 'run', run } });
+      const refused = await federation!.verb('run', 'submit', plan, '--token', 'a-later-run');
+      assert.equal(refused.code, 73, refused.stderr);
+      told(refused.stderr.trimEnd());
+      assert.equal(
+        (await federation!.operate((client) => client.listRuns({}))).runs.filter(({ state }) => state !== 'completed')
+          .length,
+        0,
+      );
+      await rm(filler);
+      const taken = await federation!.verb('run', 'submit', plan, '--token', 'a-later-run', '--wait');
+      assert.equal(taken.code, 0, taken.stderr);
+    },
+  );
+
+  fault({
+    area: 'No room is left',
+    fault: 'the disk is full when a site sends its update',
+    where: 'a small file system that holds the store',
+    reads: '{object} needs {n} bytes and {n} are free beside other uploads; make room, and the upload goes on',
+    ends: 'the site tries again, and the run ends when there is room',
+    needs: 'Linux and root, for a small file system',
+  }).it('lets a site wait with its update until there is room', async (told) => {
     await federation!.configureSite('a', { trainer: { GATE: federation!.folder } });
     await federation!.stopSite('a');
     await federation!.startSite('a');
@@ -78,9 +129,10 @@ describe('a coordinator whose disk is full', function () {
       ({ event, message }) => event === 'call-refused' && /and the upload goes on/.test(String(message)),
       'the update is refused',
     );
-    await writeFile(filler, Buffer.alloc(24 * MEBIBYTE)).catch(() => undefined);
+    await writeFile(filler, Buffer.alloc(34 * MEBIBYTE)).catch(() => undefined);
     await writeFile(path.join(federation!.folder, 'open'), '');
     assert.equal((await refused).code, 'out-of-space');
+    told(String((await refused).message));
     await rm(filler);
     const { summary } = await federation!.outcomeOf(run);
     assert.equal(summary!.state, 'completed', summary!.reason);

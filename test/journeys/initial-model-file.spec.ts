@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { FAULT_POINT_VARIABLE } from '../../fl-coordinator/fault-points';
+import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
 import { shiftModel } from '../support/shift-model';
 
@@ -63,7 +64,12 @@ describe('a plan that starts from a file of the operator', function () {
     assert.match(stderr, /initialModel\.sha256 .*is no model that was uploaded here/);
   });
 
-  it('uploads it again after the coordinator was killed in the middle, and starts from its bytes', async () => {
+  fault({
+    area: 'The coordinator is killed or paused',
+    fault: 'kill -9 at `model-upload.half-written`, in the upload of a model that a plan starts from',
+    where: 'the process of the coordinator',
+    ends: 'nothing of it is left; submitting again sends it again, and the run starts from its bytes',
+  }).it('uploads it again after the coordinator was killed in the middle, and starts from its bytes', async () => {
     await federation.coordinator.stop();
     const doomed = await federation.startCoordinator({ [FAULT_POINT_VARIABLE]: 'model-upload.half-written:3' });
     const file = await plan();

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { FAULT_POINT_VARIABLE, FAULT_POINTS, type FaultPoint } from '../../fl-coordinator/fault-points';
 import { CuttingProxy } from '../support/cutting-proxy';
+import { type Faults, fault } from '../support/faults';
 import { Federation } from '../support/federation';
 import { shiftModel } from '../support/shift-model';
 
@@ -81,6 +82,7 @@ describe('a coordinator that is killed with -9', function () {
 
   describe('again and again in one run', () => {
     let run: string;
+    const rows: Faults[] = [];
 
     before(async () => {
       await federation.startCoordinator();
@@ -90,8 +92,16 @@ describe('a coordinator that is killed with -9', function () {
     });
 
     for (const point of FAULT_POINTS) {
+      if (PASSAGES[point].length === 0) continue;
+      const row = fault({
+        area: 'The coordinator is killed or paused',
+        fault: `kill -9 at \`${point}\` in a run`,
+        where: 'the process of the coordinator, at the point and once more later',
+        ends: 'the next start goes on; the run ends with the bytes of its definition',
+      });
+      rows.push(row);
       for (const passage of PASSAGES[point]) {
-        it(`dies at ${point}, passage ${passage}`, async () => {
+        row.it(`dies at ${point}, passage ${passage}`, async () => {
           const coordinator = await startDoomed(point, passage);
           launchSites();
           const survived = coordinator.record(({ state }) => state === 'completed', 'the end of the run');
@@ -104,7 +114,7 @@ describe('a coordinator that is killed with -9', function () {
       }
     }
 
-    it('and the run ends with the model of an undisturbed one', async () => {
+    rows[0]!.and(...rows.slice(1)).it('and the run ends with the model of an undisturbed one', async () => {
       await federation.startCoordinator();
       launchSites();
       const { summary } = await federation.outcomeOf(run);
@@ -115,7 +125,12 @@ describe('a coordinator that is killed with -9', function () {
     });
   });
 
-  it('between any two events of a run ends with the same model', async () => {
+  fault({
+    area: 'The coordinator is killed or paused',
+    fault: 'kill -9 between any two events of a run, one after the other',
+    where: 'the process of the coordinator, before each write of its journal',
+    ends: 'each life goes on where the journal ends; the same bytes',
+  }).it('between any two events of a run ends with the same model', async () => {
     const token = 'between-any-two-events';
     const plan = { strategy: 'fedavgm', rounds: 1, evaluation: { everyRound: true } } as const;
     let run: string | undefined;
@@ -148,7 +163,12 @@ describe('a coordinator that is killed with -9', function () {
     const model = shiftModel({ strategy: 'fedavg', elements, rounds: [SITES] });
 
     for (const point of ['store.upload-synced', 'store.upload-recorded'] as const) {
-      it(`at ${point} goes on with what is durable`, async () => {
+      fault({
+        area: 'The coordinator is killed or paused',
+        fault: `kill -9 at \`${point}\`, in an upload that broke off`,
+        where: 'the process of the coordinator',
+        ends: 'what was durable is not sent again; the same bytes',
+      }).it(`at ${point} goes on with what is durable`, async () => {
         const gate = path.join(federation.folder, `gate-${point}`);
         await mkdir(gate);
         await federation.configureSite('a', { port: proxy.port, trainer: { GATE: gate } });

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CuttingProxy } from '../support/cutting-proxy';
+import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
 import { shiftModel } from '../support/shift-model';
 import { until } from '../support/until';
@@ -40,7 +41,12 @@ describe('a site that is killed with -9', () => {
     return existsSync(reached) ? (await readFile(reached, 'utf8')).trim().split('\n').length : 0;
   };
 
-  it('in training starts the round again and ends with the same model', async () => {
+  fault({
+    area: 'Sites and their trainers',
+    fault: "kill -9 of a site's agent in training",
+    where: 'the process of the agent',
+    ends: 'the next start trains the round again; the same bytes',
+  }).it('in training starts the round again and ends with the same model', async () => {
     const run = await federation.submit({ strategy: 'fedavgm', rounds: 2 });
     await until(async () => (await trainersThatReachedTheGate()) === 1, 'the trainer is at the gate');
     await kill();
@@ -54,7 +60,12 @@ describe('a site that is killed with -9', () => {
     assert.deepEqual(rounds[0]!.contributors, SITES);
   });
 
-  it('in the middle of an upload goes on at the durable offset, without training again', async () => {
+  fault({
+    area: 'Sites and their trainers',
+    fault: "kill -9 of a site's agent in the middle of an upload",
+    where: 'the process of the agent',
+    ends: 'no training again, no byte sent twice; the same bytes',
+  }).it('in the middle of an upload goes on at the durable offset, without training again', async () => {
     const elements = 1_300_000;
     const run = await federation.submit({ rounds: 1, trainer: { name: 'shift', parameters: { elements } } });
     await until(async () => (await trainersThatReachedTheGate()) === 1, 'the trainer is at the gate');

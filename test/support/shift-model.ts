@@ -59,7 +59,7 @@ export function shiftModel({ strategy, elements, rounds, start, wire }: ShiftRun
     });
     model = combined.map((value, i) => Math.fround(optimiser(i, base[i]!, value)));
   });
-  const bytes = encode(model, elements);
+  const bytes = shiftFile(model, elements);
   return { bytes, digest: digestOf(bytes) };
 }
 
@@ -70,7 +70,7 @@ export function initialShiftModel(elements: number): number[] {
 
 /** `sha256:<hex>` of the file with these values. */
 export function shiftDigest(values: readonly number[], elements: number): string {
-  return digestOf(encode(values, elements));
+  return digestOf(shiftFile(values, elements));
 }
 
 function digestOf(bytes: Buffer): string {
@@ -95,10 +95,14 @@ export function shiftUpdate(
   return model.map((value, i) => Math.fround(value + (step * (1 + (i % 3)) + correction[i]!)));
 }
 
-/** Of float32 values and small whole samples: divided once, so that a mean halfway between two float32 numbers is just that. */
-export function weightedMean(values: readonly number[], samples: readonly number[]): number {
-  const total = samples.reduce((sum, n) => sum + n, 0);
-  return values.reduce((sum, value, i) => sum + samples[i]! * value, 0) / total;
+/** The sum of weight x value in site order, divided once by the sum of the weights: two roundings a site and one more. */
+export function weightedMean(values: readonly number[], weights: readonly number[]): number {
+  let [sum, total] = [0, 0];
+  for (const [i, weight] of weights.entries()) {
+    sum += weight * values[i]!;
+    total += weight;
+  }
+  return sum / total;
 }
 
 function median(values: readonly number[]): number {
@@ -142,7 +146,8 @@ function adaptive(beta1: number, second: (v: number, square: number) => number):
   };
 }
 
-function encode(values: readonly number[], elements: number): Buffer {
+/** The file of a model with these values, as the trainer writes it. */
+export function shiftFile(values: readonly number[], elements: number): Buffer {
   const header = Buffer.from(
     `{"w":{"dtype":"F32","shape":[${elements}],"data_offsets":[0,${elements * 4}]},` +
       `"bias":{"dtype":"F32","shape":[3],"data_offsets":[${elements * 4},${elements * 4 + 12}]}}`,

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { ownProgram } from '../../../base/own-program';
 import { FAULT_POINT_VARIABLE, FAULT_POINTS } from '../../../fl-coordinator/fault-points';
 import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
+import { fault } from '../../support/faults';
 import { aggregateRound, CONTROLS_KEY, CRASHING_SITES, CRASHING_STRATEGIES, SCAFFOLD } from './aggregate-client';
 import { digestOf, fileOf, randomValues, readObject } from './models';
 
@@ -83,7 +84,12 @@ for (const strategy of Object.keys(CRASHING_STRATEGIES)) {
     });
 
     for (const [point, visible] of Object.entries(visibleOf(strategy))) {
-      it(`at ${point}: what is visible is whole, and once more gives the same bytes`, async () => {
+      fault({
+        area: 'The coordinator is killed or paused',
+        fault: `kill -9 at \`${point.split(':')[0]}\`, in the aggregation by ${strategy}`,
+        where: `a process that aggregates${point.includes(':') ? `, passage ${point.split(':')[1]}` : ''}`,
+        ends: 'what is visible is whole; once more gives the same bytes',
+      }).it(`at ${point}: what is visible is whole, and once more gives the same bytes`, async () => {
         const { command, args } = ownProgram(path.join(__dirname, 'aggregate-client'), root, strategy);
         const env = { ...process.env, [FAULT_POINT_VARIABLE]: point };
         const [, signal] = await once(spawn(command, args, { stdio: 'inherit', env }), 'exit');

@@ -9,6 +9,7 @@ import { readAll } from '../../../fl-coordinator/storage/object-store';
 import type { StoreDescription } from '../../contract/described-store';
 import type { StoreAction } from '../../contract/store-client';
 import { StoreProcess } from '../../contract/store-process';
+import { fault } from '../../support/faults';
 
 const KEY = 'runs/a/object';
 const OLD = 'the old content';
@@ -64,6 +65,19 @@ const WRITES: Record<
 /** From here on the new content is there. */
 const COMMITTED: readonly FaultPoint[] = ['store.committed', 'store.upload-committed'];
 
+const ROWS = new Map(
+  FAULT_POINTS.filter((point) => point.startsWith('store.')).map((point) => {
+    const kinds = Object.entries(WRITES).flatMap(([name, { points }]) => (points.includes(point) ? [name] : []));
+    const row = fault({
+      area: 'The store in a folder',
+      fault: `kill -9 at \`${point}\``,
+      where: `a process that writes: ${kinds.join(', ')}`,
+      ends: `the ${COMMITTED.includes(point) ? 'new' : 'old'} content is there, whole; no lock and nothing half-written stays`,
+    });
+    return [point, row] as const;
+  }),
+);
+
 describe('directory store killed in the middle of a write', () => {
   let description: StoreDescription & { readonly kind: 'directory' };
   let store: DirectoryStore;
@@ -94,23 +108,28 @@ describe('directory store killed in the middle of a write', () => {
 
   for (const [name, write] of Object.entries(WRITES)) {
     for (const point of write.points) {
-      it(`${name} at ${point}: the ${COMMITTED.includes(point) ? 'new' : 'old'} content is there, and work goes on`, async () => {
-        const etag = write.old === undefined ? '' : (await store.put(KEY, write.old)).etag;
-        assert.equal(await StoreProcess.run(description, write.action(etag), point), 'killed');
-        assert.equal(await content(), COMMITTED.includes(point) ? write.new : write.old);
+      ROWS.get(point)!.it(
+        `${name} at ${point}: the ${COMMITTED.includes(point) ? 'new' : 'old'} content is there, and work goes on`,
+        async () => {
+          const etag = write.old === undefined ? '' : (await store.put(KEY, write.old)).etag;
+          assert.equal(await StoreProcess.run(description, write.action(etag), point), 'killed');
+          assert.equal(await content(), COMMITTED.includes(point) ? write.new : write.old);
 
-        // Whoever comes next finds no lock in the way, sweeps what was left, and does the same write.
-        await store.close();
-        store = await openDirectoryStore(description.root);
-        await store.put(KEY, 'written afterwards');
-        assert.equal(await content(), 'written afterwards');
-        assert.deepEqual(await readdir(path.join(description.root, '.store', 'partial')), []);
-        assert.equal((await readdir(path.join(description.root, '.store', 'owners'))).length, 1);
-        assert.deepEqual(
-          (await readdir(path.join(description.root, '.store', 'locks'))).filter((lock) => !lock.startsWith('upload-')),
-          [],
-        );
-      });
+          // Whoever comes next finds no lock in the way, sweeps what was left, and does the same write.
+          await store.close();
+          store = await openDirectoryStore(description.root);
+          await store.put(KEY, 'written afterwards');
+          assert.equal(await content(), 'written afterwards');
+          assert.deepEqual(await readdir(path.join(description.root, '.store', 'partial')), []);
+          assert.equal((await readdir(path.join(description.root, '.store', 'owners'))).length, 1);
+          assert.deepEqual(
+            (await readdir(path.join(description.root, '.store', 'locks'))).filter(
+              (lock) => !lock.startsWith('upload-'),
+            ),
+            [],
+          );
+        },
+      );
     }
   }
 

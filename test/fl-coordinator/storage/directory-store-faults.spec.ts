@@ -8,8 +8,12 @@ import { openDirectoryStore } from '../../../fl-coordinator/storage/directory-st
 import { lockFile, tryLock } from '../../../fl-coordinator/storage/file-lock';
 import { readAll } from '../../../fl-coordinator/storage/object-store';
 import { newOwnerCard, type OwnerCard, writeOwnerCard } from '../../../fl-coordinator/storage/store-owner';
+import { fault } from '../../support/faults';
 
 const MEBIBYTE = 1 << 20;
+
+const area = 'The store in a folder';
+const needs = 'Linux and root, for a small file system';
 
 describe('directory store on a bad disk', () => {
   let folder: string;
@@ -20,36 +24,50 @@ describe('directory store on a bad disk', () => {
 
   afterEach(() => rm(folder, { recursive: true }));
 
-  it('says out-of-space when the disk is full, leaves nothing half-written and works again when there is room', async function () {
-    await withMount(this, folder, 'size=2m', async () => {
-      const store = await openDirectoryStore(folder);
-      await store.put('model', 'old');
-      const size = 1.5 * MEBIBYTE;
-      const upload = await store.resumeUpload('update', { size });
-      await upload.append(Buffer.alloc(1000, 1));
-      assert.equal(await upload.checkpoint(), 1000);
-      // Somebody else takes the room that the upload was promised.
-      await writeFile(path.join(folder, '.else'), Buffer.alloc(MEBIBYTE));
+  fault({
+    area: 'No room is left',
+    fault: 'the disk is full in the middle of a write',
+    where: 'a small file system that holds the store',
+    ends: 'out-of-space; nothing half-written stays, and it works again when there is room',
+    needs,
+  }).it(
+    'says out-of-space when the disk is full, leaves nothing half-written and works again when there is room',
+    async function () {
+      await withMount(this, folder, 'size=2m', async () => {
+        const store = await openDirectoryStore(folder);
+        await store.put('model', 'old');
+        const size = 1.5 * MEBIBYTE;
+        const upload = await store.resumeUpload('update', { size });
+        await upload.append(Buffer.alloc(1000, 1));
+        assert.equal(await upload.checkpoint(), 1000);
+        // Somebody else takes the room that the upload was promised.
+        await writeFile(path.join(folder, '.else'), Buffer.alloc(MEBIBYTE));
 
-      await rejectsWith('out-of-space', store.put('model', Buffer.alloc(4 * MEBIBYTE)));
-      await rejectsWith('out-of-space', upload.append(Buffer.alloc(size - 1000)));
-      const writer = await store.create('model');
-      await rejectsWith('out-of-space', writer.write(Buffer.alloc(4 * MEBIBYTE)));
-      await writer.discard();
-      assert.equal((await readAll(store, 'model', 10)).toString(), 'old');
-      assert.deepEqual(await readdir(path.join(folder, '.store', 'partial')), []);
+        await rejectsWith('out-of-space', store.put('model', Buffer.alloc(4 * MEBIBYTE)));
+        await rejectsWith('out-of-space', upload.append(Buffer.alloc(size - 1000)));
+        const writer = await store.create('model');
+        await rejectsWith('out-of-space', writer.write(Buffer.alloc(4 * MEBIBYTE)));
+        await writer.discard();
+        assert.equal((await readAll(store, 'model', 10)).toString(), 'old');
+        assert.deepEqual(await readdir(path.join(folder, '.store', 'partial')), []);
 
-      await upload.suspend();
-      await rm(path.join(folder, '.else'));
-      const again = await store.resumeUpload('update', { size });
-      assert.equal(again.durableBytes, 1000);
-      await again.discard();
-      await store.put('model', Buffer.alloc(MEBIBYTE));
-      await store.close();
-    });
-  });
+        await upload.suspend();
+        await rm(path.join(folder, '.else'));
+        const again = await store.resumeUpload('update', { size });
+        assert.equal(again.durableBytes, 1000);
+        await again.discard();
+        await store.put('model', Buffer.alloc(MEBIBYTE));
+        await store.close();
+      });
+    },
+  );
 
-  it('makes a folder again that somebody removed while the store was open', async () => {
+  fault({
+    area,
+    fault: 'somebody removes a folder of the store while it is open',
+    where: 'the folder that holds the store',
+    ends: 'the write fails with not-found and leaves nothing; the next one makes the folder again',
+  }).it('makes a folder again that somebody removed while the store was open', async () => {
     const store = await openDirectoryStore(folder);
     for (const key of ['a/b/one', 'a/b/two']) await store.putIfAbsent(key, Buffer.from('first'));
     await rm(path.join(folder, 'a'), { recursive: true });
@@ -63,32 +81,51 @@ describe('directory store on a bad disk', () => {
     await store.close();
   });
 
-  it('refuses an upload that cannot fit beside the others before it begins, keeps what is durable, and takes it when there is room', async function () {
-    await withMount(this, folder, 'size=8m', async () => {
-      const store = await openDirectoryStore(folder);
-      assert.ok((await store.room()) > 7 * MEBIBYTE && (await store.room()) <= 8 * MEBIBYTE);
-      await rejectsWith('out-of-space', store.resumeUpload('huge', { size: 9 * MEBIBYTE }), 'huge needs 9437184 bytes');
-      const first = await store.resumeUpload('first', { size: 5 * MEBIBYTE });
-      await rejectsWith('out-of-space', store.resumeUpload('second', { size: 5 * MEBIBYTE }), 'beside other uploads');
-      await first.append(Buffer.alloc(2 * MEBIBYTE, 1));
-      await first.suspend();
-      const second = await store.resumeUpload('second', { size: 5 * MEBIBYTE });
-      // Two of its five are durable; the other three are not free while the second has the room.
-      await rejectsWith(
-        'out-of-space',
-        store.resumeUpload('first', { size: 5 * MEBIBYTE }),
-        'first needs 3145728 bytes',
-      );
-      await second.discard();
-      const again = await store.resumeUpload('first', { size: 5 * MEBIBYTE });
-      assert.equal(again.durableBytes, 2 * MEBIBYTE);
-      await again.append(Buffer.alloc(3 * MEBIBYTE, 2));
-      await again.complete();
-      await store.close();
-    });
-  });
+  fault({
+    area: 'No room is left',
+    fault: 'uploads that do not fit beside each other',
+    where: 'a small file system that holds the store',
+    ends: 'refused before they begin; what is durable stays, and they are taken when there is room',
+    needs,
+  }).it(
+    'refuses an upload that cannot fit beside the others before it begins, keeps what is durable, and takes it when there is room',
+    async function () {
+      await withMount(this, folder, 'size=8m', async () => {
+        const store = await openDirectoryStore(folder);
+        assert.ok((await store.room()) > 7 * MEBIBYTE && (await store.room()) <= 8 * MEBIBYTE);
+        await rejectsWith(
+          'out-of-space',
+          store.resumeUpload('huge', { size: 9 * MEBIBYTE }),
+          'huge needs 9437184 bytes',
+        );
+        const first = await store.resumeUpload('first', { size: 5 * MEBIBYTE });
+        await rejectsWith('out-of-space', store.resumeUpload('second', { size: 5 * MEBIBYTE }), 'beside other uploads');
+        await first.append(Buffer.alloc(2 * MEBIBYTE, 1));
+        await first.suspend();
+        const second = await store.resumeUpload('second', { size: 5 * MEBIBYTE });
+        // Two of its five are durable; the other three are not free while the second has the room.
+        await rejectsWith(
+          'out-of-space',
+          store.resumeUpload('first', { size: 5 * MEBIBYTE }),
+          'first needs 3145728 bytes',
+        );
+        await second.discard();
+        const again = await store.resumeUpload('first', { size: 5 * MEBIBYTE });
+        assert.equal(again.durableBytes, 2 * MEBIBYTE);
+        await again.append(Buffer.alloc(3 * MEBIBYTE, 2));
+        await again.complete();
+        await store.close();
+      });
+    },
+  );
 
-  it('reads a read-only folder, and says permission-denied to writes', async function () {
+  fault({
+    area,
+    fault: 'the file system becomes read-only',
+    where: 'a mount that holds the store',
+    ends: 'reads go on, writes are refused with permission-denied',
+    needs,
+  }).it('reads a read-only folder, and says permission-denied to writes', async function () {
     await withMount(this, folder, 'size=1m', async () => {
       await writeFile(path.join(folder, 'object'), 'content');
       const { status } = spawnSync('mount', ['-o', 'remount,ro', folder]);
@@ -131,7 +168,12 @@ describe('directory store on a bad disk', () => {
     await store.close();
   });
 
-  it('starts an upload afresh when its record was damaged or says more than the data', async () => {
+  fault({
+    area,
+    fault: 'the record of an upload is damaged, or says more than there is',
+    where: 'files of the store',
+    ends: 'the upload starts afresh',
+  }).it('starts an upload afresh when its record was damaged or says more than the data', async () => {
     const store = await openDirectoryStore(folder);
     const uploads = path.join(folder, '.store', 'uploads');
     for (const damage of ['record', 'data'] as const) {
@@ -198,18 +240,32 @@ describe('file locks', () => {
     assert.ok(await tryLock(file, card));
   });
 
-  it('are broken when the holder is dead: its process is gone, its number is used again, or the machine was started again', async () => {
-    const gone = spawnSync('true').pid;
-    for (const dead of [{ pid: gone }, { started: 'another time' }, { boot: 'another boot' }]) {
-      assert.ok(await tryLock(file, await cardOf(dead)), 'the dead holder took it while it lived');
-      const lock = await tryLock(file, await cardOf({}));
-      assert.ok(lock, `not broken: ${JSON.stringify(dead)}`);
-      await lock.release();
-    }
-    assert.deepEqual(await readdir(folder), ['owners']);
-  });
+  fault({
+    area,
+    fault:
+      'the holder of a lock has died: its process is gone, its number is used again, or the machine was started again',
+    where: 'files of the store',
+    ends: 'the lock is broken by one other',
+  }).it(
+    'are broken when the holder is dead: its process is gone, its number is used again, or the machine was started again',
+    async () => {
+      const gone = spawnSync('true').pid;
+      for (const dead of [{ pid: gone }, { started: 'another time' }, { boot: 'another boot' }]) {
+        assert.ok(await tryLock(file, await cardOf(dead)), 'the dead holder took it while it lived');
+        const lock = await tryLock(file, await cardOf({}));
+        assert.ok(lock, `not broken: ${JSON.stringify(dead)}`);
+        await lock.release();
+      }
+      assert.deepEqual(await readdir(folder), ['owners']);
+    },
+  );
 
-  it('are broken when a power cut has emptied them', async () => {
+  fault({
+    area,
+    fault: 'a power cut has emptied a lock',
+    where: 'files of the store',
+    ends: 'the lock is broken by one other',
+  }).it('are broken when a power cut has emptied them', async () => {
     await writeFile(file, '');
     assert.ok(await tryLock(file, await cardOf({})));
   });

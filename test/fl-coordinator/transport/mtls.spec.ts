@@ -21,6 +21,7 @@ import { type SecureServer, startSecureServer } from '../../../fl-coordinator/tr
 import { CertificateAuthority } from '../../../fl-coordinator/trust/certificate-authority';
 import { bootstrapOperator, siteRenewal } from '../../../fl-coordinator/trust/enrolment';
 import { type AdmittedPeer, admitPeer } from '../../../fl-coordinator/trust/peer-identity';
+import { fault } from '../../support/faults';
 import { FEDERATION, FederationFixture, failureOf, issueDirectly } from '../trust/support/federation-fixture';
 
 const refuse = async (): Promise<never> => {
@@ -186,11 +187,31 @@ describe('mutual TLS', () => {
     assert.equal(connections.size, 0);
   });
 
-  it('refuses calls on a connection that has outlived its certificate', async () => {
+  fault({
+    area: 'Clocks',
+    fault: "the coordinator's clock was an hour ahead when a site enrolled, and is put right",
+    where: 'enrolment and TLS',
+    ends: 'the site is admitted: certificates begin a day before they are issued',
+  }).it('takes a certificate that was issued while the clock was an hour ahead', async () => {
+    const present = fed.clock;
+    fed.clock = new Date(present.getTime() + 3600e3);
+    const credentials = await fed.enrol('st-marys');
+    server.rotate(await material());
+    fed.clock = present;
+    assert.equal((await site(credentials).uploadStatus({}, patience)).durableBytes, 7n);
+  });
+
+  fault({
+    area: 'Clocks',
+    fault: 'a connection outlives the certificate that opened it',
+    where: 'a call, by the clock of the coordinator',
+    reads: 'the certificate of site st-marys ended at {time}; ask for a new invitation and enrol again',
+    ends: 'the call is refused',
+  }).it('refuses calls on a connection that has outlived its certificate', async (told) => {
     const client = site(await fed.enrol('st-marys'));
     await client.uploadStatus({}, patience);
     fed.clock = new Date(fed.clock.getTime() + 31 * 86_400_000);
-    assert.match(String(await failureOf(client.uploadStatus({}, patience))), /certificate of site st-marys ended at/);
+    told(((await failureOf(client.uploadStatus({}, patience))) as ClaraError).message);
   });
 
   it('refuses a certificate that its own authority signed but no journal knows', async () => {

@@ -8,6 +8,7 @@ import type { S3Address } from '../../../../fl-coordinator/storage/store-address
 import { type DescribedStore, openDescribed } from '../../../contract/described-store';
 import type { StoreAction } from '../../../contract/store-client';
 import { StoreProcess } from '../../../contract/store-process';
+import { type Faults, fault } from '../../../support/faults';
 import { S3Server } from '../../../support/s3-server';
 
 const KEY = 'runs/a/object';
@@ -63,6 +64,27 @@ const WRITES: Record<
   },
 };
 
+const NEEDS = 'an S3 server (`npm run s3-servers`)';
+const rows = new Map<string, Faults>();
+/** One row for each point, whatever is written there. */
+function rowOf(point: string): Faults {
+  const [name] = point.split(':') as [string];
+  const kinds = Object.entries(WRITES).flatMap(([kind, { deaths }]) =>
+    deaths.some(([, at]) => at.startsWith(name)) ? [kind] : [],
+  );
+  const row =
+    rows.get(name) ??
+    fault({
+      area: 'The store in S3',
+      fault: `kill -9 at \`${name}\``,
+      where: `a process that writes: ${kinds.join(', ')}`,
+      ends: `the ${/committed/.test(name) ? 'new' : 'old'} content is there, whole`,
+      needs: NEEDS,
+    });
+  rows.set(name, row);
+  return row;
+}
+
 describe('S3 store whose coordinator is killed in the middle of a write', function () {
   this.timeout(120_000);
   let server: S3Server | undefined;
@@ -97,19 +119,28 @@ describe('S3 store whose coordinator is killed in the middle of a write', functi
   for (const [name, write] of Object.entries(WRITES)) {
     for (const [size, point] of write.deaths) {
       const committed = /committed/.test(point);
-      it(`${name}, ${size}, at ${point}: the ${committed ? 'new' : 'old'} content is there, and work goes on`, async () => {
-        const repeat = REPEATS[size];
-        const etag = write.old === undefined ? '' : (await store.put(KEY, write.old)).etag;
-        assert.equal(await StoreProcess.run(description, write.action(repeat, etag), point), 'killed');
-        same(await content(), committed ? contentOf(repeat) : write.old);
+      rowOf(point).it(
+        `${name}, ${size}, at ${point}: the ${committed ? 'new' : 'old'} content is there, and work goes on`,
+        async () => {
+          const repeat = REPEATS[size];
+          const etag = write.old === undefined ? '' : (await store.put(KEY, write.old)).etag;
+          assert.equal(await StoreProcess.run(description, write.action(repeat, etag), point), 'killed');
+          same(await content(), committed ? contentOf(repeat) : write.old);
 
-        await store.put(KEY, 'written afterwards');
-        same(await content(), 'written afterwards');
-      });
+          await store.put(KEY, 'written afterwards');
+          same(await content(), 'written afterwards');
+        },
+      );
     }
   }
 
-  it('goes on with an upload at the last checkpoint, also when it is put together', async () => {
+  fault({
+    area: 'The store in S3',
+    fault: 'kill -9 in a resumable upload, and once more when its parts are put together',
+    where: '`store.upload-recorded`, `store.partial-written`',
+    ends: 'the upload goes on at its last checkpoint',
+    needs: NEEDS,
+  }).it('goes on with an upload at the last checkpoint, also when it is put together', async () => {
     const repeat = REPEATS.large;
     const all = contentOf(repeat);
     const upload: StoreAction = { kind: 'upload', key: KEY, size: all.length, pieces: PIECES, repeat };
@@ -130,7 +161,13 @@ describe('S3 store whose coordinator is killed in the middle of a write', functi
     same(await content(), all);
   });
 
-  it('loses nothing that was acknowledged when the server itself is killed under load', async () => {
+  fault({
+    area: 'The store in S3',
+    fault: 'kill -9 of the S3 server itself, three times under load',
+    where: 'the process of the server',
+    ends: 'writes are tried again; nothing that was acknowledged is lost',
+    needs: NEEDS,
+  }).it('loses nothing that was acknowledged when the server itself is killed under load', async () => {
     // Patient enough for a server that is started again.
     const patient = await openS3Store(description, { retries: { attempts: 30, longestPauseMillis: 1000 } });
     const acknowledged = new Map<string, string>();

@@ -6,6 +6,7 @@ import { seededRandom } from '../../../../base/random';
 import { type ObjectStore, readAll } from '../../../../fl-coordinator/storage/object-store';
 import { openS3Store, type S3Store, type S3StoreOptions } from '../../../../fl-coordinator/storage/s3/s3-store';
 import type { S3Address } from '../../../../fl-coordinator/storage/store-address';
+import { fault } from '../../../support/faults';
 import { S3FaultProxy, type S3Mishap } from '../../../support/s3-fault-proxy';
 import { S3Server } from '../../../support/s3-server';
 
@@ -14,6 +15,9 @@ const DAY_MS = 24 * 3600e3;
 const RETRIES = { attempts: 5, firstPauseMillis: 1, longestPauseMillis: 10, stallMillis: 200 };
 /** Three parts. */
 const BIG = bytesOf(17 * MEBIBYTE + 3);
+
+const needs = 'an S3 server (`npm run s3-servers`)';
+const area = 'The store in S3';
 
 describe('S3 store on a bad line', () => {
   let server: S3Server | undefined;
@@ -145,7 +149,13 @@ describe('S3 store on a bad line', () => {
   ];
 
   for (const [name, { method, work }] of Object.entries(METHODS)) {
-    it(`does ${name} through 500, 503 SlowDown, 409, lost requests and lost answers`, async () => {
+    fault({
+      area,
+      fault: `500, 503 SlowDown, 409, lost requests and lost answers, in ${name}`,
+      where: 'a proxy before the server',
+      ends: 'tried again; what happened is told from what did not',
+      needs,
+    }).it(`does ${name} through 500, 503 SlowDown, 409, lost requests and lost answers`, async () => {
       for (const mishap of MISHAPS) {
         proxy.arrange({ method, mishap, times: 2 });
         await work();
@@ -156,7 +166,13 @@ describe('S3 store on a bad line', () => {
     });
   }
 
-  it("tells a lost answer from somebody else's write of the very same bytes", async () => {
+  fault({
+    area,
+    fault: 'an answer is lost, and somebody else writes the very same bytes',
+    where: 'a proxy before the server',
+    ends: 'two writers never both believe that they wrote',
+    needs,
+  }).it("tells a lost answer from somebody else's write of the very same bytes", async () => {
     const meanwhile = () => other.putIfAbsent('journal/1', Buffer.from('same'));
     proxy.arrange({ method: 'PUT', path: 'journal/1', mishap: { kind: 'lost-request' }, meanwhile });
     await rejectsWith('precondition-failed', store.putIfAbsent('journal/1', Buffer.from('same')), 'journal/1');
@@ -178,7 +194,13 @@ describe('S3 store on a bad line', () => {
     );
   });
 
-  it('goes on with a body that is cut, stalls or comes slowly, from the byte that is missing', async () => {
+  fault({
+    area,
+    fault: 'a body is cut, stalls or comes slowly',
+    where: 'a proxy before the server',
+    ends: 'reading goes on at the byte that is missing',
+    needs,
+  }).it('goes on with a body that is cut, stalls or comes slowly, from the byte that is missing', async () => {
     await other.put('big', [BIG]);
     for (const kind of ['cut-answer', 'stalled-answer', 'slow-answer'] as const) {
       proxy.arrange({ method: 'GET', mishap: { kind, afterBytes: 3 * MEBIBYTE + 1 } as S3Mishap });
@@ -204,7 +226,13 @@ describe('S3 store on a bad line', () => {
     await reader.close();
   });
 
-  it('never mixes two contents when an object is replaced while its answer is cut', async () => {
+  fault({
+    area,
+    fault: 'an object is replaced while its answer is cut',
+    where: 'a proxy before the server',
+    ends: 'two contents are never mixed',
+    needs,
+  }).it('never mixes two contents when an object is replaced while its answer is cut', async () => {
     await other.put('big', [BIG]);
     const mishap = { kind: 'cut-answer', afterBytes: MEBIBYTE } as const;
     proxy.arrange({ method: 'GET', mishap });
@@ -232,7 +260,13 @@ describe('S3 store on a bad line', () => {
     await rejectsWith('not-found', kept.head('model'));
   });
 
-  it('sends again what was damaged on the way, and says corrupt when what it reads is damaged', async () => {
+  fault({
+    area,
+    fault: 'a byte changes on the way',
+    where: 'a proxy before the server',
+    ends: 'what is written is sent again; what is read is refused as corrupt',
+    needs,
+  }).it('sends again what was damaged on the way, and says corrupt when what it reads is damaged', async () => {
     proxy.arrange({ method: 'PUT', path: 'key', mishap: { kind: 'damaged-request' } });
     await store.put('key', 'content that matters');
     assert.equal(await read(other, 'key'), 'content that matters');
@@ -242,7 +276,13 @@ describe('S3 store on a bad line', () => {
     await rejectsWith('corrupt', read(store, 'key'), 'key');
   });
 
-  it('gives up after some attempts and says unavailable', async () => {
+  fault({
+    area,
+    fault: 'S3 answers 503 for ever',
+    where: 'a proxy before the server',
+    ends: 'unavailable after some attempts; it works again when S3 does',
+    needs,
+  }).it('gives up after some attempts and says unavailable', async () => {
     proxy.arrange({ mishap: { kind: 'answer', status: 503, code: 'SlowDown' }, times: 1000 });
     await rejectsWith('unavailable', store.put('key', 'x'), 'SlowDown');
     assert.equal(proxy.requests.length, RETRIES.attempts);
@@ -298,7 +338,13 @@ describe('S3 store on a bad line', () => {
     }
   });
 
-  it('refuses a server that ignores the conditions of writes, before anything is written', async () => {
+  fault({
+    area,
+    fault: 'a server ignores conditions of writes',
+    where: 'a proxy before the server',
+    ends: 'refused before anything is written',
+    needs,
+  }).it('refuses a server that ignores the conditions of writes, before anything is written', async () => {
     const careless = await open({ ...bucket, prefix: randomUUID(), endpoint: proxy.endpoint });
     proxy.arrange({ method: 'PUT', path: 'format.json', mishap: { kind: 'answer', status: 200, code: '' }, times: 2 });
     await rejectsWith('unsupported', careless.putIfAbsent('journal/1', Buffer.from('x')), 'If-None-Match');
