@@ -49,7 +49,6 @@ describe('a coordinator whose store is in S3', function () {
     await Promise.all([...SITES.map((site) => federation!.stopSite(site)), federation!.coordinator.stop()]);
 
     const deaths = [
-      'journal.before-append:3',
       'journal.after-append:4',
       'upload.before-complete:2',
       'aggregate.before-finish:1',
