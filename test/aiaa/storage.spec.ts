@@ -86,12 +86,12 @@ describe('AIAA session store', () => {
     await assert.rejects(open(0), {
       status: 503,
       retryAfterSeconds: 60,
-      message: /no more sessions \(2 with 12 bytes\)/,
+      message: /no more sessions \(2 with 12 B\)/,
     });
     const generous = new SessionStore(site.workspace, { ...limits, maxBytes: 1000 });
     store = generous;
     await open(0);
-    await assert.rejects(open(0), { status: 503, message: /3 with 18 bytes/ });
+    await assert.rejects(open(0), { status: 503, message: /3 with 18 B/ });
     await generous.remove(first.name);
     await open(10);
     now += 10;
