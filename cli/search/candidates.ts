@@ -44,20 +44,27 @@ export function combinations(space: Space): number {
 /** A document with a candidate's values at their paths; what is on the way is made where it is not there. */
 export function withParameters(document: unknown, parameters: Candidate['parameters']): unknown {
   return Object.entries(parameters).reduce(
-    (changed, [path, value]) => placed(changed, path.split('.'), value),
+    (changed, [path, value]) => placed(changed, '', path.split('.'), value),
     document,
   );
 }
 
-function placed(document: unknown, [key, ...below]: readonly string[], value: JsonValue): unknown {
+function placed(document: unknown, at: string, [key, ...below]: readonly string[], value: JsonValue): unknown {
   if (key === undefined) return value;
-  const map = asMap(document);
+  const map = asMap(document, SHORT_FORMS[at]);
+  const next = at === '' ? key : `${at}.${key}`;
   // A computed key is a key of its own, whatever its name.
-  return { ...map, [key]: placed(Object.hasOwn(map, key) ? map[key] : undefined, below, value) };
+  return { ...map, [key]: placed(Object.hasOwn(map, key) ? map[key] : undefined, next, below, value) };
 }
 
-/** A strategy that is written as a name is a map of that name. */
-function asMap(value: unknown): Readonly<Record<string, unknown>> {
-  if (typeof value === 'string') return { name: value };
+/** Where a plan may have a name in place of a map, the key of the map that it is. */
+const SHORT_FORMS: Readonly<Record<string, string>> = {
+  strategy: 'name',
+  'wire.up': 'encoding',
+  'wire.down': 'encoding',
+};
+
+function asMap(value: unknown, shortForm: string | undefined): Readonly<Record<string, unknown>> {
+  if (typeof value === 'string' && shortForm !== undefined) return { [shortForm]: value };
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
 }

@@ -160,8 +160,9 @@ class Conduct {
       this.options.tell({ kind: 'submitted', trial, run, alreadySubmitted });
       return run;
     } catch (error) {
-      // While nothing is submitted, a refused plan ends the search as any fault of its file does.
-      if (!hasCode(error, 'invalid-input') || this.#startedAt === undefined) throw error;
+      // What only the coordinator can see, such as tensors that a model does not have: whether another candidate has it too, its
+      // own submission tells.
+      if (!hasCode(error, 'invalid-input')) throw error;
       const outcome = refusedOutcome(trial, error.message);
       this.options.tell({ kind: 'ended', trial, outcome });
       return outcome;

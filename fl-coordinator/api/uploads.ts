@@ -28,6 +28,8 @@ interface Upload {
   readonly announcement: Announcement;
   readonly target: ResumableUpload;
   readonly inspector: Inspector;
+  /** True when a part of it was read from the store: damage that is found then may have happened here. */
+  readonly wasReadBack: boolean;
   /** True while a stream writes into it. */
   busy: boolean;
   /** True once the model broke a rule: what is here of it can never become an update. */
@@ -263,18 +265,31 @@ export class Uploads {
       this.#open.delete(task.id);
       await open.target.suspend().catch(() => undefined);
     }
-    const { store } = this.options;
+    const upload = (await this.#readBack(task, announcement)) ?? (await this.#readBack(task, announcement));
+    if (!upload) {
+      throw new ClaraError('corrupt', `what is here of the upload of ${task.id} is damaged and cannot be removed`);
+    }
+    this.#open.set(task.id, upload);
+    return upload;
+  }
+
+  /**
+   * Opens the upload and judges what is durable of it.
+   * @returns undefined when that was damaged, and is gone: it had been judged when it came, so the fault is not the site's
+   */
+  async #readBack(task: SiteTask, announcement: Announcement): Promise<Upload | undefined> {
     const inspector = await this.#inspector(task, announcement.size);
-    const target = await store.resumeUpload(this.#keyOf(task), announcement);
+    const target = await this.options.store.resumeUpload(this.#keyOf(task), announcement);
     try {
       for await (const bytes of target.readDurable()) inspector.push(bytes);
     } catch (error) {
-      await (hasCode(error, 'invalid-input', 'corrupt') ? target.discard() : target.suspend()).catch(() => undefined);
+      const isDamaged = hasCode(error, 'invalid-input', 'corrupt');
+      await (isDamaged ? target.discard() : target.suspend()).catch(() => undefined);
+      if (isDamaged) return undefined;
       throw error;
     }
-    const upload: Upload = { task, announcement, target, inspector, busy: false, refused: false };
-    this.#open.set(task.id, upload);
-    return upload;
+    const wasReadBack = inspector.position > 0;
+    return { task, announcement, target, inspector, wasReadBack, busy: false, refused: false };
   }
 
   async #inspector(task: SiteTask, fileBytes: number): Promise<Inspector> {
@@ -283,12 +298,21 @@ export class Uploads {
   }
 }
 
-/** What fails here is the model's own fault: its bytes are those that the site sent, by their checksum. */
+/** What fails here is the model's own fault, when all its bytes came just now: they are those that the site sent, by their checksum. */
 function judging<Result>(upload: Upload, judge: () => Result): Result {
   try {
     return judge();
   } catch (error) {
     upload.refused = true;
+    if (upload.wasReadBack && hasCode(error, 'invalid-input', 'corrupt')) {
+      throw new ClaraError(
+        'corrupt',
+        `${error.message}; a part of it was kept here for a while, so send all of it again`,
+        {
+          cause: error,
+        },
+      );
+    }
     // A file that is none is none however often it is sent; without faults it is the digest, and another attempt may be right.
     if (!hasCode(error, 'corrupt') || error.faults.length === 0) throw error;
     throw new ClaraError('invalid-input', error.message, { faults: error.faults, cause: error });

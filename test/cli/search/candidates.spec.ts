@@ -96,6 +96,9 @@ describe('a plan with the values of a candidate', () => {
 
   it('has parameters of a strategy that the plan writes as a name, and maps that the plan does not have', () => {
     assert.deepEqual(withParameters(plan, { 'strategy.mu': 0.1 }), { ...plan, strategy: { name: 'fedprox', mu: 0.1 } });
+    const encoded = withParameters({ wire: { up: 'top-k', down: 'float16' } }, { 'wire.up.fraction': 0.1 });
+    assert.deepEqual(encoded, { wire: { up: { encoding: 'top-k', fraction: 0.1 }, down: 'float16' } });
+    assert.deepEqual(withParameters({ cohort: 'all' }, { 'cohort.sample': 2 }), { cohort: { sample: 2 } });
     assert.deepEqual(withParameters({}, { 'a.b.c': [1] }), { a: { b: { c: [1] } } });
   });
 

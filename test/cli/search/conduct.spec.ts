@@ -100,10 +100,25 @@ describe('a search', () => {
     assert.ok(standings.every(({ value }) => value === null));
   });
 
-  it('fails as a whole when the first plan is refused, with nothing submitted', async () => {
+  it('goes on when the coordinator refuses the first plan as when it refuses a later one', async () => {
+    const search = searchOf();
+    const [first] = search.candidates.map(({ parameters }) => Object.values(parameters)[0]);
+    const { standings } = await conducted(
+      search,
+      new FakeDesk((plan) => (rateOf(plan) === first ? 'refused' : scored(rateOf(plan)))),
+    );
+    const { candidate, value, reason } = standings.at(-1)!;
+    assert.deepEqual([candidate, value, reason], [1, null, 'refused by the coordinator: the plan: no such thing']);
+    assert.ok(standings[0]!.value !== null);
+  });
+
+  it('ends with the sentence of each when the coordinator refuses all, with nothing submitted', async () => {
     const desk = new FakeDesk(() => 'refused');
-    await assert.rejects(conducted(searchOf(), desk), /no such thing/);
+    const { standings, stopped } = await conducted(searchOf(), desk);
     assert.deepEqual(desk.runs, []);
+    assert.equal(standings.length, 9);
+    assert.ok(standings.every(({ value, reason }) => value === null && reason.includes('no such thing')));
+    assert.match(stopped!, /no trial of rung 1/);
   });
 
   it('runs a trial anew that it has aborted itself, and takes one that somebody else aborted for failed', async () => {

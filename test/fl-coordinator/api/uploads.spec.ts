@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, open as openFile, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ClaraError } from '../../../base/errors';
@@ -212,6 +212,30 @@ describe('uploads of updates', () => {
       const error = await rejectsWith('invalid-input', receive(broken(chunksOf(bytes, 0, CHUNK))));
       assert.ok(error.faults.some(({ path: name }) => name === tensor));
       assert.equal(await status(bytes), 0);
+    });
+  }
+
+  for (const [what, at, fill] of [
+    ['the header', 12, 0x21],
+    ['the numbers', 500, 0xff],
+  ] as const) {
+    it(`damage of ${what} while a part lay here is not the site's fault: all of it is sent again`, async () => {
+      await rejectsWith('cancelled', receive(broken(chunksOf(MODEL, 0, 2 * CHUNK))));
+      await uploads.close();
+      const uploadFolder = path.join(folder, 'store', '.store', 'uploads');
+      const [part] = (await readdir(uploadFolder)).filter((name) => name.endsWith('.part'));
+      const file = await openFile(path.join(uploadFolder, part!), 'r+');
+      await file.write(Buffer.alloc(4, fill), 0, 4, at);
+      await file.close();
+      uploads = open();
+      const durable = await status();
+      if (durable > 0) {
+        const told = await receive(stream(chunksOf(MODEL, durable))).catch((error: unknown) => error);
+        assert.ok(told instanceof ClaraError && told.code === 'corrupt' && told.faults.length === 0, String(told));
+      }
+      assert.equal(await status(), 0);
+      await receive(stream(chunksOf(MODEL)));
+      assert.deepEqual(await stored(), MODEL);
     });
   }
 
