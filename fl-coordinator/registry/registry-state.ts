@@ -161,12 +161,16 @@ export function goesForward(before: SiteState, after: SiteState): boolean {
   return ORDER[after] > ORDER[before];
 }
 
-/** What the site was promoted and has neither taken nor refused. */
+/** What the site was promoted and has neither taken nor refused. A version that was retired since is not to be taken any more. */
 export function openPromotions(state: RegistryState, site: string): SitePromotion[] {
   return [...state.sites.values()].flatMap((sites) => {
     const one = sites.get(site);
-    return one && ORDER[one.state] < ORDER.serving ? [one] : [];
+    return one && ORDER[one.state] < ORDER.serving && !isRetired(state, one.promotion) ? [one] : [];
   });
+}
+
+function isRetired({ models }: RegistryState, { model, version }: Promotion): boolean {
+  return models.get(model)?.[version - 1]?.stage === 'retired';
 }
 
 /** The version that was promoted before the present one; none when there is only one. */
