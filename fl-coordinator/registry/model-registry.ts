@@ -134,7 +134,7 @@ export class ModelRegistry {
         return one?.promotion.version !== version || one.state === 'refused' || one.state === 'failed';
       });
       if (asked.length === 0) return undefined;
-      return { type: 'model-promoted', model, version, sites: [...sites], rollback: false, operator };
+      return { type: 'model-promoted', model, version, sites: [...sites], asked, rollback: false, operator };
     });
   }
 

@@ -37,6 +37,8 @@ export const registryEventSchema = z.discriminatedUnion('type', [
     type: z.literal('model-promoted'),
     ...version,
     sites: z.array(siteIdSchema).min(1).max(1000),
+    /** Those of them that have to answer anew; the others have this version, or are about to. Absent: all. */
+    asked: z.array(siteIdSchema).min(1).max(1000).optional(),
     rollback: z.boolean(),
     operator,
   }),
@@ -134,7 +136,7 @@ function promoted(state: RegistryState, event: Extract<RegistryEvent, { type: 'm
     ...state,
     promotions: new Map(state.promotions).set(model, [...(state.promotions.get(model) ?? []), promotion]),
   };
-  for (const site of sites) {
+  for (const site of event.asked ?? sites) {
     const serving = state.sites.get(model)?.get(site)?.serving ?? '';
     next = withSite(next, { site, promotion, state: 'announced', serving, reason: '', changedAt: at });
   }
