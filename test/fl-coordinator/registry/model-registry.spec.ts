@@ -166,6 +166,17 @@ describe('the registry of models', () => {
     assert.deepEqual([...sites.keys()], ['a', 'b']);
   });
 
+  it('promotes no model whose normalisation statistics stayed at the sites', async () => {
+    const local = { ...plan, normalisationStatistics: 'keep-local' } as const;
+    await registry.register('spleen', card('run-1', { plan: local }));
+    const { seq } = registry.state;
+    await rejectsWith('precondition-failed', registry.promote('spleen', 1, ['a'], 'ada'), 'keep-local');
+    await rejectsWith('precondition-failed', registry.promote('spleen', 1, ['a'], 'ada'), '"average" or "first"');
+    assert.equal(registry.state.seq, seq);
+    await registry.register('spleen', card('run-2', { plan: { ...plan, normalisationStatistics: 'first' } }));
+    assert.equal(await registry.promote('spleen', 2, ['a'], 'ada'), true);
+  });
+
   it('goes back once, to the version before, at the sites that were promoted last', async () => {
     for (const run of ['run-1', 'run-2', 'run-3']) await register(run);
     await rejectsWith('precondition-failed', registry.rollBack('spleen', 'ada'), 'never been promoted');
