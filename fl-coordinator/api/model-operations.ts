@@ -21,11 +21,11 @@ import type { PublishedModel, RunState } from '../runs/run-state';
 import type { ObjectStore } from '../storage/object-store';
 
 export interface ModelOperationsOptions {
-  readonly runs: RunRegister;
+  readonly runs: Pick<RunRegister, 'has' | 'get'>;
   readonly store: ObjectStore;
   readonly registry: ModelRegistry;
   readonly enrolledSites: () => readonly string[];
-  /** Sites are to be told of a promotion. */
+  /** Sites may have a promotion to be told of. */
   readonly onPromoted: (sites: readonly string[]) => void;
 }
 
@@ -84,7 +84,10 @@ export function modelOperations(
           `the stage ${showValue(stage)} must be one of ${MODEL_STAGES.join(', ')}`,
         );
       }
-      return versionView(registry.state, await registry.setStage(model, version, known, caller.name));
+      const changed = await registry.setStage(model, version, known, caller.name);
+      // What was promoted before it was retired is open again.
+      if (known !== 'retired') options.onPromoted([...(registry.state.sites.get(model)?.keys() ?? [])]);
+      return versionView(registry.state, changed);
     },
 
     async promoteModel({ model, version, sites }, { caller }) {

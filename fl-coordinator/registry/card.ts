@@ -1,5 +1,6 @@
 import type { ModelParent, RegisteredCard } from '../../federation/registered-model';
 import type { Metrics } from '../../federation/trainer-contract';
+import { contributingSites } from '../runs/contributing-sites';
 import type { PublishedModel, RunState } from '../runs/run-state';
 import { GLOBAL_MODEL } from '../runs/tasks';
 
@@ -24,18 +25,9 @@ export function cardOf(
     plan: state.plan,
     parents: [...parents],
     initialDigest: state.models[0]!.digest,
-    sites: contributorsOf(state, round),
+    sites: contributingSites(state, round).map(({ site, rounds, newest: { samples } }) => ({ site, rounds, samples })),
     metrics: metricsOf(state, round),
   };
-}
-
-function contributorsOf({ candidates, closed }: RunState, round: number): RegisteredCard['sites'] {
-  const rounds = closed.filter(({ stage }) => stage.kind === 'train' && stage.round <= round);
-  return candidates.flatMap((site) => {
-    const own = rounds.filter(({ contributors }) => contributors.includes(site));
-    const last = own.at(-1)?.results.get(site);
-    return own.length > 0 ? [{ site, rounds: own.length, samples: last?.kind === 'update' ? last.samples : 0 }] : [];
-  });
 }
 
 function metricsOf({ candidates, closed }: RunState, round: number): RegisteredCard['metrics'] {

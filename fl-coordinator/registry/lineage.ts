@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type LineageStep, LineageStepSchema } from '../../federation/gen/federation/v1/federation_pb';
 import type { ModelParent, RegisteredCard } from '../../federation/registered-model';
+import { contributingSites } from '../runs/contributing-sites';
 import type { RunState } from '../runs/run-state';
 import type { RegistryState } from './registry-state';
 
@@ -41,8 +42,7 @@ export function lineageOf(
     const model = state?.models[place.round];
     if (!state || !model) return steps;
     const { run, round } = place;
-    const rounds = state.closed.filter(({ stage }) => stage.kind === 'train' && stage.round <= round);
-    const sites = state.candidates.filter((site) => rounds.some(({ contributors }) => contributors.includes(site)));
+    const sites = contributingSites(state, round).map(({ site }) => site);
     steps.push(create(LineageStepSchema, { kind: 'run', run, round, digest: model.digest, sites }));
     const [parent] = parentsOf(state, stateOf);
     place = undefined;

@@ -127,14 +127,14 @@ export class ModelRegistry {
   /** @returns false when these sites have it already, or are about to */
   async promote(model: string, version: number, sites: readonly string[], operator: string): Promise<boolean> {
     return this.#append((state) => {
-      this.#requireNotRetired(model, version);
+      this.#requireServable(model, version);
       const known = state.sites.get(model);
       const asked = sites.filter((site) => {
         const one = known?.get(site);
         return one?.promotion.version !== version || one.state === 'refused' || one.state === 'failed';
       });
       if (asked.length === 0) return undefined;
-      return { type: 'model-promoted', model, version, sites: [...sites], rollback: false, operator };
+      return { type: 'model-promoted', model, version, sites: [...sites], asked, rollback: false, operator };
     });
   }
 
@@ -151,18 +151,27 @@ export class ModelRegistry {
         );
       }
       const { version } = before;
-      this.#requireNotRetired(model, version);
+      this.#requireServable(model, version);
       return { type: 'model-promoted', model, version, sites: [...newest.sites], rollback: true, operator };
     });
     return this.state.promotions.get(model)!.at(-1)!;
   }
 
-  #requireNotRetired(model: string, version: number): void {
-    if (this.get(model, version).stage !== 'retired') return;
-    throw new ClaraError(
-      'precondition-failed',
-      `${showVersion({ model, version })} is retired; set another stage before it is promoted`,
-    );
+  #requireServable(model: string, version: number): void {
+    const { stage, card } = this.get(model, version);
+    if (stage === 'retired') {
+      throw new ClaraError(
+        'precondition-failed',
+        `${showVersion(card)} is retired; set another stage before it is promoted`,
+      );
+    }
+    // Its bytes have the statistics of the first weights: those of training never left the sites.
+    if (card.plan.normalisationStatistics === 'keep-local') {
+      throw new ClaraError(
+        'precondition-failed',
+        `${showVersion(card)} cannot be promoted: its plan says "normalisationStatistics: keep-local", so its running statistics are the initial ones and it is not ready for annotation servers; train it with "average" or "first" and register that model`,
+      );
+    }
   }
 
   /** What a site says of a promotion. What comes too late, or twice, is left out. */

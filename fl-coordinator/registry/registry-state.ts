@@ -37,6 +37,8 @@ export const registryEventSchema = z.discriminatedUnion('type', [
     type: z.literal('model-promoted'),
     ...version,
     sites: z.array(siteIdSchema).min(1).max(1000),
+    /** Those of them that have to answer anew; the others have this version, or are about to. Absent: all. */
+    asked: z.array(siteIdSchema).min(1).max(1000).optional(),
     rollback: z.boolean(),
     operator,
   }),
@@ -134,7 +136,7 @@ function promoted(state: RegistryState, event: Extract<RegistryEvent, { type: 'm
     ...state,
     promotions: new Map(state.promotions).set(model, [...(state.promotions.get(model) ?? []), promotion]),
   };
-  for (const site of sites) {
+  for (const site of event.asked ?? sites) {
     const serving = state.sites.get(model)?.get(site)?.serving ?? '';
     next = withSite(next, { site, promotion, state: 'announced', serving, reason: '', changedAt: at });
   }
@@ -161,12 +163,16 @@ export function goesForward(before: SiteState, after: SiteState): boolean {
   return ORDER[after] > ORDER[before];
 }
 
-/** What the site was promoted and has neither taken nor refused. */
+/** What the site was promoted and has neither taken nor refused. A version that was retired since is not to be taken any more. */
 export function openPromotions(state: RegistryState, site: string): SitePromotion[] {
   return [...state.sites.values()].flatMap((sites) => {
     const one = sites.get(site);
-    return one && ORDER[one.state] < ORDER.serving ? [one] : [];
+    return one && ORDER[one.state] < ORDER.serving && !isRetired(state, one.promotion) ? [one] : [];
   });
+}
+
+function isRetired({ models }: RegistryState, { model, version }: Promotion): boolean {
+  return models.get(model)?.[version - 1]?.stage === 'retired';
 }
 
 /** The version that was promoted before the present one; none when there is only one. */

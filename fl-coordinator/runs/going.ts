@@ -1,6 +1,14 @@
 import type { Buffering } from '../../federation/course';
 import type { Plan } from '../../federation/plan';
-import { type BufferedUpdate, type Going, type LateTask, type OpenStage, type RunState, stagesOf } from './run-state';
+import {
+  type BufferedUpdate,
+  type ClosedStage,
+  type Going,
+  type LateTask,
+  type OpenStage,
+  type RunState,
+  stagesOf,
+} from './run-state';
 import { type Stage, sameRound, sameStage, withTurn } from './stage';
 
 /**
@@ -170,10 +178,12 @@ function resumedTurns(state: RunState, open: OpenStage): { readonly idle?: reado
 
 /** The buffer in the order in which it is combined: by site, and of one site the oldest first. */
 export function inOrderOfCombination(buffer: readonly BufferedUpdate[]): BufferedUpdate[] {
-  const turnOf = ({ stage }: BufferedUpdate) => stage.turn ?? 1;
-  return [...buffer].sort((a, b) =>
-    a.site === b.site ? a.stage.round - b.stage.round || turnOf(a) - turnOf(b) : a.site < b.site ? -1 : 1,
-  );
+  return [...buffer].sort((a, b) => (a.site === b.site ? byAge(a, b) : a.site < b.site ? -1 : 1));
+}
+
+/** Updates of one site: the oldest first, by the model that they started from. */
+export function byAge({ stage: a }: BufferedUpdate, { stage: b }: BufferedUpdate): number {
+  return a.round - b.round || (a.turn ?? 1) - (b.turn ?? 1);
 }
 
 /** True when the update is in the journal and has not been combined yet, or is still to come. */
@@ -208,10 +218,18 @@ export function hasAccepted(state: RunState, stage: Stage, site: string): boolea
 
 /** Every update in the journal that may lie in the store. */
 export function acceptedUpdates(state: RunState): BufferedUpdate[] {
-  const own = stagesOf(state).flatMap(({ stage, results }) => {
-    // Of an asynchronous round the results are the newest of each site, and all are in the buffer first.
-    if (state.plan.mode === 'asynchronous' && stage.kind === 'train') return [];
-    return [...results].flatMap(([site, result]) => (result.kind === 'update' ? [{ stage, site, result }] : []));
-  });
+  const own = stagesOf(state).flatMap((stage) => ownUpdates(state, stage));
   return [...own, ...state.closed.flatMap(({ buffered }) => buffered), ...state.going.buffer];
+}
+
+/** The updates that a closed training stage has put into the model of its round, late and asynchronous ones included. */
+export function combinedUpdates(state: RunState, stage: ClosedStage): BufferedUpdate[] {
+  return [...ownUpdates(state, stage), ...stage.buffered];
+}
+
+/** Those that came while their stage was open, and did not go through the buffer. */
+function ownUpdates({ plan }: RunState, { stage, results }: OpenStage): BufferedUpdate[] {
+  // Of an asynchronous round the results are the newest of each site, and all are in the buffer first.
+  if (plan.mode === 'asynchronous' && stage.kind === 'train') return [];
+  return [...results].flatMap(([site, result]) => (result.kind === 'update' ? [{ stage, site, result }] : []));
 }

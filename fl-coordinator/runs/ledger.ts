@@ -5,9 +5,16 @@ import {
   type LedgerSite,
   LedgerSiteSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
-import type { ClosedStage, PublishedModel, RunState, SiteResult } from './run-state';
+import {
+  type BufferedUpdate,
+  type ClosedStage,
+  isDelivered,
+  type PublishedModel,
+  type RunState,
+  type SiteResult,
+} from './run-state';
 import { hopsToCome } from './sequence';
-import type { Stage } from './stage';
+import { type Stage, sameRound } from './stage';
 
 /**
  * What each part of a run took: a function of the journal, so it is there after any restart. A part is a round, or a stage
@@ -23,13 +30,26 @@ export function ledgerOf(state: RunState): LedgerEntry[] {
     const model = MAKES_MODEL.has(kind) && hopsToCome(stage) === 0 ? state.models[round] : undefined;
     const next = state.closed[index + 1];
     const evaluation = kind === 'train' && next?.stage.kind === 'evaluate' ? next : undefined;
-    return [entryOf(stage, model, evaluation)];
+    return [
+      entryOf(
+        stage,
+        model,
+        evaluation,
+        state.closed.slice(index + 1).flatMap(({ buffered }) => buffered),
+      ),
+    ];
   });
 }
 
 const MAKES_MODEL: ReadonlySet<Stage['kind']> = new Set(['initialise', 'train']);
 
-function entryOf(stage: ClosedStage, model: PublishedModel | undefined, evaluation: ClosedStage | undefined) {
+/** @param later updates that were combined after this stage, some of which may have begun in it */
+function entryOf(
+  stage: ClosedStage,
+  model: PublishedModel | undefined,
+  evaluation: ClosedStage | undefined,
+  later: readonly BufferedUpdate[],
+) {
   const stages = evaluation ? [stage, evaluation] : [stage];
   const judging = stage.stage.kind === 'cross-evaluate' ? stage : evaluation;
   const ended = evaluation?.closedAt ?? model?.at ?? stage.closedAt;
@@ -46,7 +66,7 @@ function entryOf(stage: ClosedStage, model: PublishedModel | undefined, evaluati
     coordinatorPeakRssBytes: BigInt(
       Math.max(0, model?.peakRssBytes ?? 0, ...stages.map(({ peakRssBytes = 0 }) => peakRssBytes)),
     ),
-    sites: stage.cohort.map((site) => siteOf(site, stage, evaluation)),
+    sites: stage.cohort.map((site) => siteOf(site, resultOf(site, stage, later), evaluation)),
   });
 }
 
@@ -55,8 +75,19 @@ function quietSeconds({ openedAt, closedAt, transferSeconds = 0 }: ClosedStage):
   return Math.max(secondsBetween(openedAt, closedAt) - transferSeconds, 0);
 }
 
-function siteOf(site: string, stage: ClosedStage, evaluation: ClosedStage | undefined): LedgerSite {
-  const result = stage.results.get(site);
+/** What the site gave in the stage; what it gave late counts as soon as it is combined. */
+function resultOf(
+  site: string,
+  { stage, results }: ClosedStage,
+  later: readonly BufferedUpdate[],
+): SiteResult | undefined {
+  const result = results.get(site);
+  if (isDelivered(result)) return result;
+  const late = later.find((update) => update.site === site && sameRound(update.stage, stage));
+  return late?.result ?? result;
+}
+
+function siteOf(site: string, result: SiteResult | undefined, evaluation: ClosedStage | undefined): LedgerSite {
   const peaks = [result, evaluation?.results.get(site)].map(peakRssOf);
   return create(LedgerSiteSchema, {
     site,

@@ -16,7 +16,7 @@ import {
 } from '../../federation/gen/federation/v1/federation_pb';
 import { bestModels } from './best-models';
 import { bestRound } from './ending';
-import { bufferingOf, stalenessIn, workOf } from './going';
+import { bufferingOf, combinedUpdates, stalenessIn, workOf } from './going';
 import type { LiveBoard } from './live-board';
 import {
   type ClosedStage,
@@ -184,11 +184,8 @@ function roundView(state: RunState, round: number, stages: ReadonlyMap<string, O
 }
 
 /** What went into the model of a round. */
-function updatesOf({ plan }: RunState, parts: readonly ClosedStage[]): UpdateResult[] {
-  return parts.flatMap(({ results, buffered }) => [
-    ...(plan.mode === 'asynchronous' ? [] : [...results.values()].filter((result) => result.kind === 'update')),
-    ...buffered.map(({ result }) => result),
-  ]);
+function updatesOf(state: RunState, parts: readonly ClosedStage[]): UpdateResult[] {
+  return parts.flatMap((part) => combinedUpdates(state, part).map(({ result }) => result));
 }
 
 function matrixOf(state: RunState) {

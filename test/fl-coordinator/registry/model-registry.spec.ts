@@ -5,7 +5,12 @@ import path from 'node:path';
 import { checkPlan } from '../../../federation/plan';
 import { type RegisteredCard, registeredCardSchema } from '../../../federation/registered-model';
 import { cardKey, ModelRegistry } from '../../../fl-coordinator/registry/model-registry';
-import { openPromotions } from '../../../fl-coordinator/registry/registry-state';
+import {
+  EMPTY_REGISTRY,
+  openPromotions,
+  reduceRegistry,
+  registryEventSchema,
+} from '../../../fl-coordinator/registry/registry-state';
 import { type DirectoryStore, openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
 import { type ObjectStore, readAll } from '../../../fl-coordinator/storage/object-store';
 import { rejectsWith } from '../api/support/rejects';
@@ -129,6 +134,47 @@ describe('the registry of models', () => {
     assert.equal(stateOf('a')!.state, 'announced');
     await registry.setStage('spleen', 1, 'retired', 'ada');
     await rejectsWith('precondition-failed', registry.promote('spleen', 1, ['a'], 'ada'), 'is retired');
+  });
+
+  it('leaves sites alone that have the version when it is promoted to more, and takes all of them back', async () => {
+    await register('run-1');
+    await register('run-2');
+    await registry.promote('spleen', 1, ['a', 'b', 'c'], 'ada');
+    for (const site of ['a', 'b', 'c']) await tell(site, 'serving', '1');
+    await registry.promote('spleen', 2, ['a', 'b', 'c'], 'ada');
+    await tell('a', 'serving', '2');
+    await tell('b', 'waiting');
+    await tell('c', 'refused', '', 'not here');
+    const before = [stateOf('a'), stateOf('b')];
+    assert.equal(await registry.promote('spleen', 2, ['a', 'b', 'c', 'd'], 'ada'), true);
+    assert.deepEqual([stateOf('a'), stateOf('b')], before);
+    assert.deepEqual([stateOf('c')!.state, stateOf('d')!.state], ['announced', 'announced']);
+    assert.deepEqual(openPromotions(registry.state, 'a'), []);
+    assert.equal(await tell('b', 'serving', '2'), true, 'it still answers the promotion that it was told of');
+    assert.deepEqual((await ModelRegistry.open(store)).state, registry.state);
+    assert.deepEqual((await registry.rollBack('spleen', 'ada')).sites, ['a', 'b', 'c', 'd']);
+    assert.deepEqual(
+      ['a', 'b', 'c', 'd'].map((site) => stateOf(site)!.state),
+      Array(4).fill('announced'),
+    );
+  });
+
+  it('replays a promotion of an older release, which asks all its sites', () => {
+    const old = { v: 1, seq: 1, at: '2026-01-01T00:00:00Z', type: 'model-promoted', model: 'spleen', version: 1 };
+    const event = registryEventSchema.parse({ ...old, sites: ['a', 'b'], rollback: false, operator: 'ada' });
+    const sites = reduceRegistry(EMPTY_REGISTRY, event).sites.get('spleen')!;
+    assert.deepEqual([...sites.keys()], ['a', 'b']);
+  });
+
+  it('promotes no model whose normalisation statistics stayed at the sites', async () => {
+    const local = { ...plan, normalisationStatistics: 'keep-local' } as const;
+    await registry.register('spleen', card('run-1', { plan: local }));
+    const { seq } = registry.state;
+    await rejectsWith('precondition-failed', registry.promote('spleen', 1, ['a'], 'ada'), 'keep-local');
+    await rejectsWith('precondition-failed', registry.promote('spleen', 1, ['a'], 'ada'), '"average" or "first"');
+    assert.equal(registry.state.seq, seq);
+    await registry.register('spleen', card('run-2', { plan: { ...plan, normalisationStatistics: 'first' } }));
+    assert.equal(await registry.promote('spleen', 2, ['a'], 'ada'), true);
   });
 
   it('goes back once, to the version before, at the sites that were promoted last', async () => {

@@ -7,7 +7,7 @@ import { ledgerOf } from '../../../fl-coordinator/runs/ledger';
 import { reduce } from '../../../fl-coordinator/runs/reduce';
 import type { RunState } from '../../../fl-coordinator/runs/run-state';
 import { Traffic } from '../../../fl-coordinator/runs/traffic';
-import { DIGEST } from './story';
+import { DIGEST, Story } from './story';
 
 const MIB = 2 ** 20;
 const TRAIN = { kind: 'train', round: 1 };
@@ -139,6 +139,47 @@ describe('the ledger of a run', () => {
     assert.deepEqual(secondsAfter(12), [2, 14]);
     assert.deepEqual(secondsAfter(15), [2, 14]);
     assert.deepEqual(secondsAfter(16), [2, 20]);
+  });
+
+  const sitesOfRound = ({ state }: Story, round: number) =>
+    ledgerOf(state)
+      .find((entry) => entry.part === 'round' && entry.round === round)!
+      .sites.map(({ site, outcome, seconds, updateBytes }) => [site, outcome, seconds, updateBytes]);
+
+  it('has a late update in the round in which it began, as soon as it is combined', () => {
+    const story = new Story({ rounds: 3, quorum: 1, lateUpdates: 'next-round', evaluation: { everyRound: false } }, [
+      'a',
+      'b',
+      'c',
+    ]);
+    story.approveAll();
+    for (const site of ['a', 'a', 'c']) story.deliver(site); // the first weights, then round 1
+    story.pass(60_000);
+    const early = [
+      ['a', 'update', 1, 10n],
+      ['b', 'lost', 0, 0n],
+      ['c', 'update', 1, 10n],
+    ];
+    assert.deepEqual(sitesOfRound(story, 1), early);
+    story.deliver('b');
+    assert.deepEqual(sitesOfRound(story, 1), early);
+    story.deliver('a');
+    story.pass(60_000); // c is late with round 2, and never delivers
+    assert.deepEqual(sitesOfRound(story, 1)[1], ['b', 'update', 1, 10n]);
+    story.deliver('a');
+    story.deliver('b');
+    assert.equal(story.state.outcome?.kind, 'completed');
+    assert.deepEqual(sitesOfRound(story, 2).at(-1), ['c', 'lost', 0, 0n]);
+  });
+
+  it('has an asynchronous update in the round in which it began, whichever model took it', () => {
+    const plan = { rounds: 2, mode: 'asynchronous', buffer: { size: 1 }, evaluation: { everyRound: false } } as const;
+    const story = new Story(plan, ['a', 'b']);
+    story.approveAll();
+    for (const site of ['a', 'a']) story.deliver(site);
+    assert.deepEqual(sitesOfRound(story, 1)[1], ['b', '', 0, 0n]);
+    story.deliver('b'); // from the initial model, into that of round 2
+    assert.deepEqual(sitesOfRound(story, 1)[1], ['b', 'update', 1, 10n]);
   });
 
   it('is a table for people, and RFC 4180 for spreadsheets', () => {
