@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
@@ -40,9 +40,17 @@ export const newOwnerCard = (): OwnerCard => ({
   namespace: NAMESPACE,
 });
 
+const CARD_ENDING = '.json';
+
+/** True for the name of a card; of what else is in the folder, nobody is the owner yet. */
+export const isOwnerCard = (name: string): boolean => name.endsWith(CARD_ENDING);
+
+/** Whoever sweeps takes a card that it cannot read for a dead owner's, so a card is seen only when it is whole. */
 export async function writeOwnerCard(folder: string, card: OwnerCard): Promise<string> {
-  const file = path.join(folder, `${card.id}.json`);
-  await writeFile(file, JSON.stringify(card), { flag: 'wx', mode: 0o600 });
+  const file = path.join(folder, `${card.id}${CARD_ENDING}`);
+  const unseen = path.join(folder, `${card.id}.new`);
+  await writeFile(unseen, JSON.stringify(card), { flag: 'wx', mode: 0o600 });
+  await rename(unseen, file);
   return file;
 }
 

@@ -4,7 +4,15 @@ import path from 'node:path';
 import { makeFolderDurably } from './durable-folders';
 import { unlessCode } from './file-errors';
 import { type FileLock, lockFile, tryLock } from './file-lock';
-import { FOREIGN_SILENCE_MS, isDead, newOwnerCard, type OwnerCard, readOwnerCard, writeOwnerCard } from './store-owner';
+import {
+  FOREIGN_SILENCE_MS,
+  isDead,
+  isOwnerCard,
+  newOwnerCard,
+  type OwnerCard,
+  readOwnerCard,
+  writeOwnerCard,
+} from './store-owner';
 
 /**
  * The folder `.store` of a directory store, where everything lies that is not a whole object:
@@ -75,6 +83,11 @@ export class Workroom {
     const partial = path.join(this.root, 'partial');
     for (const name of await readdir(owners)) {
       const file = path.join(owners, name);
+      if (!isOwnerCard(name)) {
+        // Of a process that was killed before its card was whole, or is writing it.
+        if (!(await youngerThan(file, FOREIGN_SILENCE_MS))) await unlessCode(unlink(file), 'ENOENT');
+        continue;
+      }
       const card = await readOwnerCard(file);
       if (card === undefined || !(await isDead(card, file))) continue;
       const id = path.basename(name, '.json');

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { ClaraError, type ErrorCode } from '../../../base/errors';
 import { openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
 import { lockFile, tryLock } from '../../../fl-coordinator/storage/file-lock';
 import { readAll } from '../../../fl-coordinator/storage/object-store';
-import { newOwnerCard, type OwnerCard, writeOwnerCard } from '../../../fl-coordinator/storage/store-owner';
+import { isOwnerCard, newOwnerCard, type OwnerCard, writeOwnerCard } from '../../../fl-coordinator/storage/store-owner';
 import { fault } from '../../support/faults';
 
 const MEBIBYTE = 1 << 20;
@@ -191,6 +193,21 @@ describe('directory store on a bad disk', () => {
     await store.close();
   });
 
+  it('leaves a card alone that is being written, and sweeps what a killed writer left of one', async () => {
+    const owners = path.join(folder, '.store', 'owners');
+    await mkdir(owners, { recursive: true });
+    for (const name of ['0123456789abcdef.new', 'fedcba9876543210.new']) await writeFile(path.join(owners, name), '');
+    const hourAgo = new Date(Date.now() - 3600e3);
+    await utimes(path.join(owners, 'fedcba9876543210.new'), hourAgo, hourAgo);
+    const store = await openDirectoryStore(folder);
+    await store.put('object', 'content');
+    assert.deepEqual(
+      (await readdir(owners)).filter((name) => name.endsWith('.new')),
+      ['0123456789abcdef.new'],
+    );
+    await store.close();
+  });
+
   it('sweeps uploads that nobody has touched for more than a week', async () => {
     const first = await openDirectoryStore(folder);
     for (const key of ['old', 'young']) {
@@ -259,6 +276,24 @@ describe('file locks', () => {
       assert.deepEqual(await readdir(folder), ['owners']);
     },
   );
+
+  it('have cards that are whole as soon as others can see them: a store that opens meanwhile takes them for no dead one', async () => {
+    let writing = true;
+    const cut = new Set<string>();
+    const looking = (async () => {
+      while (writing) {
+        for (const name of readdirSync(owners).filter(isOwnerCard)) {
+          if (readFileSync(path.join(owners, name), 'utf8').endsWith('}') === false) cut.add(name);
+        }
+        await setImmediate();
+      }
+    })();
+    for (let count = 0; count < 100; count++) await cardOf({});
+    writing = false;
+    await looking;
+    assert.deepEqual([...cut], []);
+    assert.ok((await readdir(owners)).every(isOwnerCard));
+  });
 
   fault({
     area,
