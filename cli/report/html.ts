@@ -1,4 +1,5 @@
 import { escapeHtml } from '../../base/html';
+import { STYLE } from './style';
 
 export interface Cell {
   readonly text: string;
@@ -21,4 +22,33 @@ export function htmlTable(
     return `<tr>${th(title, 'row')}${rest.map(td).join('')}</tr>`;
   });
   return `<div class="scroll"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head.map((text) => th(text, 'col')).join('')}</tr></thead><tbody>${body.join('')}</tbody></table></div>`;
+}
+
+/**
+ * A self-contained page: no script, no font, nothing from elsewhere.
+ * @param title plain text, of the page and above its contents
+ * @param contents HTML
+ */
+export function htmlPage(title: string, contents: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(title)}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<main>
+<h1>${escapeHtml(title)}</h1>
+${contents}
+</main>
+</body>
+</html>
+`;
+}
+
+/** Figures that are looked at first, each with its name. @param facts names as HTML, values as plain text */
+export function figureList(facts: readonly (readonly [string, string])[]): string {
+  return `<dl class="figures">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>`;
 }

@@ -1,23 +1,14 @@
 import { escapeHtml } from '../../base/html';
 import { showBytes } from '../../base/show-bytes';
-import { type Cell, htmlTable } from './html';
+import { type Cell, figureList, htmlPage, htmlTable } from './html';
 import { lineChart } from './line-chart';
 import { meanOf, type ReportData } from './report-data';
 
 /** The report of a run as one self-contained page: no script, no font, nothing from elsewhere. */
 export function reportPage(data: ReportData): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(data.title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(data.title)}</h1>
-${data.synthetic ? SYNTHETIC_NOTICE : ''}
+  return htmlPage(
+    data.title,
+    `${data.synthetic ? SYNTHETIC_NOTICE : ''}
 ${figures(data)}
 <section aria-labelledby="rounds"><h2 id="rounds">The global model, round by round</h2>
 <p>Dice of the global model on the held-out cases of every site (1 is perfect). Each site sees only its own images; what travels is weights.</p>
@@ -36,11 +27,8 @@ ${data.slicerUrlNow ? `<p>As long as the demonstration is up, 3D Slicer finds th
 <p>Serve this model to 3D Slicer (Segment Editor, effect Nvidia AIAA, server <code>${escapeHtml(data.slicerUrl)}</code>):</p>
 <pre>${escapeHtml(data.serveCommand)}</pre>
 <p>The mask is in <code>${escapeHtml(data.maskFile)}</code>, on the grid of the scan.</p>
-<p>Model <code>${escapeHtml(data.modelDigest)}</code>. The same seed (${data.seed}) gives the same digest.</p></section>
-</main>
-</body>
-</html>
-`;
+<p>Model <code>${escapeHtml(data.modelDigest)}</code>. The same seed (${data.seed}) gives the same digest.</p></section>`,
+  );
 }
 
 const SYNTHETIC_NOTICE = `<p class="notice" role="note"><strong>Synthetic data.</strong> The images are computed phantoms. These figures show that the federation works; they say nothing about
@@ -60,7 +48,7 @@ function figures(data: ReportData): string {
     ['images moved', 'none'],
     ['peak memory of a site', showBytes(Math.max(...data.peakRssBytes.map(({ bytes }) => bytes)))],
   ];
-  return `<dl class="figures">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>`;
+  return figureList(facts);
 }
 
 function diceChart(data: ReportData): string {
@@ -113,39 +101,3 @@ function sliceFigure({ plane, url, width, height }: ReportData['scan']['slices']
 function showDice(value: number | undefined): string {
   return value?.toFixed(3) ?? '-';
 }
-
-/** Shared by all pages. */
-export const STYLE = `
-:root{color-scheme:light dark;--ink:#16202b;--soft:#536170;--line:#d5dce3;--ground:#fff;--card:#f4f7fa;--accent:#0072b2}
-@media (prefers-color-scheme:dark){:root{--ink:#e8edf2;--soft:#a3b1bf;--line:#36424e;--ground:#12181e;--card:#1b242d;--accent:#6db8e8}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
-main{max-width:60rem;margin:0 auto;padding:2rem 1.25rem 4rem}
-h1{font-size:1.7rem;line-height:1.2;margin:0 0 1rem}
-h2{font-size:1.2rem;margin:2.75rem 0 .5rem}
-p{max-width:46rem}
-.notice{border-left:4px solid #e69f00;background:var(--card);padding:.75rem 1rem}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.5rem 0}
-.figures div{background:var(--card);border-radius:.5rem;padding:.7rem .9rem}
-dt{color:var(--soft);font-size:.8rem}
-dd{margin:0;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}
-svg{display:block;width:100%;max-width:46rem;height:auto;font:13px system-ui,sans-serif}
-svg text{fill:var(--ink)}
-svg .grid{stroke:var(--line);stroke-width:1}
-.scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;margin:.75rem 0}
-caption{text-align:left;color:var(--soft);font-size:.85rem;padding-bottom:.35rem}
-th,td{padding:.4rem .6rem;white-space:nowrap;text-align:right;border-bottom:1px solid var(--line)}
-th[scope=row],thead th:first-child{text-align:left}
-.slices{display:flex;gap:1rem;align-items:flex-end}
-figure{margin:0;min-width:0}
-figure img{display:block;background:#000;border-radius:.35rem;max-width:100%;height:auto;image-rendering:auto}
-figcaption{color:var(--soft);font-size:.85rem;padding-top:.25rem}
-.key::before{content:"";display:inline-block;width:.8em;height:.8em;margin-right:.35em;border-radius:2px;vertical-align:-.05em}
-.key{margin-left:.8rem}
-.truth::before{background:rgb(64 224 120)}
-.prediction::before{background:rgb(255 140 40)}
-pre{background:var(--card);padding:.8rem 1rem;border-radius:.5rem;overflow-x:auto}
-code{overflow-wrap:anywhere}
-@media (max-width:40rem){.slices{flex-wrap:wrap}svg{font-size:20px}}
-`;

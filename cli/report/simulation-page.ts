@@ -3,9 +3,8 @@ import { showBytes } from '../../base/show-bytes';
 import type { RoundRecord } from '../../simulation/history';
 import type { SimulationResult } from '../simulate/lines';
 import type { SimulateSettings } from '../simulate/settings';
-import { htmlTable } from './html';
+import { figureList, htmlPage, htmlTable } from './html';
 import { type Line, lineChart } from './line-chart';
-import { STYLE } from './report-page';
 
 export interface SimulationReport {
   readonly settings: SimulateSettings;
@@ -16,29 +15,17 @@ export interface SimulationReport {
 /** What a simulated run did as one self-contained page: no script, no font, nothing from elsewhere. */
 export function simulationPage({ settings, rounds, result }: SimulationReport): string {
   const title = `Simulation of ${settings.plan.name}`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<p class="notice" role="note"><strong>Simulated sites.</strong> They shared one process and one machine. Rounds and bytes are what a federation would take; seconds
+  return htmlPage(
+    title,
+    `<p class="notice" role="note"><strong>Simulated sites.</strong> They shared one process and one machine. Rounds and bytes are what a federation would take; seconds
 are not.</p>
 ${figures(settings, rounds, result)}
 <section aria-labelledby="rounds"><h2 id="rounds">The global model, round by round</h2>
 <p>Means over the sites, weighted by their held-out cases.</p>
 ${chart(rounds)}
 ${table(rounds)}</section>
-<p>Model <code>${escapeHtml(result.modelDigest)}</code>, run <code>${escapeHtml(result.run)}</code> ${escapeHtml(result.state)}${result.reason ? `: ${escapeHtml(result.reason)}` : ''}.</p>
-</main>
-</body>
-</html>
-`;
+<p>Model <code>${escapeHtml(result.modelDigest)}</code>, run <code>${escapeHtml(result.run)}</code> ${escapeHtml(result.state)}${result.reason ? `: ${escapeHtml(result.reason)}` : ''}.</p>`,
+  );
 }
 
 function figures(
@@ -59,7 +46,7 @@ function figures(
     ['weights that would travel', showBytes(moved)],
     ['time in all', `${result.seconds.toFixed(1)} s`],
   ];
-  return `<dl class="figures">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(value)}</dd></div>`).join('')}</dl>`;
+  return figureList(facts);
 }
 
 /** Metrics between 0 and 1 share a scale; losses are in the table. */

@@ -1,8 +1,7 @@
 import { escapeHtml } from '../../base/html';
 import type { MergedStatistics, MergedVariable } from '../../federation/statistics';
 import { notes, shortNumber, siteLines, VARIABLE_HEADING, variableCells } from '../statistics-table';
-import { htmlTable } from './html';
-import { STYLE } from './report-page';
+import { htmlPage, htmlTable } from './html';
 
 export interface StatisticsReport {
   readonly run: string;
@@ -14,26 +13,14 @@ export interface StatisticsReport {
 export function statisticsPage({ run, merged, bySite }: StatisticsReport): string {
   const title = `Statistics of the federation, ${run}`;
   const remarks = [...siteLines(merged), ...notes(merged)];
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<ul>${remarks.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>
+  return htmlPage(
+    title,
+    `<ul>${remarks.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>
 <section aria-labelledby="all"><h2 id="all">All sites together</h2>
 ${htmlTable('Variables', VARIABLE_HEADING, merged.variables.map(variableCells))}
 ${merged.variables.map((variable) => histogramFigure(variable)).join('')}</section>
-${[...bySite].map(([site, own], index) => siteSection(site, own, index)).join('')}
-</main>
-</body>
-</html>
-`;
+${[...bySite].map(([site, own], index) => siteSection(site, own, index)).join('')}`,
+  );
 }
 
 function siteSection(site: string, own: MergedStatistics, index: number): string {
