@@ -1,8 +1,7 @@
-import path from 'node:path';
 import { deriveSeed, seededRandom } from '../base/random';
-import { type DecathlonDataset, type LabelledCase, writeDecathlon } from '../imaging/decathlon';
-import { writeNifti } from '../imaging/nifti';
-import { makePhantom, PHANTOM_LABELS, PHANTOM_SITE_STYLES } from '../imaging/phantom';
+import type { DecathlonDataset } from '../imaging/decathlon';
+import { makePhantom, PHANTOM_SITE_STYLES } from '../imaging/phantom';
+import { writePhantoms } from '../imaging/phantom-dataset';
 import type { Shape3 } from '../imaging/volume';
 import { dirichlet, drawKind } from './random-draws';
 
@@ -28,27 +27,11 @@ export async function writePhantomSite(folder: string, options: PhantomSite): Pr
   const { seed, site, cases, heldOut, skew, signal } = options;
   const random = seededRandom(deriveSeed('phantom site', seed, site));
   const shares = dirichlet(random, PHANTOM_SITE_STYLES.length, skew);
-  const written: LabelledCase[] = [];
-  for (let index = 0; index < cases + heldOut; index++) {
-    signal.throwIfAborted();
-    const { name: _, ...style } = PHANTOM_SITE_STYLES[drawKind(random, shares)]!;
-    const id = `phantom_${String(index).padStart(3, '0')}`;
-    const files = { id, image: `imagesTr/${id}.nii.gz`, label: `labelsTr/${id}.nii.gz` };
-    const { image, label } = makePhantom(deriveSeed('phantom patient', seed, site, index), {
-      shape: PHANTOM_SHAPE,
-      ...style,
-    });
-    await writeNifti(path.join(folder, files.image), image);
-    await writeNifti(path.join(folder, files.label), label);
-    written.push(files);
-  }
-  return writeDecathlon(folder, {
-    name: 'Phantom spleen',
-    description: 'Synthetic CT-like volumes with a spleen. They say nothing about clinical quality.',
-    modality: { '0': 'CT' },
-    labels: PHANTOM_LABELS,
-    training: written.slice(0, cases),
-    validation: written.slice(cases),
-    test: [],
+  return writePhantoms(folder, {
+    ...{ cases, heldOut, signal },
+    draw: (index) => {
+      const { name: _, ...style } = PHANTOM_SITE_STYLES[drawKind(random, shares)]!;
+      return makePhantom(deriveSeed('phantom patient', seed, site, index), { shape: PHANTOM_SHAPE, ...style });
+    },
   });
 }

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { hasCode } from '../../base/errors';
 import type { PlanInput } from '../../federation/plan';
+import { modelKey } from '../../fl-coordinator/runs/object-names';
 import { endedRounds } from '../../simulation/history';
 import { coordinatorFolder, type Simulation } from '../../simulation/simulation';
 
@@ -43,7 +44,7 @@ export async function courseOf(
   for await (const view of simulation.watch(run)) {
     const rounds = endedRounds(view);
     for (const { round, evaluation } of rounds.slice(told)) {
-      last = await measured(modelFile(folder, run, round), evaluation);
+      last = await measured(path.join(coordinatorFolder(folder), 'store', modelKey(run, round)), evaluation);
       if (better(last, best)) best = last;
       if (reached === undefined && !better(target, last)) reached = round;
     }
@@ -60,9 +61,4 @@ async function end(simulation: Simulation, run: string): Promise<void> {
   await simulation.abort(run, 'the target is reached').catch((error: unknown) => {
     if (!hasCode(error, 'precondition-failed')) throw error;
   });
-}
-
-function modelFile(folder: string, run: string, round: number): string {
-  const name = path.join('rounds', String(round).padStart(4, '0'), 'model.safetensors');
-  return path.join(coordinatorFolder(folder), 'store', 'runs', run, name);
 }

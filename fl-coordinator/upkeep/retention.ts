@@ -1,6 +1,6 @@
+import { openWork } from '../runs/going';
 import { isNeeded, isOfLastRound, objectPrefixes, type RunObject, roundOfKey, runObjectOf } from '../runs/run-objects';
 import type { RunState } from '../runs/run-state';
-import { openTasks } from '../runs/tasks';
 import type { ObjectStore } from '../storage/object-store';
 
 /** Which updates stay when nothing needs them any more. Models and journals always stay. */
@@ -61,7 +61,7 @@ export class Retention {
   async #tidy(state: RunState): Promise<void> {
     const { store, keep } = this.options;
     // Into the rounds from this one on, sites may still deliver.
-    const openFrom = Math.min(state.models.length - 1, ...openTasks(state).map(({ stage }) => stage.round));
+    const openFrom = Math.min(state.models.length - 1, ...openWork(state).map(({ stage }) => stage.round));
     for (const prefix of objectPrefixes(state.run)) {
       // Once the run is over, everything is looked at once more: what arrived when nobody expected it goes now.
       let settled = state.outcome ? undefined : this.#settledUpTo.get(prefix);
