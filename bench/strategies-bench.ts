@@ -1,8 +1,9 @@
+import type { Simulation } from '../simulation/simulation';
 import { rounded } from './figures';
 import { loadAverage } from './process-usage';
-import { bestOfEach, type Outcome, siteName, withSimulation } from './strategies/comparison';
+import { bestOfEach, type Outcome, siteName, type Tuned, withSimulation } from './strategies/comparison';
 import { CONTESTANTS, type Contestant, HOSTILE, SITES, UNDER_ATTACK } from './strategies/contestants';
-import { courseOf } from './strategies/one-run';
+import { courseOf, type Wanted } from './strategies/one-run';
 import { SoftmaxObjective } from './strategies/softmax-objective';
 
 export interface StrategiesCase {
@@ -86,22 +87,14 @@ async function compareOnSoftmax(
     const objective = new SoftmaxObjective(softmaxParametersOf(1), seed, skew, siteNames(SITES));
     const around = { workspace, seed, skew, sites: SITES, trainer: 'softmax', problem: { kind: 'softmax' } } as const;
     await withSimulation(around, async (simulation, folder) => {
-      const found = await bestOfEach(
+      const found = await compare(
         CONTESTANTS,
-        'min',
-        ({ learningRate, says: _, ...setting }) =>
-          courseOf(
-            simulation,
-            folder,
-            planOf(setting, 'softmax', { ...parameters, learningRate }, rounds, seed, false),
-            {
-              measured: (file) => objective.excess(file),
-              target,
-              mode: 'min',
-            },
-          ),
-        (outcome) =>
-          tell({ case: 'strategies', problem: 'softmax', division, attack: 'none', target, rounds, ...outcome }),
+        { simulation, folder },
+        {
+          ...{ problem: 'softmax', division, attack: 'none', trainer: 'softmax', parameters, rounds, seed },
+          wanted: { measured: (file) => objective.excess(file), target, mode: 'min' },
+        },
+        tell,
       );
       const names = CONTESTANTS.map(({ name }) => name);
       tuned.set(
@@ -131,23 +124,14 @@ async function compareUnderAttack(
       const around = { workspace, seed, skew, sites: SITES, trainer: 'softmax', problem: { kind: 'softmax' } } as const;
       const shown = `${attack.kind} x ${attack.scale}`;
       await withSimulation({ ...around, attack: { ...attack, hostile: HOSTILE } }, (simulation, folder) =>
-        bestOfEach(
+        compare(
           contestants,
-          'min',
-          ({ learningRate, says: _, ...setting }) =>
-            courseOf(
-              simulation,
-              folder,
-              planOf(setting, 'softmax', { ...parameters, learningRate }, rounds, seed, false),
-              {
-                measured: (file) => objective.excess(file),
-                target,
-                mode: 'min',
-                goOn: true,
-              },
-            ),
-          (outcome) =>
-            tell({ case: 'strategies', problem: 'softmax', division, attack: shown, target, rounds, ...outcome }),
+          { simulation, folder },
+          {
+            ...{ problem: 'softmax', division, attack: shown, trainer: 'softmax', parameters, rounds, seed },
+            wanted: { measured: (file) => objective.excess(file), target, mode: 'min', goOn: true },
+          },
+          tell,
         ),
       );
     }
@@ -158,32 +142,41 @@ async function compareOnPhantoms({ workspace, seed }: StrategiesCase, tell: (row
   const { sites, cases, heldOut, skew, parameters, rounds, target } = PHANTOMS;
   const problem = { kind: 'phantoms', cases, heldOut } as const;
   await withSimulation({ workspace, seed, skew, sites, trainer: 'reference', problem }, (simulation, folder) =>
-    bestOfEach(
+    compare(
       CONTESTANTS.map(forPhantoms),
-      'max',
-      ({ learningRate, says: _, ...setting }) =>
-        courseOf(
-          simulation,
-          folder,
-          planOf(setting, 'reference', { ...parameters, learningRate }, rounds, seed, true),
-          {
-            measured: async (_file, { dice = 0 }) => dice,
-            target,
-            mode: 'max',
-            goOn: true,
-          },
-        ),
-      (outcome) =>
-        tell({
-          case: 'strategies',
-          problem: 'phantoms',
-          division: 'unlike',
-          attack: 'none',
-          target,
-          rounds,
-          ...outcome,
-        }),
+      { simulation, folder },
+      {
+        ...{ problem: 'phantoms', division: 'unlike', attack: 'none', trainer: 'reference', parameters, rounds, seed },
+        wanted: { measured: async (_file, { dice = 0 }) => dice, target, mode: 'max', goOn: true },
+      },
+      tell,
     ),
+  );
+}
+
+interface Contest extends Pick<StrategyRow, 'problem' | 'division' | 'attack' | 'rounds'> {
+  readonly trainer: string;
+  /** Of the trainer; each setting adds its learning rate. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly seed: number;
+  readonly wanted: Wanted;
+}
+
+/** Every setting of every contestant in one simulation. @returns the best of each */
+function compare(
+  contestants: readonly Contestant[],
+  { simulation, folder }: { readonly simulation: Simulation; readonly folder: string },
+  { problem, division, attack, trainer, parameters, rounds, seed, wanted }: Contest,
+  tell: (row: StrategyRow) => void,
+): Promise<Tuned[]> {
+  return bestOfEach(
+    contestants,
+    wanted.mode,
+    ({ learningRate, says: _, ...setting }) => {
+      const plan = planOf(setting, trainer, { ...parameters, learningRate }, rounds, seed, problem === 'phantoms');
+      return courseOf(simulation, folder, plan, wanted);
+    },
+    (outcome) => tell({ case: 'strategies', problem, division, attack, target: wanted.target, rounds, ...outcome }),
   );
 }
 

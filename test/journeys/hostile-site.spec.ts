@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { ClaraError } from '../../base/errors';
 import { seededRandom } from '../../base/random';
 import { MAX_MESSAGE_BYTES } from '../../federation/channel';
 import { MAX_CHUNK_BYTES, makeChunk } from '../../federation/chunk-codec';
@@ -8,7 +7,7 @@ import { ChunkSchema, type Task } from '../../federation/gen/federation/v1/feder
 import type { FaultRow } from '../support/fault-table';
 import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
-import { type LightLine, LightSite, type Said, sha256 } from '../support/light-site';
+import { type LightLine, LightSite, refusalOf, type Said, sha256 } from '../support/light-site';
 import { shiftModel } from '../support/shift-model';
 
 const HONEST = ['a', 'b'] as const;
@@ -56,9 +55,7 @@ describe('a site that sends as much garbage as it may', () => {
   const isOpen = (task: Task) => task.run === run;
   const deliver = async (site: string, kind: string) => {
     const { value: task } = await lines[site]!.hears('task', 0, (open: Task) => open.run === run && open.kind === kind);
-    const update = await sites[site]!.update(task);
-    await sites[site]!.upload(task.id, update);
-    lines[site]!.say(sites[site]!.done(task.id, update));
+    await sites[site]!.deliver(task, lines[site]!);
   };
   /** The run ends with what the honest sites sent. @returns why site c does not contribute */
   const endsWithoutIt = async (): Promise<string> => {
@@ -67,14 +64,6 @@ describe('a site that sends as much garbage as it may', () => {
     assert.equal(summary!.modelDigest, MODEL.digest);
     assert.deepEqual(rounds[0]!.contributors, HONEST);
     return views[2]!.reason;
-  };
-  const refusalOf = async (work: Promise<unknown>): Promise<string> => {
-    const error: unknown = await work.then(
-      () => assert.fail('it was not refused'),
-      (thrown: unknown) => thrown,
-    );
-    assert.ok(error instanceof ClaraError, String(error));
-    return error.message;
   };
   const givesUp = (task: Task) => {
     const value = { code: 'internal', message: 'enough' };

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { ClaraError } from '../../base/errors';
 import { type RandomSource, seededRandom } from '../../base/random';
 import type { WireChunk } from '../../federation/chunk-codec';
 import type { Task } from '../../federation/gen/federation/v1/federation_pb';
 import type { FaultRow } from '../support/fault-table';
 import { fault } from '../support/faults';
 import { Federation } from '../support/federation';
-import { chunksOf, type LightLine, LightSite, type Said } from '../support/light-site';
+import { chunksOf, type LightLine, LightSite, refusalOf, type Said } from '../support/light-site';
 import { shiftModel } from '../support/shift-model';
 
 const SITES = ['a', 'b'] as const;
@@ -58,13 +57,7 @@ describe('messages of a site that come twice, late or in another order', () => {
     await deliver('a', value);
     return { a: (await lines.a.hears('task', 1)).value, b: (await lines.b.hears('task')).value };
   };
-  const deliver = async (site: Site, task: Task): Promise<Said> => {
-    const update = await sites[site].update(task);
-    await sites[site].upload(task.id, update);
-    const done = sites[site].done(task.id, update);
-    lines[site].say(done);
-    return done;
-  };
+  const deliver = (site: Site, task: Task): Promise<Said> => sites[site].deliver(task, lines[site]);
   const journal = async () => (await federation.journal(run)) as readonly JournalEvent[];
   const accepted = async (site: Site) =>
     (await journal()).filter((event) => event.type === 'update-accepted' && event.site === site).length;
@@ -72,14 +65,6 @@ describe('messages of a site that come twice, late or in another order', () => {
     const { summary } = await federation.outcomeOf(run);
     assert.equal(summary!.state, 'completed', summary!.reason);
     assert.equal(summary!.modelDigest, digest);
-  };
-  const refusalOf = async (work: Promise<unknown>): Promise<string> => {
-    const error: unknown = await work.then(
-      () => assert.fail('it was not refused'),
-      (thrown: unknown) => thrown,
-    );
-    assert.ok(error instanceof ClaraError, String(error));
-    return error.message;
   };
 
   fault(row({ fault: 'the same update is sent twice', ends: 'it is taken once' })).it(

@@ -1,7 +1,9 @@
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Client, credentials as grpcCredentials, Metadata } from '@grpc/grpc-js';
+import { ClaraError } from '../../base/errors';
 import { openChannel } from '../../federation/channel';
 import { makeChunk, type WireChunk } from '../../federation/chunk-codec';
 import { type Credentials, loadCredentials } from '../../federation/credentials';
@@ -109,6 +111,15 @@ export class LightSite {
     return { case: 'taskResult', value: { task, outcome: { case: 'done', value } } } as Said;
   }
 
+  /** Does a task as an agent would. @returns what was said of it */
+  async deliver(task: Task, line: LightLine): Promise<Said> {
+    const update = await this.update(task);
+    await this.upload(task.id, update);
+    const done = this.done(task.id, update);
+    line.say(done);
+    return done;
+  }
+
   close(): void {
     this.client.abandon();
   }
@@ -177,6 +188,16 @@ export class LightLine {
 }
 
 export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+
+/** The sentence with which something is refused. */
+export async function refusalOf(work: Promise<unknown>): Promise<string> {
+  const error: unknown = await work.then(
+    () => assert.fail('it was not refused'),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof ClaraError, String(error));
+  return error.message;
+}
 
 /** An update as chunks of so many bytes, of which the first has the header. */
 export function* chunksOf(update: Buffer, { from = 0, size = 1 << 20 } = {}): Generator<WireChunk> {
