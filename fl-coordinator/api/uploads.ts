@@ -6,7 +6,8 @@ import type { TensorSpec } from '../../federation/tensors/layout';
 import { faultPoint } from '../fault-points';
 import { updateKey } from '../runs/object-names';
 import type { SiteTask } from '../runs/tasks';
-import type { ObjectStore, ResumableUpload } from '../storage/object-store';
+import type { ObjectStore } from '../storage/object-store';
+import { judging, type OpenUpload, readBack, sameAnnouncement } from './open-upload';
 import type { Announcement, SentUpdate, UploadReceipt } from './upload-facts';
 
 export interface UploadsOptions {
@@ -23,25 +24,12 @@ export interface UploadsOptions {
 /** Bytes between two fsyncs of a running upload: what a crash can cost at most. */
 const CHECKPOINT_BYTES = 64 << 20;
 
-interface Upload {
-  readonly task: SiteTask;
-  readonly announcement: Announcement;
-  readonly target: ResumableUpload;
-  readonly inspector: Inspector;
-  /** True when a part of it was read from the store: damage that is found then may have happened here. */
-  readonly wasReadBack: boolean;
-  /** True while a stream writes into it. */
-  busy: boolean;
-  /** True once the model broke a rule: what is here of it can never become an update. */
-  refused: boolean;
-}
-
 /**
  * Uploads of updates: durable before they are acknowledged, resumed at the durable offset after any break, judged while they
  * stream in. One upload a task; a site that begins again takes over from its own broken stream.
  */
 export class Uploads {
-  readonly #open = new Map<string, Upload>();
+  readonly #open = new Map<string, OpenUpload>();
   /** The newest attempt to open the upload of each task; the next one waits for it. */
   readonly #opening = new Map<string, Promise<unknown>>();
   readonly #receipts = new Map<string, UploadReceipt>();
@@ -60,7 +48,7 @@ export class Uploads {
 
   /** Receives the rest of an upload. @returns the receipt once everything is verified and durable */
   async receive(task: SiteTask, chunks: AsyncIterable<WireChunk>): Promise<UploadReceipt> {
-    let upload: Upload | undefined;
+    let upload: OpenUpload | undefined;
     try {
       for await (const chunk of chunks) {
         upload ??= await this.#begin(task, chunk);
@@ -105,7 +93,7 @@ export class Uploads {
     this.#open.clear();
   }
 
-  async #begin(task: SiteTask, first: WireChunk): Promise<Upload> {
+  async #begin(task: SiteTask, first: WireChunk): Promise<OpenUpload> {
     const { header } = first;
     if (!header)
       throw new ClaraError(
@@ -128,7 +116,7 @@ export class Uploads {
   }
 
   /** A chunk that was damaged or misplaced on the way is not taken, and spoils nothing of what is here. */
-  async #take(upload: Upload, chunk: WireChunk): Promise<void> {
+  async #take(upload: OpenUpload, chunk: WireChunk): Promise<void> {
     const { inspector, target, task } = upload;
     if (chunk.offset !== inspector.position) {
       throw new ClaraError(
@@ -145,7 +133,7 @@ export class Uploads {
     if (crossesCheckpoint(inspector.position, chunk.data.length)) await target.checkpoint();
   }
 
-  async #completeOrDiscard(upload: Upload): Promise<void> {
+  async #completeOrDiscard(upload: OpenUpload): Promise<void> {
     try {
       await this.#complete(upload);
     } catch (error) {
@@ -154,7 +142,7 @@ export class Uploads {
     }
   }
 
-  async #complete(upload: Upload): Promise<UploadReceipt> {
+  async #complete(upload: OpenUpload): Promise<UploadReceipt> {
     const { task, announcement, inspector, target } = upload;
     if (inspector.position < announcement.size) {
       throw new ClaraError(
@@ -196,7 +184,7 @@ export class Uploads {
   }
 
   /** Keeps what is durable after a broken stream; throws away what was refused, so that it cannot be resumed. */
-  async #breakOff(upload: Upload): Promise<void> {
+  async #breakOff(upload: OpenUpload): Promise<void> {
     const { task, target, inspector } = upload;
     const isCurrent = (): boolean => this.#open.get(task.id) === upload;
     if (!isCurrent()) return;
@@ -240,7 +228,7 @@ export class Uploads {
   }
 
   /** One attempt after another for each task, so that of two streams the later one has the upload. */
-  #resume(task: SiteTask, announcement: Announcement, use: { readonly busy: boolean }): Promise<Upload> {
+  #resume(task: SiteTask, announcement: Announcement, use: { readonly busy: boolean }): Promise<OpenUpload> {
     const before = this.#opening.get(task.id);
     const attempt = (async () => {
       await before?.catch(() => undefined);
@@ -257,7 +245,7 @@ export class Uploads {
   }
 
   /** What is durable already is judged again from the store after a restart. */
-  async #openAtDurableOffset(task: SiteTask, announcement: Announcement): Promise<Upload> {
+  async #openAtDurableOffset(task: SiteTask, announcement: Announcement): Promise<OpenUpload> {
     const open = this.#open.get(task.id);
     if (open && sameAnnouncement(open.announcement, announcement) && !open.busy) return open;
     if (open) {
@@ -265,7 +253,7 @@ export class Uploads {
       this.#open.delete(task.id);
       await open.target.suspend().catch(() => undefined);
     }
-    const upload = (await this.#readBack(task, announcement)) ?? (await this.#readBack(task, announcement));
+    const upload = (await this.#opened(task, announcement)) ?? (await this.#opened(task, announcement));
     if (!upload) {
       throw new ClaraError('corrupt', `what is here of the upload of ${task.id} is damaged and cannot be removed`);
     }
@@ -273,54 +261,16 @@ export class Uploads {
     return upload;
   }
 
-  /**
-   * Opens the upload and judges what is durable of it.
-   * @returns undefined when that was damaged, and is gone: it had been judged when it came, so the fault is not the site's
-   */
-  async #readBack(task: SiteTask, announcement: Announcement): Promise<Upload | undefined> {
+  async #opened(task: SiteTask, announcement: Announcement): Promise<OpenUpload | undefined> {
     const inspector = await this.#inspector(task, announcement.size);
     const target = await this.options.store.resumeUpload(this.#keyOf(task), announcement);
-    try {
-      for await (const bytes of target.readDurable()) inspector.push(bytes);
-    } catch (error) {
-      const isDamaged = hasCode(error, 'invalid-input', 'corrupt');
-      await (isDamaged ? target.discard() : target.suspend()).catch(() => undefined);
-      if (isDamaged) return undefined;
-      throw error;
-    }
-    const wasReadBack = inspector.position > 0;
-    return { task, announcement, target, inspector, wasReadBack, busy: false, refused: false };
+    return readBack({ task, announcement, inspector, target });
   }
 
   async #inspector(task: SiteTask, fileBytes: number): Promise<Inspector> {
     const expected = await this.options.layoutFor(task);
     return new Inspector({ what: `the update of ${task.site} for round ${task.stage.round}`, fileBytes, expected });
   }
-}
-
-/** What fails here is the model's own fault, when all its bytes came just now: they are those that the site sent, by their checksum. */
-function judging<Result>(upload: Upload, judge: () => Result): Result {
-  try {
-    return judge();
-  } catch (error) {
-    upload.refused = true;
-    if (upload.wasReadBack && hasCode(error, 'invalid-input', 'corrupt')) {
-      throw new ClaraError(
-        'corrupt',
-        `${error.message}; a part of it was kept here for a while, so send all of it again`,
-        {
-          cause: error,
-        },
-      );
-    }
-    // A file that is none is none however often it is sent; without faults it is the digest, and another attempt may be right.
-    if (!hasCode(error, 'corrupt') || error.faults.length === 0) throw error;
-    throw new ClaraError('invalid-input', error.message, { faults: error.faults, cause: error });
-  }
-}
-
-function sameAnnouncement(a: Announcement, b: Announcement): boolean {
-  return a.size === b.size && a.sha256 === b.sha256;
 }
 
 function crossesCheckpoint(position: number, justAdded: number): boolean {
