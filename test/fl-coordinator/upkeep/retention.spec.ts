@@ -31,7 +31,8 @@ describe('retention', () => {
   };
   /** Delivers an update as a site does: first the object, then the event. */
   const deliver = async (story: Story, site: string): Promise<void> => {
-    await store.put(updateKey(RUN, story.state.open!.stage, site), 'update');
+    const { stage } = openTasks(story.state).find((task) => task.site === site)!;
+    await store.put(updateKey(RUN, stage, site), 'update');
     story.deliver(site);
     for (const { round } of story.state.models) await store.put(modelKey(RUN, round), 'model');
   };
@@ -109,6 +110,37 @@ describe('retention', () => {
     assert.equal(perRound.length, 8);
     assert.ok(Math.max(...perRound) <= 5, String(perRound));
     assert.equal((await left()).length, 9);
+  });
+
+  it('finds an update that came late into a round that was done with long ago, once that is combined', async () => {
+    const retention = new Retention({ store, keep: 'none', onFailure: unexpected });
+    const buffer = { size: 1, maxStaleness: 5, step: 0.5 };
+    const late = { rounds: 5, quorum: 2, evaluation: { everyRound: false }, lateUpdates: 'buffer', buffer } as const;
+    const story = new Story(late, ['a', 'b', 'c']);
+    story.approveAll();
+    const round = async (...sites: string[]): Promise<void> => {
+      for (const site of sites) await deliver(story, site);
+      if (sites.length === 2 && story.state.models.length === 1) story.pass(60_000);
+      retention.runChanged(story.state);
+      await retention.settled();
+    };
+    await round('a'); // First weights.
+    await round('a', 'b'); // c is late.
+    await round('a', 'b');
+    await round('a', 'b');
+    assert.deepEqual(
+      (await left()).filter((key) => key.includes('updates')),
+      [],
+    );
+    const task = openTasks(story.state).find(({ site }) => site === 'c')!;
+    assert.equal(task.stage.round, 1);
+    await round('c', 'a', 'b');
+    assert.equal(story.state.models.length, 5);
+    assert.ok(!story.state.outcome);
+    assert.deepEqual(
+      (await left()).filter((key) => key.includes('0001/updates')),
+      [],
+    );
   });
 
   it('tells what it could not delete and tries again at the next change; so does the next start', async () => {
