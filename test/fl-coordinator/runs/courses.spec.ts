@@ -256,6 +256,24 @@ describe('a run that ends early', () => {
     assert.equal(reasonOf(time), 'stopped early: the run has taken 100 s, and the budget is 100 s');
   });
 
+  it('spends nothing of its time while it is paused, though a round closes meanwhile', () => {
+    const story = started({ rounds: 9, budget: { wallTime: '100s' }, evaluation: TRAIN_ONLY });
+    story.pass(50_000);
+    const until = new Date(story.now + 3600_000).toISOString();
+    story.command({ kind: 'pause', operator: 'ada', reason: 'maintenance', until });
+    story.pass(1800_000);
+    story.answerAll();
+    assert.equal(story.state.models.length, 2);
+    assert.equal(story.state.outcome, undefined);
+    story.command({ kind: 'resume', operator: 'ada' });
+    story.pass(49_999);
+    story.answerAll();
+    assert.equal(story.state.outcome, undefined);
+    story.pass(1);
+    story.answerAll();
+    assert.equal(reasonOf(story), 'stopped early: the run has taken 100 s, and the budget is 100 s');
+  });
+
   it('that has done all rounds of its plan has not ended early', () => {
     const story = started({ rounds: 2, budget: { rounds: 2 }, evaluation: TRAIN_ONLY });
     for (let i = 0; i < 2; i++) story.answerAll();
