@@ -8,7 +8,7 @@ import type { NewEvent } from './events';
 import { appendEvent, type Term } from './journal';
 import type { MadeModel } from './make-model';
 import { type PendingModel, pendingModel } from './pending-model';
-import { runClock } from './run-clock';
+import { runClock, runningMillis } from './run-clock';
 import type { RunState } from './run-state';
 import type { Traffic } from './traffic';
 
@@ -37,7 +37,7 @@ export interface ConductorOptions {
 
 const RETRY_MILLIS = 1000;
 const MODEL_ATTEMPTS = 6;
-/** Between two attempts while the disk is full. */
+/** Between two attempts while the disk is full, or the run is paused. */
 const LONGEST_RETRY_MILLIS = 30_000;
 
 /**
@@ -181,13 +181,15 @@ export class Conductor {
 
   async #modelFailed(work: PendingModel, error: unknown): Promise<void> {
     if (this.#stop.signal.aborted || this.#state.outcome) return;
-    this.#modelFailures++;
+    const isPaused = this.#state.paused !== undefined;
+    // A pause has an end of its own, and may well be there for what fails here.
+    if (!isPaused) this.#modelFailures++;
     const passing = hasCode(error, 'unavailable', 'out-of-space', 'resource-exhausted');
-    if (passing && (this.#modelFailures < MODEL_ATTEMPTS || this.#mayWaitForRoom(error))) {
+    if (passing && (isPaused || this.#modelFailures < MODEL_ATTEMPTS || this.#mayWaitForRoom(error))) {
       this.options.onDelayed?.(this.#state.run, work.round, ClaraError.from(error));
       clearTimeout(this.#timer);
-      const pause = Math.min(RETRY_MILLIS * 2 ** this.#modelFailures, LONGEST_RETRY_MILLIS);
-      this.#timer = setTimeout(() => this.start(), pause);
+      const backoff = Math.min(RETRY_MILLIS * 2 ** this.#modelFailures, LONGEST_RETRY_MILLIS);
+      this.#timer = setTimeout(() => this.start(), isPaused ? LONGEST_RETRY_MILLIS : backoff);
       return;
     }
     const reason = `the model of round ${work.round} could not be made: ${ClaraError.from(error).message}`;
@@ -196,8 +198,8 @@ export class Conductor {
 
   /** A full disk is waited for as long as a site would be: somebody makes room, or other runs let go of their updates. */
   #mayWaitForRoom(error: unknown): boolean {
-    const { closed, submittedAt, plan } = this.#state;
-    const since = Date.parse(closed.at(-1)?.closedAt ?? submittedAt);
-    return hasCode(error, 'out-of-space') && this.now().getTime() < since + plan.deadline;
+    const { closed, plan } = this.#state;
+    const waited = runningMillis(this.#state, this.now().getTime()) - (closed.at(-1)?.ranMillis ?? 0);
+    return hasCode(error, 'out-of-space') && waited < plan.deadline;
   }
 }
