@@ -29,6 +29,8 @@ export interface ConductorOptions {
   readonly onChange: (state: RunState) => void;
   /** Before anything of a run is made: is there room for models of so many bytes? @throws ClaraError `out-of-space` */
   readonly checkRoom?: (plan: Plan, sites: number, modelBytes: number) => Promise<void>;
+  /** The run was over while a model was being made, and that has stopped: it writes nothing more. */
+  readonly onWorkStopped?: (state: RunState) => void;
   /** A model could not be made now and is tried again. */
   readonly onDelayed?: (run: string, round: number, error: ClaraError) => void;
   /** This coordinator may not go on with the run: another one writes its journal, or the journal cannot be written. */
@@ -54,6 +56,8 @@ export class Conductor {
   /** What time it is for this run. */
   readonly now: () => Date;
   readonly #stop = new AbortController();
+  /** Aborts when the run has its outcome: nobody waits for a model any more. */
+  readonly #over = new AbortController();
 
   constructor(
     state: RunState,
@@ -116,6 +120,7 @@ export class Conductor {
       throw error;
     }
     this.options.onAppended?.(event, (performance.now() - began) / 1000);
+    if (this.#state.outcome) this.#over.abort(new ClaraError('cancelled', `run ${this.#state.run} is over`));
     if (event.type === 'stage-opened') this.options.traffic.openStage(this.#state.run);
     this.options.onChange(this.#state);
   }
@@ -163,20 +168,27 @@ export class Conductor {
     this.#working = true;
     const began = performance.now();
     this.options
-      .makeModel(this.#state, work, this.#stop.signal)
+      .makeModel(this.#state, work, AbortSignal.any([this.#stop.signal, this.#over.signal]))
       .then(
         (model) => {
-          this.#working = false;
+          if (this.#workStopped()) return undefined;
           this.#modelFailures = 0;
           const figures = { seconds: (performance.now() - began) / 1000, peakRssBytes: ownPeakRssBytes() };
           return this.dispatch({ kind: 'publish-model', round: work.round, ...model, ...figures });
         },
         (error: unknown) => {
-          this.#working = false;
-          return this.#modelFailed(work, error);
+          return this.#workStopped() ? undefined : this.#modelFailed(work, error);
         },
       )
       .catch((error: unknown) => this.#retryLater(error));
+  }
+
+  /** @returns true when the run was over before the model was there */
+  #workStopped(): boolean {
+    this.#working = false;
+    if (!this.#over.signal.aborted || this.#stop.signal.aborted) return false;
+    this.options.onWorkStopped?.(this.#state);
+    return true;
   }
 
   async #modelFailed(work: PendingModel, error: unknown): Promise<void> {

@@ -69,6 +69,61 @@ describe('a conductor', () => {
     return conductor;
   };
 
+  it('stops making a model when the run is aborted, and tells when it has stopped', async () => {
+    const told: string[] = [];
+    let begun: () => void = () => {};
+    const making = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    let stopped: () => void = () => {};
+    const stopping = new Promise<void>((resolve) => {
+      stopped = resolve;
+    });
+    const made = await conduct({
+      makeModel: (_state, _work, signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            told.push('work ends');
+            setImmediate(() => reject(signal.reason));
+          });
+          begun();
+        }),
+      onChange: ({ outcome }) => told.push(`${outcome?.kind}`),
+      onWorkStopped: ({ outcome }) => {
+        told.push(`stopped after ${outcome?.kind}`);
+        stopped();
+      },
+    });
+    made.start();
+    await making;
+    await made.dispatch({ kind: 'abort', operator: 'ada', reason: 'a wrong plan' });
+    await stopping;
+    assert.deepEqual(told, ['work ends', 'aborted', 'stopped after aborted']);
+  });
+
+  it('keeps no model that was ready as the run was aborted', async () => {
+    let ready: () => void = () => {};
+    let begun: () => void = () => {};
+    const making = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const stopping = new Promise<void>((resolve) => {
+      void conduct({
+        makeModel: () =>
+          new Promise((done) => {
+            ready = () => done({ digest: DIGEST, bytes: 10 });
+            begun();
+          }),
+        onWorkStopped: () => resolve(),
+      }).then((made) => made.start());
+    });
+    await making;
+    await conductor!.dispatch({ kind: 'abort', operator: 'ada', reason: 'a wrong plan' });
+    ready();
+    await stopping;
+    assert.equal(conductor!.state.models.length, 0);
+  });
+
   describe('that cannot make a model now', () => {
     let attempted: () => void = () => {};
 
