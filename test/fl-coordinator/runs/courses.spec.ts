@@ -466,6 +466,29 @@ describe('an asynchronous run', () => {
     assert.deepEqual(combined(story)[1], ['1/b x 0.707'], 'the next round was full when it opened');
   });
 
+  it('has all sites judge the last model: what they still train for, nothing would combine', () => {
+    const everyRound = { evaluation: { everyRound: true } };
+    const story = started({ ...plan, ...everyRound, rounds: 2, buffer: { size: 1 } }, ['a', 'b']);
+    story.deliver('a');
+    assert.deepEqual(tasksOf(story), ['evaluate/1/a', 'train/1/b']);
+    story.deliver('a');
+    story.deliver('a');
+    assert.deepEqual(tasksOf(story), ['evaluate/2/a', 'evaluate/2/b']);
+    const late = { kind: 'lose-site', stage: { kind: 'train', round: 1 }, site: 'b', reason: 'given up' } as const;
+    assert.equal(story.command(late), false);
+    story.answerAll();
+    assert.equal(story.state.outcome?.kind, 'completed');
+  });
+
+  it('has all sites judge the model with which its budget is spent', () => {
+    const everyRound = { evaluation: { everyRound: true } };
+    const story = started({ ...plan, ...everyRound, budget: { rounds: 1 }, buffer: { size: 1 } }, ['a', 'b']);
+    story.deliver('a');
+    assert.deepEqual(tasksOf(story), ['evaluate/1/a', 'evaluate/1/b']);
+    story.answerAll();
+    assert.match(reasonOf(story), /^stopped early: the budget of 1 rounds is spent/);
+  });
+
   it('gives no further turn while it is paused', () => {
     const story = started({ ...plan, buffer: { size: 9 } }, ['a', 'b']);
     const until = new Date(story.now + 1e6).toISOString();
