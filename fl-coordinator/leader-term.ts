@@ -129,6 +129,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
       makeModel({ store, state, work, signal, checkRoom: roomFor, stateOf: (run) => runs.get(run).state }),
     checkRoom: roomFor,
     registered: (model, version) => registry.state.models.get(model)?.[version - 1]?.card,
+    onWorkStopped: (state) => retention.workStopped(state),
     onDelayed: options.onDelayed,
     onAppended: (event, seconds) => metrics?.appended(event, seconds),
     onChange: (state) => {

@@ -8,7 +8,7 @@ import type { NewEvent } from './events';
 import { appendEvent, type Term } from './journal';
 import type { MadeModel } from './make-model';
 import { type PendingModel, pendingModel } from './pending-model';
-import { runClock } from './run-clock';
+import { runClock, runningMillis } from './run-clock';
 import type { RunState } from './run-state';
 import type { Traffic } from './traffic';
 
@@ -29,6 +29,8 @@ export interface ConductorOptions {
   readonly onChange: (state: RunState) => void;
   /** Before anything of a run is made: is there room for models of so many bytes? @throws ClaraError `out-of-space` */
   readonly checkRoom?: (plan: Plan, sites: number, modelBytes: number) => Promise<void>;
+  /** The run was over while a model was being made, and that has stopped: it writes nothing more. */
+  readonly onWorkStopped?: (state: RunState) => void;
   /** A model could not be made now and is tried again. */
   readonly onDelayed?: (run: string, round: number, error: ClaraError) => void;
   /** This coordinator may not go on with the run: another one writes its journal, or the journal cannot be written. */
@@ -37,7 +39,7 @@ export interface ConductorOptions {
 
 const RETRY_MILLIS = 1000;
 const MODEL_ATTEMPTS = 6;
-/** Between two attempts while the disk is full. */
+/** Between two attempts while the disk is full, or the run is paused. */
 const LONGEST_RETRY_MILLIS = 30_000;
 
 /**
@@ -54,6 +56,8 @@ export class Conductor {
   /** What time it is for this run. */
   readonly now: () => Date;
   readonly #stop = new AbortController();
+  /** Aborts when the run has its outcome: nobody waits for a model any more. */
+  readonly #over = new AbortController();
 
   constructor(
     state: RunState,
@@ -116,6 +120,7 @@ export class Conductor {
       throw error;
     }
     this.options.onAppended?.(event, (performance.now() - began) / 1000);
+    if (this.#state.outcome) this.#over.abort(new ClaraError('cancelled', `run ${this.#state.run} is over`));
     if (event.type === 'stage-opened') this.options.traffic.openStage(this.#state.run);
     this.options.onChange(this.#state);
   }
@@ -163,31 +168,40 @@ export class Conductor {
     this.#working = true;
     const began = performance.now();
     this.options
-      .makeModel(this.#state, work, this.#stop.signal)
+      .makeModel(this.#state, work, AbortSignal.any([this.#stop.signal, this.#over.signal]))
       .then(
         (model) => {
-          this.#working = false;
+          if (this.#workStopped()) return undefined;
           this.#modelFailures = 0;
           const figures = { seconds: (performance.now() - began) / 1000, peakRssBytes: ownPeakRssBytes() };
           return this.dispatch({ kind: 'publish-model', round: work.round, ...model, ...figures });
         },
         (error: unknown) => {
-          this.#working = false;
-          return this.#modelFailed(work, error);
+          return this.#workStopped() ? undefined : this.#modelFailed(work, error);
         },
       )
       .catch((error: unknown) => this.#retryLater(error));
   }
 
+  /** @returns true when the run was over before the model was there */
+  #workStopped(): boolean {
+    this.#working = false;
+    if (!this.#over.signal.aborted || this.#stop.signal.aborted) return false;
+    this.options.onWorkStopped?.(this.#state);
+    return true;
+  }
+
   async #modelFailed(work: PendingModel, error: unknown): Promise<void> {
     if (this.#stop.signal.aborted || this.#state.outcome) return;
-    this.#modelFailures++;
+    const isPaused = this.#state.paused !== undefined;
+    // A pause has an end of its own, and may well be there for what fails here.
+    if (!isPaused) this.#modelFailures++;
     const passing = hasCode(error, 'unavailable', 'out-of-space', 'resource-exhausted');
-    if (passing && (this.#modelFailures < MODEL_ATTEMPTS || this.#mayWaitForRoom(error))) {
+    if (passing && (isPaused || this.#modelFailures < MODEL_ATTEMPTS || this.#mayWaitForRoom(error))) {
       this.options.onDelayed?.(this.#state.run, work.round, ClaraError.from(error));
       clearTimeout(this.#timer);
-      const pause = Math.min(RETRY_MILLIS * 2 ** this.#modelFailures, LONGEST_RETRY_MILLIS);
-      this.#timer = setTimeout(() => this.start(), pause);
+      const backoff = Math.min(RETRY_MILLIS * 2 ** this.#modelFailures, LONGEST_RETRY_MILLIS);
+      this.#timer = setTimeout(() => this.start(), isPaused ? LONGEST_RETRY_MILLIS : backoff);
       return;
     }
     const reason = `the model of round ${work.round} could not be made: ${ClaraError.from(error).message}`;
@@ -196,8 +210,8 @@ export class Conductor {
 
   /** A full disk is waited for as long as a site would be: somebody makes room, or other runs let go of their updates. */
   #mayWaitForRoom(error: unknown): boolean {
-    const { closed, submittedAt, plan } = this.#state;
-    const since = Date.parse(closed.at(-1)?.closedAt ?? submittedAt);
-    return hasCode(error, 'out-of-space') && this.now().getTime() < since + plan.deadline;
+    const { closed, plan } = this.#state;
+    const waited = runningMillis(this.#state, this.now().getTime()) - (closed.at(-1)?.ranMillis ?? 0);
+    return hasCode(error, 'out-of-space') && waited < plan.deadline;
   }
 }

@@ -1,4 +1,5 @@
 import type { EarlyStop } from '../../federation/course';
+import { runningMillis } from './run-clock';
 import { type BestRound, type RunState, stagesOf } from './run-state';
 import { GLOBAL_MODEL } from './tasks';
 
@@ -29,7 +30,8 @@ function spentBudget(state: RunState): string | undefined {
   if (roundsDone(state) >= rounds) return `the budget of ${rounds} rounds is spent`;
   const moved = state.closed.reduce((sum, stage) => sum + stage.bytesToSites + stage.bytesFromSites, 0);
   if (moved >= bytes) return `${moved} bytes of models have moved, and the budget is ${bytes}`;
-  const millis = Date.parse(state.changedAt) - Date.parse(state.submittedAt) - state.pausedMillis;
+  // Events go on in a pause, and the time of the newest one with them.
+  const millis = runningMillis(state, Date.parse(state.changedAt));
   const { wallTime = Number.POSITIVE_INFINITY } = budget;
   if (millis < wallTime) return undefined;
   return `the run has taken ${Math.round(millis / 1000)} s, and the budget is ${wallTime / 1000} s`;

@@ -10,6 +10,7 @@ import {
   withLateTask,
   withoutLateTask,
 } from './going';
+import { runningMillis } from './run-clock';
 import type { OpenStage, RunState, SiteAnswer, SiteResult, UpdateResult } from './run-state';
 import { type Stage, sameRound, sameStage } from './stage';
 
@@ -82,7 +83,8 @@ function apply(state: RunState, event: RunEvent): RunState {
       const { contributors, bytesToSites, bytesFromSites, transferSeconds, peakRssBytes, at } = event;
       const figures = { bytesToSites, bytesFromSites, transferSeconds, peakRssBytes };
       const { taken: buffered, going } = afterClosing(state, open, event.buffered ?? []);
-      const closed = { ...open, contributors, buffered, ...figures, closedAt: at };
+      const ranMillis = runningMillis(state, Date.parse(at));
+      const closed = { ...open, contributors, buffered, ...figures, closedAt: at, ranMillis };
       return { ...state, open: undefined, closed: [...state.closed, closed], going };
     }
     case 'model-published': {

@@ -1,4 +1,5 @@
 import { steadyNow } from '../../base/steady-clock';
+import type { RunState } from './run-state';
 
 /**
  * The time of a run. Deadlines are in its journal and outlive the process, so they are times of day, but nobody's setting of a
@@ -13,4 +14,17 @@ export function runClock(since: string, now: () => Date = steadyTime): () => Dat
 
 export function steadyTime(): Date {
   return new Date(steadyNow());
+}
+
+/**
+ * Milliseconds from the submission of the run to the given time, pauses not counted: neither those that have ended nor the one
+ * that goes on.
+ * @param at milliseconds since 1970, not before the newest event
+ */
+export function runningMillis(
+  { submittedAt, paused, pausedMillis }: Pick<RunState, 'submittedAt' | 'paused' | 'pausedMillis'>,
+  at: number,
+): number {
+  const stoodStillAt = paused ? Date.parse(paused.at) : at;
+  return Math.min(at, stoodStillAt) - Date.parse(submittedAt) - pausedMillis;
 }

@@ -79,6 +79,8 @@ export interface OpenStage {
 
 export interface ClosedStage extends OpenStage {
   readonly closedAt: string;
+  /** From the submission to then, pauses not counted. */
+  readonly ranMillis: number;
   readonly contributors: readonly string[];
   /** Updates of the buffer that are combined with the contributors' own. */
   readonly buffered: readonly BufferedUpdate[];

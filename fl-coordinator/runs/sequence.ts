@@ -36,13 +36,14 @@ export function followingStage(state: RunState): NextStep | undefined {
     case 'initialise':
       if (last.contributors.length === 0) return nextInitialiser(state);
       return state.models.length > 0 ? train(state, 1) : undefined;
-    case 'train':
+    case 'train': {
       if (hopsToCome(last) > 0) return nextHop(last);
       if (state.models.length <= round) return undefined;
-      // Who still trains for an earlier round is not asked to judge.
-      return state.plan.evaluation.everyRound && freeSites(state).length > 0
-        ? open('evaluate', round, freeSites(state))
+      const judges = judgesOf(state, round);
+      return state.plan.evaluation.everyRound && judges.length > 0
+        ? open('evaluate', round, judges)
         : afterRound(state, round);
+    }
     case 'evaluate':
       return afterRound(state, round);
     case 'train-alone':
@@ -57,6 +58,15 @@ export function followingStage(state: RunState): NextStep | undefined {
     case 'statistics':
       return { kind: 'complete', digest: statisticsDigest(state) };
   }
+}
+
+/**
+ * Who still trains for an earlier round is not asked to judge: unless no round follows that could combine its update. It then
+ * gives the training up, so that the last figures are those of all sites.
+ */
+function judgesOf(state: RunState, round: number): readonly string[] {
+  const isLast = round >= state.plan.rounds || earlyEnd(state)?.budgetIsSpent;
+  return isLast ? approvedSites(state) : freeSites(state);
 }
 
 /** Whether a site's trainer makes the first weights, or some of them. */

@@ -48,6 +48,12 @@ export class Retention {
       });
   }
 
+  /** Tidies a run that is over once more: what was being made of it may have come after the last look. */
+  workStopped(state: RunState): void {
+    this.#tidied.delete(state.run);
+    this.runChanged(state);
+  }
+
   /** Resolves when nothing is being deleted. */
   async settled(): Promise<void> {
     await this.#tail;

@@ -256,6 +256,24 @@ describe('a run that ends early', () => {
     assert.equal(reasonOf(time), 'stopped early: the run has taken 100 s, and the budget is 100 s');
   });
 
+  it('spends nothing of its time while it is paused, though a round closes meanwhile', () => {
+    const story = started({ rounds: 9, budget: { wallTime: '100s' }, evaluation: TRAIN_ONLY });
+    story.pass(50_000);
+    const until = new Date(story.now + 3600_000).toISOString();
+    story.command({ kind: 'pause', operator: 'ada', reason: 'maintenance', until });
+    story.pass(1800_000);
+    story.answerAll();
+    assert.equal(story.state.models.length, 2);
+    assert.equal(story.state.outcome, undefined);
+    story.command({ kind: 'resume', operator: 'ada' });
+    story.pass(49_999);
+    story.answerAll();
+    assert.equal(story.state.outcome, undefined);
+    story.pass(1);
+    story.answerAll();
+    assert.equal(reasonOf(story), 'stopped early: the run has taken 100 s, and the budget is 100 s');
+  });
+
   it('that has done all rounds of its plan has not ended early', () => {
     const story = started({ rounds: 2, budget: { rounds: 2 }, evaluation: TRAIN_ONLY });
     for (let i = 0; i < 2; i++) story.answerAll();
@@ -446,6 +464,29 @@ describe('an asynchronous run', () => {
     story.deliver('b');
     story.deliver('a');
     assert.deepEqual(combined(story)[1], ['1/b x 0.707'], 'the next round was full when it opened');
+  });
+
+  it('has all sites judge the last model: what they still train for, nothing would combine', () => {
+    const everyRound = { evaluation: { everyRound: true } };
+    const story = started({ ...plan, ...everyRound, rounds: 2, buffer: { size: 1 } }, ['a', 'b']);
+    story.deliver('a');
+    assert.deepEqual(tasksOf(story), ['evaluate/1/a', 'train/1/b']);
+    story.deliver('a');
+    story.deliver('a');
+    assert.deepEqual(tasksOf(story), ['evaluate/2/a', 'evaluate/2/b']);
+    const late = { kind: 'lose-site', stage: { kind: 'train', round: 1 }, site: 'b', reason: 'given up' } as const;
+    assert.equal(story.command(late), false);
+    story.answerAll();
+    assert.equal(story.state.outcome?.kind, 'completed');
+  });
+
+  it('has all sites judge the model with which its budget is spent', () => {
+    const everyRound = { evaluation: { everyRound: true } };
+    const story = started({ ...plan, ...everyRound, budget: { rounds: 1 }, buffer: { size: 1 } }, ['a', 'b']);
+    story.deliver('a');
+    assert.deepEqual(tasksOf(story), ['evaluate/1/a', 'evaluate/1/b']);
+    story.answerAll();
+    assert.match(reasonOf(story), /^stopped early: the budget of 1 rounds is spent/);
   });
 
   it('gives no further turn while it is paused', () => {

@@ -143,6 +143,20 @@ describe('retention', () => {
     );
   });
 
+  it('deletes what an aborted run was still making, once that has stopped', async () => {
+    const retention = new Retention({ store, keep: 'none', onFailure: unexpected });
+    const story = start();
+    while (story.state.models.length < 2) await deliver(story, openTasks(story.state)[0]!.site);
+    story.command({ kind: 'abort', operator: 'ada', reason: 'a wrong plan' });
+    retention.runChanged(story.state);
+    await retention.settled();
+    const controls = `runs/${RUN}/rounds/0002/controls.safetensors`;
+    await store.put(controls, 'controls');
+    retention.workStopped(story.state);
+    await retention.settled();
+    assert.deepEqual(await left(), ['0000/model.safetensors', '0001/model.safetensors']);
+  });
+
   it('tells what it could not delete and tries again at the next change; so does the next start', async () => {
     const story = start();
     while (!story.state.outcome) await deliver(story, openTasks(story.state)[0]!.site);
