@@ -27,7 +27,7 @@ export interface AnnotationServerOptions {
   /** Origins of web pages that may call this server, such as `https://viewer.example.org`. @default none */
   readonly corsOrigins?: readonly string[];
   readonly limits?: Partial<AnnotationLimits>;
-  /** Path without extension of the module that exports the engine. @default the reference engine */
+  /** Path without extension of the module that exports the `engines`. @default those that the server comes with */
   readonly engineModule?: string;
   /** @default a logger that is silent */
   readonly log?: Logger;
@@ -67,7 +67,7 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   await sessions.sweep();
   const inference = new InferenceService({
     ...limits,
-    engineModule: options.engineModule ?? path.join(__dirname, 'inference', 'reference-engine'),
+    engineModule: options.engineModule ?? path.join(__dirname, 'inference', 'engines'),
     onStderr: (text) => log.debug({ text }, 'inference process'),
   });
   const health = new HealthCheck(inference, { ...limits, workspace });

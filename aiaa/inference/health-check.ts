@@ -1,5 +1,5 @@
 import { ClaraError } from '../../base/errors';
-import { listModels, openModel } from '../registry/model-registry';
+import { listModels, type OpenedModel, openModel } from '../registry/model-registry';
 import type { InferenceService } from './inference-service';
 
 /** Answer of `GET /health`. */
@@ -50,7 +50,7 @@ export class HealthCheck {
       if (models === 0 && broken.length > 0) throw new ClaraError('corrupt', broken[0]);
       if (models === 0) return { status: 'ok', detail: 'No model is published yet.', models, waiting };
       // The newest one: what a broken release would break.
-      const newest = entries.reduce((a, b) => (b.publishedAt > a.publishedAt ? b : a));
+      const newest = entries.reduce((a, b) => (publicationOf(b) > publicationOf(a) ? b : a));
       const began = performance.now();
       const outcome = await this.service.probe(await openModel(workspace, newest.name), healthMs);
       const ms = Math.round(performance.now() - began);
@@ -60,4 +60,9 @@ export class HealthCheck {
       return { status: 'failing', detail: ClaraError.from(thrown).message, models, waiting };
     }
   }
+}
+
+/** Earlier than any other for models that come with the server. */
+function publicationOf(entry: OpenedModel['entry']): string {
+  return 'publishedAt' in entry ? entry.publishedAt : '';
 }

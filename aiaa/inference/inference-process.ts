@@ -14,7 +14,7 @@ import {
 } from './worker-protocol';
 
 export interface ProcessOptions {
-  /** Absolute path, without extension, of the module that exports the engine. */
+  /** Absolute path, without extension, of the module that exports the engines. */
   readonly engineModule: string;
   /** How long a cancelled job may take to stop before the process is killed. */
   readonly cancelGraceMs: number;

@@ -1,7 +1,8 @@
 import { ClaraError } from '../../base/errors';
-import type { OpenedModel } from '../registry/model-registry';
+import { type OpenedModel, sourceOf } from '../registry/model-registry';
 import { BoundedQueue } from './bounded-queue';
 import { InferenceProcess, type ProcessOptions } from './inference-process';
+import type { Interaction } from './interaction';
 import type { InferenceJob, InferenceResult, MaskDtype } from './worker-protocol';
 
 export interface ServiceOptions extends ProcessOptions {
@@ -17,6 +18,8 @@ export interface SegmentRequest {
   /** NIfTI file to be written. */
   readonly output: string;
   readonly dtype: MaskDtype;
+  /** What a person has pointed at, for models that need it. */
+  readonly interaction?: Interaction;
 }
 
 /** Everything that computes: one queue, one inference process, replaced whenever it failed. */
@@ -45,7 +48,7 @@ export class InferenceService {
     const job: InferenceJob = {
       kind: 'segment',
       ...files,
-      model: modelOf(model),
+      model: sourceOf(model),
       maxVolumeBytes: this.options.volumeBytes,
     };
     return this.run(job, signal, this.options.inferenceMs);
@@ -54,7 +57,7 @@ export class InferenceService {
   /** A tiny inference with this model, unless a segmentation runs: a probe never waits in line. */
   async probe(model: OpenedModel, timeoutMs: number): Promise<'answered' | 'busy'> {
     if (this.queue.busy) return 'busy';
-    await this.run({ kind: 'probe', model: modelOf(model) }, new AbortController().signal, timeoutMs);
+    await this.run({ kind: 'probe', model: sourceOf(model) }, new AbortController().signal, timeoutMs);
     return 'answered';
   }
 
@@ -85,10 +88,6 @@ export class InferenceService {
     if (this.process?.usable !== true) this.process = new InferenceProcess(this.options);
     return this.process;
   }
-}
-
-function modelOf({ file, entry }: OpenedModel): InferenceJob['model'] {
-  return { file, sha256: entry.sha256 };
 }
 
 function tooSlow(timeoutMs: number): ClaraError {

@@ -2,9 +2,9 @@ import { loadSegmenter } from '../../training/engine/segmenter';
 import type { InferenceEngine } from './inference-engine';
 
 /** The engine that comes with the platform: the 3D U-Net of training/, its models as safetensors with a model card. */
-export const referenceEngine: InferenceEngine = {
-  async load(modelFile) {
-    const segmenter = await loadSegmenter(modelFile);
+export const referenceEngine: InferenceEngine<'reference'> = {
+  async load({ file }) {
+    const segmenter = await loadSegmenter(file);
     const { labels, description } = segmenter.card;
     return {
       description: { labels, description },
@@ -13,5 +13,3 @@ export const referenceEngine: InferenceEngine = {
     };
   },
 };
-
-export { referenceEngine as engine };

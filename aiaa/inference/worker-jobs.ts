@@ -4,7 +4,8 @@ import { type NiftiVolume, readNifti, writeNifti } from '../../imaging/nifti';
 import type { Mask, Volume, VoxelArray } from '../../imaging/volume';
 import { aboutTheUpload } from '../storage/uploaded-volume';
 import { extremePointsOf } from './extreme-points';
-import type { InferenceEngine, LoadedModel, SegmentOptions } from './inference-engine';
+import { type Engines, type LoadedModel, loadModel, type SegmentOptions } from './inference-engine';
+import type { ModelSource } from './model-source';
 import { probeModel } from './probe';
 import type { InferenceJob, InferenceResult, MaskDtype, Stage } from './worker-protocol';
 
@@ -23,45 +24,48 @@ const KEPT_MODELS = 2;
 
 /** What the inference process does, apart from its messages. Runs one job at a time. */
 export class JobRunner {
-  /** By digest and file, least recently used first. */
+  /** By source, least recently used first. */
   private readonly loaded = new Map<string, LoadedModel>();
 
-  constructor(private readonly engine: InferenceEngine) {}
+  constructor(private readonly engines: Engines) {}
 
   /** @throws StageError */
-  async run(job: InferenceJob, options: SegmentOptions): Promise<InferenceResult> {
+  async run(job: InferenceJob, options: Omit<SegmentOptions, 'interaction'>): Promise<InferenceResult> {
     const model = await at('model', () => this.load(job.model));
     if (job.kind === 'probe') {
       await at('inference', () => probeModel(model, options.signal));
       return { extremePoints: [] };
     }
     const volume = await at('input', () => read(job.input, job.maxVolumeBytes, options.signal));
-    const mask = await at('inference', () => segment(model, volume, options));
+    const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));
     await at('output', () => writeNifti(job.output, withDtype(mask, job.dtype), { like: volume.header }));
     return { extremePoints: extremePointsOf(mask) };
   }
 
-  private async load({ file, sha256 }: InferenceJob['model']): Promise<LoadedModel> {
-    const key = `${sha256} ${file}`;
+  private async load(source: ModelSource): Promise<LoadedModel> {
+    const key = JSON.stringify(source);
     const known = this.loaded.get(key);
     if (known !== undefined) {
       this.loaded.delete(key);
       this.loaded.set(key, known);
       return known;
     }
-    const found = await digestOfFile(file);
-    if (found !== sha256) {
-      throw new ClaraError('corrupt', `the model's file has digest ${found}, not ${sha256} as when it was published`);
-    }
+    if ('file' in source) await mustHaveDigest(source.file, source.sha256);
     for (const [oldest, model] of this.loaded) {
       if (this.loaded.size < KEPT_MODELS) break;
       this.loaded.delete(oldest);
       await model.close();
     }
-    const model = await this.engine.load(file);
+    const model = await loadModel(this.engines, source);
     this.loaded.set(key, model);
     return model;
   }
+}
+
+async function mustHaveDigest(file: string, sha256: string): Promise<void> {
+  const found = await digestOfFile(file);
+  if (found === sha256) return;
+  throw new ClaraError('corrupt', `the model's file has digest ${found}, not ${sha256} as when it was published`);
 }
 
 async function read(file: string, maxBytes: number, signal?: AbortSignal): Promise<NiftiVolume> {

@@ -11,8 +11,8 @@ import { type FromWorker, type InferenceJob, toWorkerSchema } from './worker-pro
 const PROGRESS_STEP = 0.01;
 
 function main(engineModule: string): void {
-  const { engine } = require(engineModule) as EngineModule;
-  const runner = new JobRunner(engine);
+  const { engines } = require(engineModule) as EngineModule;
+  const runner = new JobRunner(engines);
   const running = new Map<number, AbortController>();
 
   process.on('disconnect', () => process.exit(0));

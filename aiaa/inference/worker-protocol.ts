@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { type ClaraError, ERROR_CODES, hasCode } from '../../base/errors';
+import { interactionSchema } from './interaction';
+import { modelSourceSchema } from './model-source';
 
 /** Messages between the server and its inference process, over Node's IPC channel. Volumes and masks travel as files. */
 
@@ -8,21 +10,20 @@ export const MASK_DTYPES = ['uint8', 'int8', 'int16', 'uint16', 'int32', 'uint32
 
 export type MaskDtype = (typeof MASK_DTYPES)[number];
 
-const modelSchema = z.object({ file: z.string(), sha256: z.string() });
-
 const segmentSchema = z.object({
   kind: z.literal('segment'),
-  model: modelSchema,
+  model: modelSourceSchema,
   /** NIfTI file to read. */
   input: z.string(),
   /** NIfTI file to write; `.nii.gz` compresses. */
   output: z.string(),
   dtype: z.enum(MASK_DTYPES),
   maxVolumeBytes: z.number(),
+  interaction: interactionSchema.optional(),
 });
 
 /** A tiny inference on a made-up volume. */
-const probeSchema = z.object({ kind: z.literal('probe'), model: modelSchema });
+const probeSchema = z.object({ kind: z.literal('probe'), model: modelSourceSchema });
 
 export const jobSchema = z.discriminatedUnion('kind', [segmentSchema, probeSchema]);
 

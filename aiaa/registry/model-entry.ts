@@ -10,18 +10,24 @@ const nameRule = 'use 1 to 128 letters, digits, "_", "-" and ".", starting with 
 
 export const modelNameSchema = z.string().regex(NAME, nameRule);
 
-/**
- * What is known of a published model, `entry.json`. The first five fields are the model object of the AIAA API: clients read all of
- * them unguarded, and expect `version` to be a JSON string.
- */
-export const modelEntrySchema = z.object({
+/** The model object of the AIAA API: clients read all of it unguarded, and expect `version` to be a JSON string. */
+const modelObjectSchema = z.object({
   name: modelNameSchema,
   type: z.enum(MODEL_TYPES),
   /** Names of the classes of the mask: `labels[n - 1]` is mask value n. */
   labels: z.array(z.string().min(1)).min(1),
   description: z.string(),
   version: z.string().regex(NAME, nameRule),
-  /** `sha256:<hex>` of model.safetensors. */
+});
+
+/** What `GET /v1/models` shows. */
+export type ModelObject = z.infer<typeof modelObjectSchema>;
+
+/** What is known of a published model, `entry.json`. */
+export const modelEntrySchema = modelObjectSchema.extend({
+  /** Whoever published before there was a choice had this one. */
+  engine: z.enum(['reference', 'onnx']).default('reference'),
+  /** `sha256:<hex>` of the model's file. */
   sha256: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   bytes: z.int().positive(),
   /** ISO 8601, UTC. */
@@ -30,22 +36,22 @@ export const modelEntrySchema = z.object({
 
 export type ModelEntry = z.infer<typeof modelEntrySchema>;
 
-/** What `GET /v1/models` shows. */
-export type ModelObject = Pick<ModelEntry, 'name' | 'type' | 'labels' | 'description' | 'version'>;
-
-export function modelObjectOf({ name, type, labels, description, version }: ModelEntry): ModelObject {
+export function modelObjectOf({ name, type, labels, description, version }: ModelObject): ModelObject {
   return { name, type, labels, description, version };
 }
 
 /** The version that a model's name stands for, `current.json`. */
 export const currentSchema = z.object({ version: modelEntrySchema.shape.version });
 
-/** Where things lie: `<workspace>/models/<name>/<version>/{model.safetensors, entry.json}` and `<name>/current.json`. */
+/** What a model's file is called. */
+const FILES: Readonly<Record<ModelEntry['engine'], string>> = { reference: 'model.safetensors', onnx: 'model.onnx' };
+
+/** Where things lie: `<workspace>/models/<name>/<version>/{model.safetensors | model.onnx, entry.json}` and `<name>/current.json`. */
 export const registryPaths = {
   root: (workspace: string) => path.join(workspace, 'models'),
   model: (workspace: string, name: string) => path.join(workspace, 'models', name),
   current: (workspace: string, name: string) => path.join(workspace, 'models', name, 'current.json'),
   version: (workspace: string, name: string, version: string) => path.join(workspace, 'models', name, version),
-  file: (folder: string) => path.join(folder, 'model.safetensors'),
+  file: (folder: string, engine: ModelEntry['engine']) => path.join(folder, FILES[engine]),
   entry: (folder: string) => path.join(folder, 'entry.json'),
 };

@@ -3,13 +3,24 @@ import path from 'node:path';
 import type { z } from 'zod';
 import { ClaraError, hasCode, showValue } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
+import type { ModelSource } from '../inference/model-source';
+import { BUILT_IN_MODELS, type BuiltInEntry } from './built-in-models';
 import { currentSchema, type ModelEntry, modelEntrySchema, modelNameSchema, registryPaths } from './model-entry';
 
-/** A model ready to be loaded. */
-export interface OpenedModel {
+/** A published model ready to be loaded. */
+export interface StoredModel {
   readonly entry: ModelEntry;
-  /** Absolute path of the safetensors file. */
+  /** Absolute path of the model's file. */
   readonly file: string;
+}
+
+/** Any model ready to be loaded. */
+export type OpenedModel = StoredModel | { readonly entry: BuiltInEntry };
+
+/** What the inference process needs in order to load it. */
+export function sourceOf(model: OpenedModel): ModelSource {
+  if (!('file' in model)) return { engine: model.entry.engine, name: model.entry.name };
+  return { engine: model.entry.engine, file: model.file, sha256: model.entry.sha256 };
 }
 
 export interface ListOptions {
@@ -18,31 +29,44 @@ export interface ListOptions {
 }
 
 /**
- * The current version of every model in a workspace, by name. Read from disk each time: a model that was published a moment
+ * The current version of every model in a workspace, by name, and those that every server has. Read from disk each time: a model that was published a moment
  * ago, by this process or another, is there.
  *
  * @throws ClaraError `corrupt` for an unreadable entry, unless `onBroken` is given
  */
-export async function listModels(workspace: string, options: ListOptions = {}): Promise<readonly ModelEntry[]> {
-  const entries: ModelEntry[] = [];
-  for (const name of (await namesIn(registryPaths.root(workspace))).sort()) {
+export async function listModels(
+  workspace: string,
+  options: ListOptions = {},
+): Promise<readonly OpenedModel['entry'][]> {
+  const entries: OpenedModel['entry'][] = [...BUILT_IN_MODELS];
+  for (const name of await namesIn(registryPaths.root(workspace))) {
     try {
-      entries.push((await openModel(workspace, name)).entry);
+      entries.push((await openPublished(workspace, name)).entry);
     } catch (error) {
       if (hasCode(error, 'not-found')) continue; // being published for the first time
       if (options.onBroken === undefined) throw error;
       options.onBroken(name, ClaraError.from(error));
     }
   }
-  return entries;
+  return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /**
- * The current version of one model.
+ * One model: the current version of a published one, or one that every server has.
  *
  * @throws ClaraError `not-found`; `corrupt` when its files in the registry are damaged
  */
 export async function openModel(workspace: string, name: string): Promise<OpenedModel> {
+  const entry = BUILT_IN_MODELS.find((builtIn) => builtIn.name === name);
+  return entry === undefined ? openPublished(workspace, name) : { entry };
+}
+
+/**
+ * The current version of one published model.
+ *
+ * @throws ClaraError `not-found`; `corrupt` when its files in the registry are damaged
+ */
+export async function openPublished(workspace: string, name: string): Promise<StoredModel> {
   const unknown = () =>
     new ClaraError('not-found', `There is no model ${showValue(name)}; GET /v1/models lists those that there are.`);
   if (!modelNameSchema.safeParse(name).success) throw unknown();
@@ -59,7 +83,7 @@ export async function openModel(workspace: string, name: string): Promise<Opened
 }
 
 /** One published version, or undefined when there is none such. @throws ClaraError `corrupt` */
-export async function readVersion(workspace: string, name: string, version: string): Promise<OpenedModel | undefined> {
+export async function readVersion(workspace: string, name: string, version: string): Promise<StoredModel | undefined> {
   const folder = registryPaths.version(workspace, name, version);
   const entry = await readJson(registryPaths.entry(folder), modelEntrySchema, name);
   if (entry === undefined) return undefined;
@@ -69,7 +93,7 @@ export async function readVersion(workspace: string, name: string, version: stri
       `Model ${name}: the entry of version ${version} says ${entry.name} ${entry.version}; publish it again.`,
     );
   }
-  return { entry, file: registryPaths.file(path.resolve(folder)) };
+  return { entry, file: registryPaths.file(path.resolve(folder), entry.engine) };
 }
 
 async function namesIn(folder: string): Promise<string[]> {

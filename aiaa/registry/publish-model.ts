@@ -8,14 +8,16 @@ import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
 import { digestOfFile } from '../../federation/tensors/file';
-import type { InferenceEngine, ModelDescription } from '../inference/inference-engine';
-import { probeModel } from '../inference/probe';
-import { referenceEngine } from '../inference/reference-engine';
+import { engines } from '../inference/engines';
+import type { ModelDescription } from '../inference/inference-engine';
+import type { SourceOf } from '../inference/model-source';
+import { type InspectModel, inspectWith } from '../inference/probe';
+import { BUILT_IN_MODELS } from './built-in-models';
 import { type ModelEntry, modelEntrySchema, modelObjectOf, registryPaths } from './model-entry';
 import { readVersion } from './model-registry';
 
 export interface ModelToPublish {
-  /** The safetensors file; it is copied. */
+  /** The model's file; it is copied. */
   readonly file: string;
   /** For example `clara_ct_seg_spleen`. */
   readonly name: string;
@@ -27,13 +29,15 @@ export interface ModelToPublish {
   readonly description?: string;
   /** @default 'segmentation' */
   readonly type?: ModelEntry['type'];
+  /** What the file is for. @default 'reference' */
+  readonly engine?: ModelEntry['engine'];
   /** `sha256:<hex>` that the file must have; anything else is refused. */
   readonly sha256?: string;
 }
 
 export interface PublishOptions {
-  /** The engine that must be able to load the model and segment with it. @default the reference engine */
-  readonly engine?: InferenceEngine;
+  /** Loads the model and segments with it. @default by the server's engines, in this process */
+  readonly inspect?: InspectModel;
   readonly signal?: AbortSignal;
 }
 
@@ -44,6 +48,8 @@ export interface PublishedModel {
   /** False when this very version had been published before. */
   readonly isNew: boolean;
 }
+
+type StoredSource = SourceOf<ModelEntry['engine']>;
 
 const UNFINISHED = '.publishing-';
 /** Enough to tell the versions of one model apart; the entry has all of it. */
@@ -69,7 +75,13 @@ export async function publishModel(
 ): Promise<PublishedModel> {
   const { file: source, sha256: expected, ...given } = model;
   const known = checked(describedSchema.partial({ version: true, labels: true, description: true }), given);
-  const { name } = known;
+  const { name, engine } = known;
+  if (BUILT_IN_MODELS.some((entry) => entry.name === name)) {
+    throw new ClaraError(
+      'already-exists',
+      `${name} is a model that every server has; publish yours under another name.`,
+    );
+  }
 
   const home = registryPaths.model(workspace, name);
   await mkdir(home, { recursive: true });
@@ -77,7 +89,7 @@ export async function publishModel(
   const unfinished = path.join(home, `${UNFINISHED}${process.pid}-${randomBytes(4).toString('hex')}`);
   await mkdir(unfinished);
   try {
-    const copy = registryPaths.file(unfinished);
+    const copy = registryPaths.file(unfinished, engine);
     await copyDurably(source, copy);
     const sha256 = await digestOfFile(copy, { signal: options.signal });
     if (expected !== undefined && expected !== sha256) {
@@ -89,7 +101,7 @@ export async function publishModel(
     const entry = checked(modelEntrySchema, {
       version: `sha256-${sha256.slice('sha256:'.length).slice(0, SHORT_DIGEST)}`,
       description: '',
-      ...(await mustSegment(copy, source, options)),
+      ...(await mustSegment({ engine, file: copy, sha256 }, source, options)),
       ...known,
       sha256,
       bytes: (await stat(copy)).size,
@@ -126,7 +138,7 @@ async function settle(workspace: string, unfinished: string, entry: ModelEntry):
     throw ClaraError.from(error, `publishing ${entry.name} ${entry.version}`);
   }
   await syncFolder(path.dirname(folder));
-  return { entry, file: registryPaths.file(path.resolve(folder)), isNew: true };
+  return { entry, file: registryPaths.file(path.resolve(folder), entry.engine), isNew: true };
 }
 
 /** The same version when it is there already, with the same content. */
@@ -145,19 +157,13 @@ async function earlier(workspace: string, entry: ModelEntry): Promise<PublishedM
 }
 
 /** Loads the model and segments a tiny volume with it. @returns what the file says of itself */
-async function mustSegment(file: string, source: string, options: PublishOptions): Promise<ModelDescription> {
+async function mustSegment(model: StoredSource, source: string, options: PublishOptions): Promise<ModelDescription> {
   try {
-    const loaded = await (options.engine ?? referenceEngine).load(file);
-    try {
-      await probeModel(loaded, options.signal);
-      return loaded.description ?? {};
-    } finally {
-      await loaded.close();
-    }
+    return await (options.inspect ?? inspectWith(engines))(model, options.signal);
   } catch (thrown) {
     const cause = ClaraError.from(thrown);
     if (cause.code === 'cancelled') throw cause;
-    const why = cause.message.replaceAll(file, 'the file');
+    const why = cause.message.replaceAll(model.file, 'the file');
     throw new ClaraError('corrupt', `${source} is not a working model and was not published: ${why}`, { cause });
   }
 }

@@ -36,12 +36,13 @@ describe('AIAA server address', () => {
     const server = await site.serve();
     await site.publish('9', 'weights', 'other');
     const { publishModel } = await import('../../aiaa/registry/publish-model');
-    const { engine } = await import('./support/fake-engine');
+    const { engines } = await import('./support/fake-engine');
+    const { inspectWith } = await import('../../aiaa/inference/probe');
     const description = '<img onerror=alert(1)>';
     await publishModel(
       site.workspace,
       { file: __filename, name: 'odd', version: '1', labels: ['"a"'], description },
-      { engine },
+      { inspect: inspectWith(engines) },
     );
     const page = (await exchange(server.port, plainRequest('GET', '/'))).body.toString('utf8');
     assert.match(page, /&lt;img onerror=alert\(1\)&gt;/);

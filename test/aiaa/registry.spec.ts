@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { listModels, openModel } from '../../aiaa/registry/model-registry';
+import type { SourceOf } from '../../aiaa/inference/model-source';
+import { inspectWith } from '../../aiaa/inference/probe';
+import { listModels, openPublished } from '../../aiaa/registry/model-registry';
 import { publishModel } from '../../aiaa/registry/publish-model';
-import { engine } from './support/fake-engine';
+import { engines } from './support/fake-engine';
 import { Site, SPLEEN } from './support/server';
 
 describe('model registry', () => {
@@ -17,18 +19,18 @@ describe('model registry', () => {
 
   it('is empty before the first model', async () => {
     assert.deepEqual(await listModels(site.workspace), []);
-    await assert.rejects(openModel(site.workspace, SPLEEN), { code: 'not-found' });
+    await assert.rejects(openPublished(site.workspace, SPLEEN), { code: 'not-found' });
   });
 
   it('keeps every version and points to the one published last', async () => {
     await site.publish('1', 'old weights');
     await site.publish('2', 'new weights');
-    const { entry, file } = await openModel(site.workspace, SPLEEN);
+    const { entry, file } = await openPublished(site.workspace, SPLEEN);
     assert.equal(entry.version, '2');
     assert.equal(await readFile(file, 'utf8'), 'new weights');
     assert.deepEqual((await readdir(home)).sort(), ['1', '2', 'current.json']);
     await site.publish('1', 'old weights');
-    assert.equal((await openModel(site.workspace, SPLEEN)).entry.version, '1', 'publishing again goes back to it');
+    assert.equal((await openPublished(site.workspace, SPLEEN)).entry.version, '1', 'publishing again goes back to it');
     assert.equal((await listModels(site.workspace)).length, 1);
   });
 
@@ -40,9 +42,9 @@ describe('model registry', () => {
       publish({ name: 'b' }),
     ]);
     assert.equal(outcomes.slice(1).filter(({ isNew }) => isNew).length, 1);
-    const before = await openModel(site.workspace, 'b');
+    const before = await openPublished(site.workspace, 'b');
     assert.equal((await publish({ name: 'b' })).isNew, false);
-    assert.deepEqual(await openModel(site.workspace, 'b'), before);
+    assert.deepEqual(await openPublished(site.workspace, 'b'), before);
     assert.deepEqual((await readdir(path.join(site.workspace, 'models', 'b'))).sort(), ['1', 'current.json']);
   });
 
@@ -52,7 +54,7 @@ describe('model registry', () => {
       code: 'already-exists',
       message: /under a new version/,
     });
-    assert.equal(await readFile((await openModel(site.workspace, SPLEEN)).file, 'utf8'), 'weights');
+    assert.equal(await readFile((await openPublished(site.workspace, SPLEEN)).file, 'utf8'), 'weights');
   });
 
   it('refuses a model that does not work, a wrong digest and a missing file, and leaves nothing behind', async () => {
@@ -68,16 +70,19 @@ describe('model registry', () => {
 
   it('takes what the publisher does not say from the model, and a version from its content', async () => {
     const speaking = {
-      load: async (file: string) => ({
-        ...(await engine.load(file)),
-        description: { labels: ['spleen', 'liver'], description: 'Two organs' },
-      }),
+      reference: {
+        load: async (source: SourceOf<'reference'>) => ({
+          ...(await engines.reference.load(source)),
+          description: { labels: ['spleen', 'liver'], description: 'Two organs' },
+        }),
+      },
     };
-    const first = await publishModel(site.workspace, { file: __filename, name: SPLEEN }, { engine: speaking });
+    const options = { inspect: inspectWith(speaking) };
+    const first = await publishModel(site.workspace, { file: __filename, name: SPLEEN }, options);
     assert.deepEqual(first.entry.labels, ['spleen', 'liver']);
     assert.equal(first.entry.description, 'Two organs');
     assert.equal(first.entry.version, `sha256-${first.entry.sha256.slice(7, 19)}`);
-    const again = await publishModel(site.workspace, { file: __filename, name: SPLEEN }, { engine: speaking });
+    const again = await publishModel(site.workspace, { file: __filename, name: SPLEEN }, options);
     assert.equal(again.isNew, false);
     await assert.rejects(publish({ name: 'mute', labels: undefined }), { code: 'invalid-input', message: /labels/ });
   });
@@ -99,10 +104,19 @@ describe('model registry', () => {
     assert.deepEqual((await readdir(home)).sort(), ['.publishing-2-young', '1', 'current.json']);
   });
 
+  it('reads entries of models that were published before there was more than one engine', async () => {
+    const { entry } = await site.publish();
+    assert.equal(entry.engine, 'reference');
+    const { engine: _left, ...old } = entry;
+    await writeFile(path.join(home, '1', 'entry.json'), JSON.stringify(old));
+    assert.deepEqual((await openPublished(site.workspace, SPLEEN)).entry, entry);
+    assert.equal((await site.publish()).isNew, false);
+  });
+
   it('says what is wrong with a damaged entry', async () => {
     await site.publish();
     await writeFile(path.join(home, '1', 'entry.json'), '{}');
-    await assert.rejects(openModel(site.workspace, SPLEEN), { code: 'corrupt', message: /entry.json is damaged/ });
+    await assert.rejects(openPublished(site.workspace, SPLEEN), { code: 'corrupt', message: /entry.json is damaged/ });
     const broken: string[] = [];
     assert.deepEqual(await listModels(site.workspace, { onBroken: (name) => broken.push(name) }), []);
     assert.deepEqual(broken, [SPLEEN]);
@@ -110,6 +124,6 @@ describe('model registry', () => {
 
   function publish(change: object) {
     const model = { file: __filename, name: SPLEEN, version: '1', labels: ['spleen'], description: '', ...change };
-    return publishModel(site.workspace, model, { engine });
+    return publishModel(site.workspace, model, { inspect: inspectWith(engines) });
   }
 });

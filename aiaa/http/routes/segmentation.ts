@@ -3,7 +3,7 @@ import path from 'node:path';
 import { ClaraError } from '../../../base/errors';
 import { sessionGone } from '../../errors';
 import type { InferenceResult } from '../../inference/worker-protocol';
-import type { ModelEntry } from '../../registry/model-entry';
+import type { ModelObject } from '../../registry/model-entry';
 import { openModel } from '../../registry/model-registry';
 import { inspectVolume } from '../../storage/uploaded-volume';
 import type { AnnotationContext } from '../context';
@@ -12,7 +12,7 @@ import { type ReceivedForm, receiveForm } from '../receive-form';
 import { parseParams, resultFormatOf } from '../result-format';
 
 /** Types of models that turn a volume into a mask by themselves. */
-const AUTOMATIC: readonly ModelEntry['type'][] = ['segmentation', 'others', 'pipeline'];
+const AUTOMATIC: readonly ModelObject['type'][] = ['segmentation', 'others', 'pipeline'];
 
 /**
  * `POST /v1/segmentation` and `POST /v1/inference`: a volume (sent, or kept in the session `session_id`) becomes a mask of the same
@@ -78,6 +78,6 @@ async function takeFromSession(c: AnnotationContext, id: string, folder: string)
 }
 
 /** Clients read `points` as the extreme points of the one structure that was found. */
-function paramsOf({ extremePoints }: InferenceResult, { labels }: ModelEntry): object {
+function paramsOf({ extremePoints }: InferenceResult, { labels }: ModelObject): object {
   return labels.length === 1 && extremePoints.length > 0 ? { points: extremePoints } : {};
 }

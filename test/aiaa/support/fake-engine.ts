@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { InferenceEngine } from '../../../aiaa/inference/inference-engine';
+import type { Engines, InferenceEngine } from '../../../aiaa/inference/inference-engine';
 
 /** Orders that a volume gives by its first voxel. */
 export const ORDER = { threshold: 0, waitUntilCancelled: 1, hang: 2, crash: 3, fail: 4, refuse: 5 } as const;
 
 /** Engine double: the organ is everything of 50 HU and more. It really runs in the inference process. */
-export const engine: InferenceEngine = {
-  async load(modelFile) {
-    if (readFileSync(modelFile, 'utf8').startsWith('broken')) throw new Error('weights are broken');
+const engine: InferenceEngine<'reference'> = {
+  async load({ file }) {
+    if (readFileSync(file, 'utf8').startsWith('broken')) throw new Error('weights are broken');
     return {
       async segment(volume, { signal } = {}) {
         const { ClaraError } = await import('../../../base/errors');
@@ -33,3 +33,5 @@ export const engine: InferenceEngine = {
     };
   },
 };
+
+export const engines = { reference: engine } satisfies Engines;

@@ -1,9 +1,10 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { inspectWith } from '../../../aiaa/inference/probe';
 import { publishModel } from '../../../aiaa/registry/publish-model';
 import { type AnnotationServer, type AnnotationServerOptions, startAnnotationServer } from '../../../aiaa/server';
-import { engine } from './fake-engine';
+import { engines } from './fake-engine';
 
 export const FAKE_ENGINE = path.join(__dirname, 'fake-engine');
 export const SPLEEN = 'clara_ct_seg_spleen';
@@ -32,7 +33,7 @@ export class Site {
       return await publishModel(
         this.workspace,
         { file, name, version, labels: ['spleen'], description: 'A double for tests' },
-        { engine },
+        { inspect: inspectWith(engines) },
       );
     } finally {
       await rm(file);

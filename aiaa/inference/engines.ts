@@ -1,0 +1,7 @@
+import type { Engines } from './inference-engine';
+import { referenceEngine } from './reference-engine';
+
+/** Every engine that the server comes with. */
+export const engines: Engines = {
+  reference: referenceEngine,
+};
