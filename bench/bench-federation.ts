@@ -1,14 +1,15 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { writeFileDurably } from '../base/durable-file';
-import { ClaraError } from '../base/errors';
+import { ClaraError, hasCode } from '../base/errors';
 import { ownProgram, PACKAGE_ROOT } from '../base/own-program';
 import { ChildProgram } from '../cli/child-program';
 import { asOperator } from '../cli/operator';
 import { enrol } from '../federation/enrol';
 import type { RunView } from '../federation/gen/federation/v1/federation_pb';
-import { parseInvitation } from '../federation/invitation';
+import { type Invitation, parseInvitation } from '../federation/invitation';
 import type { PlanInput } from '../federation/plan';
 import { received } from '../federation/stream-flow';
 import type { SiteConfigurationInput } from '../fl-site/configuration';
@@ -115,7 +116,7 @@ export class BenchFederation {
   async #startSite(site: string): Promise<void> {
     const { invitation } = await asOperator(this.#operator!, (client) => client.inviteSite({ site, validMinutes: 60 }));
     const place = path.join(this.folder, site);
-    await enrol(parseInvitation(invitation), { folder: path.join(place, 'credentials') });
+    await enrolWithinLimit(parseInvitation(invitation), path.join(place, 'credentials'));
     const configuration: SiteConfigurationInput = {
       id: site,
       coordinator: this.#operator!.coordinator,
@@ -128,6 +129,19 @@ export class BenchFederation {
     await writeFileDurably(path.join(place, 'site.yaml'), stringify(configuration));
     const { program } = await startProgram(site, ['site', 'start', '--config', path.join(place, 'site.yaml')]);
     this.#sites.push(program);
+  }
+}
+
+/** One machine enrols all sites here, and an address may only do so some times a minute: what is refused for that is asked again. */
+async function enrolWithinLimit(invitation: Invitation, folder: string): Promise<void> {
+  for (;;) {
+    try {
+      await enrol(invitation, { folder });
+      return;
+    } catch (error) {
+      if (!hasCode(error, 'resource-exhausted')) throw error;
+      await setTimeout(3000);
+    }
   }
 }
 
