@@ -121,8 +121,9 @@ export class Lead {
     const { signal } = this.#renewing;
     let failed = false;
     while (!signal.aborted && !this.#lost.signal.aborted) {
-      // A renewal that fails is tried again sooner; the end of the lease is looked at in time.
-      const pause = failed ? lookMillis(durationMillis) : renewalMillis(durationMillis);
+      // Counted from when the last renewal was sent: a store that takes long over each one leaves less of the lease already. A
+      // renewal that fails is tried again sooner; the end of the lease is looked at in time.
+      const pause = failed ? lookMillis(durationMillis) : renewalMillis(durationMillis) - this.#elapsedMillis();
       await this.#clock.sleep(Math.max(Math.min(pause, this.#leftMillis()), 0), signal).catch(() => undefined);
       if (signal.aborted) return;
       if (this.#leftMillis() <= 0) return this.#lose('its lease ran out before the store had taken a renewal');
@@ -177,9 +178,12 @@ export class Lead {
   }
 
   #leftMillis(): number {
-    const { durationMillis } = this.#mine.lease;
-    const elapsed = Math.max(this.#clock.now() - this.#sent.now, this.#clock.wall() - this.#sent.wall);
-    return heldUntil(0, durationMillis) - elapsed;
+    return heldUntil(0, this.#mine.lease.durationMillis) - this.#elapsedMillis();
+  }
+
+  /** Since the renewal that holds was sent. */
+  #elapsedMillis(): number {
+    return Math.max(this.#clock.now() - this.#sent.now, this.#clock.wall() - this.#sent.wall);
   }
 
   #lose(why: string): void {

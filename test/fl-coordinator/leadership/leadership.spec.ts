@@ -204,6 +204,20 @@ describe('leadership', () => {
     assert.ok(a.problems.length > 0);
   });
 
+  it('is kept on a store that is busy and takes two fifths of the lease over each renewal', async () => {
+    const busy: ObjectStore = {
+      ...store,
+      putIfMatch: async (...args) => {
+        await world.after(0.4 * LEASE);
+        return store.putIfMatch(...args);
+      },
+    };
+    const a = new Candidate('a', new Machine(world, steady), busy);
+    await world.runUntil(100_000);
+    assert.deepEqual(a.epochs, [1]);
+    assert.ok(a.mayWrite);
+  });
+
   it('is refused to whoever finds an object that is no lease', async () => {
     await store.putIfAbsent('federation/lease.json', Buffer.from('{"v":2}'));
     const self = { holder: newOwnerCard(), address: 'a', durationMillis: LEASE };
