@@ -6,12 +6,12 @@ import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, hasCode } from '../base/errors';
 import { ownProgram, PACKAGE_ROOT } from '../base/own-program';
 import { ChildProgram } from '../cli/child-program';
+import { followRun } from '../cli/follow-run';
 import { asOperator } from '../cli/operator';
 import { enrol } from '../federation/enrol';
 import type { RunView } from '../federation/gen/federation/v1/federation_pb';
 import { type Invitation, parseInvitation } from '../federation/invitation';
 import type { PlanInput } from '../federation/plan';
-import { received } from '../federation/stream-flow';
 import type { SiteConfigurationInput } from '../fl-site/configuration';
 
 /** `perturbing` changes every weight; `noop` sends back what it got and costs next to nothing itself. */
@@ -96,15 +96,22 @@ export class BenchFederation {
 
   /** Follows a run until it ends, or until `seen` answers true. @returns the last view */
   async watch(run: string, seen: (view: RunView) => boolean = () => false): Promise<RunView> {
-    return asOperator(this.#operator!, async (client) => {
-      for await (const view of received(client.watchRun({ run }))) {
-        const { state, reason } = view.summary!;
-        if (seen(view) || state === 'completed') return view;
-        if (state === 'failed' || state === 'aborted')
-          throw new ClaraError('internal', `the run is ${state}: ${reason}`);
-      }
-      throw new ClaraError('unavailable', 'the coordinator ended the watch before the run was over');
-    });
+    const enough = new AbortController();
+    let found: RunView | undefined;
+    const onChange = (view: RunView): void => {
+      if (found || !seen(view)) return;
+      found = view;
+      enough.abort();
+    };
+    const last = await followRun(run, this.#operator!, { signal: enough.signal, wasHeard: true, onChange }).catch(
+      (error: unknown) => {
+        if (found) return found;
+        throw error;
+      },
+    );
+    const { state, reason } = last.summary!;
+    if (state === 'failed' || state === 'aborted') throw new ClaraError('internal', `the run is ${state}: ${reason}`);
+    return last;
   }
 
   async stop(): Promise<void> {
