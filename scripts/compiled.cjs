@@ -33,12 +33,27 @@ function* files(folder) {
 
 /** True when every source and asset is older than the last complete build. */
 function isCurrent() {
-  const built = fs.statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs;
+  const built = builtAt();
   if (built === undefined) return false;
   for (const room of ROOMS) {
     for (const file of files(path.join(ROOT, room))) if (fs.statSync(file).mtimeMs >= built) return false;
   }
   return true;
+}
+
+const builtAt = () => fs.statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs;
+
+/**
+ * The compiled form of one source, if it is older than the last complete build. Sources are compiled one by one, so this holds
+ * whatever became of the others.
+ * @param built what {@link builtAt} said
+ */
+function compiledFormOf(source, built) {
+  if (built === undefined || fs.statSync(source).mtimeMs >= built) return undefined;
+  const within = path.relative(ROOT, source);
+  if (!ROOMS.includes(within.split(path.sep)[0])) return undefined;
+  const form = path.join(DIST, within.replace(/\.ts$/, '.js'));
+  return fs.existsSync(form) ? form : undefined;
 }
 
 /** Builds beside the old build and swaps the folders at the end, so that programs that start meanwhile find one of them. */
@@ -71,5 +86,5 @@ function build() {
   }
 }
 
-module.exports = { DIST, ROOT, isCurrent };
+module.exports = { DIST, ROOT, builtAt, compiledFormOf, isCurrent };
 if (require.main === module && !isCurrent()) build();
