@@ -1,7 +1,9 @@
 import type { Engines } from './inference-engine';
+import { onnxEngine } from './onnx-engine';
 import { referenceEngine } from './reference-engine';
 
 /** Every engine that the server comes with. */
 export const engines: Engines = {
   reference: referenceEngine,
+  onnx: onnxEngine,
 };

@@ -1,5 +1,6 @@
 import { ClaraError } from '../../base/errors';
 import type { Mask, Volume } from '../../imaging/volume';
+import type { Told } from '../config/pipeline';
 import type { Interaction } from './interaction';
 import type { EngineKind, ModelSource, SourceOf } from './model-source';
 
@@ -20,6 +21,8 @@ export interface ModelDescription {
 
 export interface LoadedModel {
   readonly description?: ModelDescription;
+  /** What clients are told beside the mask, and under which names. @default nothing but what the type of model asks for */
+  readonly told?: Told;
   /** What a health check points at in `probe.ts`'s volume, for models that need a person. */
   readonly probeWith?: Interaction;
   /**

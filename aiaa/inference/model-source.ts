@@ -5,6 +5,9 @@ export const ENGINE_KINDS = ['reference', 'onnx', 'interactive'] as const;
 
 export type EngineKind = (typeof ENGINE_KINDS)[number];
 
+/** A config_aiaa.json, which the engine reads. */
+const configSchema = z.record(z.string(), z.unknown());
+
 const stored = {
   /** Absolute path of the model's file. */
   file: z.string(),
@@ -14,8 +17,8 @@ const stored = {
 
 /** All that an engine needs in order to load a model; travels to the inference process with each job. */
 export const modelSourceSchema = z.discriminatedUnion('engine', [
-  z.object({ engine: z.literal('reference'), ...stored }),
-  z.object({ engine: z.literal('onnx'), ...stored }),
+  z.object({ engine: z.literal('reference'), ...stored, config: configSchema.optional() }),
+  z.object({ engine: z.literal('onnx'), ...stored, config: configSchema }),
   /** Made by code alone. */
   z.object({ engine: z.literal('interactive'), name: z.string() }),
 ]);

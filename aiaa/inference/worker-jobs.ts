@@ -2,8 +2,9 @@ import { ClaraError } from '../../base/errors';
 import { digestOfFile } from '../../federation/tensors/file';
 import { type NiftiVolume, readNifti, writeNifti } from '../../imaging/nifti';
 import type { Mask, Volume, VoxelArray } from '../../imaging/volume';
+import type { Told } from '../config/pipeline';
 import { aboutTheUpload } from '../storage/uploaded-volume';
-import { extremePointsOf } from './extreme-points';
+import { extremePointsOf, type VoxelIndex } from './extreme-points';
 import { type Engines, type LoadedModel, loadModel, type SegmentOptions } from './inference-engine';
 import type { ModelSource } from './model-source';
 import { probeModel } from './probe';
@@ -34,12 +35,13 @@ export class JobRunner {
     const model = await at('model', () => this.load(job.model));
     if (job.kind === 'probe') {
       await at('inference', () => probeModel(model, options.signal));
-      return { extremePoints: [] };
+      return { extremePoints: [], told: {} };
     }
     const volume = await at('input', () => read(job.input, job.maxVolumeBytes, options.signal));
     const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));
     await at('output', () => writeNifti(job.output, withDtype(mask, job.dtype), { like: volume.header }));
-    return { extremePoints: extremePointsOf(mask) };
+    const extremePoints = extremePointsOf(mask);
+    return { extremePoints, told: toldOf(model.told ?? {}, extremePoints) };
   }
 
   private async load(source: ModelSource): Promise<LoadedModel> {
@@ -66,6 +68,15 @@ async function mustHaveDigest(file: string, sha256: string): Promise<void> {
   const found = await digestOfFile(file);
   if (found === sha256) return;
   throw new ClaraError('corrupt', `the model's file has digest ${found}, not ${sha256} as when it was published`);
+}
+
+/** The box as MONAI's `generate_spatial_bounding_box` gives it: the end is not in it. */
+function toldOf({ points, boundingBox }: Told, extremePoints: readonly VoxelIndex[]): InferenceResult['told'] {
+  const corners = [0, 1].map((end) => [0, 1, 2].map((axis) => (extremePoints[2 * axis + end]?.[axis] ?? -end) + end));
+  return {
+    ...(points !== undefined && { [points]: extremePoints }),
+    ...(boundingBox !== undefined && { [boundingBox]: corners }),
+  };
 }
 
 async function read(file: string, maxBytes: number, signal?: AbortSignal): Promise<NiftiVolume> {

@@ -53,6 +53,8 @@ export function isHarmless(stage: Stage, error: ClaraError): boolean {
 const resultSchema = z.object({
   /** Extreme voxels (i, j, k) of the foreground: lowest and highest along i, j and k; empty for an empty mask. */
   extremePoints: z.array(z.tuple([z.int(), z.int(), z.int()])),
+  /** What the model's configuration wants clients to be told. */
+  told: z.record(z.string(), z.unknown()).default({}),
 });
 
 export type InferenceResult = z.infer<typeof resultSchema>;

@@ -1,8 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
-
-/** Kinds of models that clients sort their lists by; Slicer's auto-segmentation shows segmentation, others and pipeline. */
-export const MODEL_TYPES = ['segmentation', 'annotation', 'classification', 'deepgrow', 'others', 'pipeline'] as const;
+import { MODEL_TYPES } from './model-types';
 
 /** Names become folders and appear in URLs. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
@@ -27,6 +26,10 @@ export type ModelObject = z.infer<typeof modelObjectSchema>;
 export const modelEntrySchema = modelObjectSchema.extend({
   /** Whoever published before there was a choice had this one. */
   engine: z.enum(['reference', 'onnx']).default('reference'),
+  /** The config_aiaa.json that the model came with, if any. */
+  config: z.record(z.string(), z.unknown()).optional(),
+  /** More that clients are shown: `inference.meta_data` of the configuration. */
+  meta: z.record(z.string(), z.unknown()).default({}),
   /** `sha256:<hex>` of the model's file. */
   sha256: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   bytes: z.int().positive(),
@@ -36,8 +39,9 @@ export const modelEntrySchema = modelObjectSchema.extend({
 
 export type ModelEntry = z.infer<typeof modelEntrySchema>;
 
-export function modelObjectOf({ name, type, labels, description, version }: ModelObject): ModelObject {
-  return { name, type, labels, description, version };
+export function modelObjectOf(entry: ModelObject & Partial<Pick<ModelEntry, 'meta'>>): ModelObject {
+  const { name, type, labels, description, version } = entry;
+  return { ...entry.meta, name, type, labels, description, version };
 }
 
 /** The version that a model's name stands for, `current.json`. */
@@ -45,6 +49,17 @@ export const currentSchema = z.object({ version: modelEntrySchema.shape.version 
 
 /** What a model's file is called. */
 const FILES: Readonly<Record<ModelEntry['engine'], string>> = { reference: 'model.safetensors', onnx: 'model.onnx' };
+
+/** How names of folders begin that are being filled or emptied; whoever publishes next removes those that were left. */
+export const UNFINISHED = '.publishing-';
+
+/** A new name for one. */
+export function unfinishedFolder(workspace: string, name: string): string {
+  return path.join(
+    registryPaths.model(workspace, name),
+    `${UNFINISHED}${process.pid}-${randomBytes(4).toString('hex')}`,
+  );
+}
 
 /** Where things lie: `<workspace>/models/<name>/<version>/{model.safetensors | model.onnx, entry.json}` and `<name>/current.json`. */
 export const registryPaths = {

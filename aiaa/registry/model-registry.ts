@@ -17,10 +17,25 @@ export interface StoredModel {
 /** Any model ready to be loaded. */
 export type OpenedModel = StoredModel | { readonly entry: BuiltInEntry };
 
+interface StoredParts extends Pick<ModelEntry, 'engine' | 'sha256' | 'config'> {
+  readonly file: string;
+}
+
+/** @throws ClaraError `invalid-input` for an ONNX model without a configuration */
+export function storedSource({ engine, file, sha256, config }: StoredParts): ModelSource {
+  if (engine === 'reference') return { engine, file, sha256, ...(config && { config }) };
+  if (config !== undefined) return { engine, file, sha256, config };
+  throw new ClaraError(
+    'invalid-input',
+    'An ONNX model needs its config_aiaa.json, which says what surrounds the network; give both.',
+  );
+}
+
 /** What the inference process needs in order to load it. */
 export function sourceOf(model: OpenedModel): ModelSource {
   if (!('file' in model)) return { engine: model.entry.engine, name: model.entry.name };
-  return { engine: model.entry.engine, file: model.file, sha256: model.entry.sha256 };
+  const { engine, sha256, config } = model.entry;
+  return storedSource({ engine, file: model.file, sha256, config });
 }
 
 export interface ListOptions {
@@ -67,19 +82,31 @@ export async function openModel(workspace: string, name: string): Promise<Opened
  * @throws ClaraError `not-found`; `corrupt` when its files in the registry are damaged
  */
 export async function openPublished(workspace: string, name: string): Promise<StoredModel> {
-  const unknown = () =>
-    new ClaraError('not-found', `There is no model ${showValue(name)}; GET /v1/models lists those that there are.`);
-  if (!modelNameSchema.safeParse(name).success) throw unknown();
-  const current = await readJson(registryPaths.current(workspace, name), currentSchema, name);
-  if (current === undefined) throw unknown();
-  const opened = await readVersion(workspace, name, current.version);
+  mustBeModelName(name);
+  const current = await readCurrent(workspace, name);
+  if (current === undefined) throw unknown(name);
+  const opened = await readVersion(workspace, name, current);
   if (opened === undefined) {
-    throw new ClaraError(
-      'corrupt',
-      `Model ${name}: its current version ${current.version} is missing; publish it again.`,
-    );
+    throw new ClaraError('corrupt', `Model ${name}: its current version ${current} is missing; publish it again.`);
   }
   return opened;
+}
+
+/** @throws ClaraError `not-found`: no model can have another name */
+export function mustBeModelName(name: string): void {
+  if (!modelNameSchema.safeParse(name).success) throw unknown(name);
+}
+
+function unknown(name: string): ClaraError {
+  return new ClaraError(
+    'not-found',
+    `There is no model ${showValue(name)}; GET /v1/models lists those that there are.`,
+  );
+}
+
+/** The version that is served, or undefined when none is. @throws ClaraError `corrupt` */
+export async function readCurrent(workspace: string, name: string): Promise<string | undefined> {
+  return (await readJson(registryPaths.current(workspace, name), currentSchema, name))?.version;
 }
 
 /** One published version, or undefined when there is none such. @throws ClaraError `corrupt` */

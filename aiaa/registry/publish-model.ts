@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
@@ -8,13 +8,21 @@ import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
 import { digestOfFile } from '../../federation/tensors/file';
+import { compileConfig, parseAiaaConfig } from '../config/aiaa-config';
 import { engines } from '../inference/engines';
 import type { ModelDescription } from '../inference/inference-engine';
-import type { SourceOf } from '../inference/model-source';
+import type { ModelSource } from '../inference/model-source';
 import { type InspectModel, inspectWith } from '../inference/probe';
 import { BUILT_IN_MODELS } from './built-in-models';
-import { type ModelEntry, modelEntrySchema, modelObjectOf, registryPaths } from './model-entry';
-import { readVersion } from './model-registry';
+import {
+  type ModelEntry,
+  modelEntrySchema,
+  modelObjectOf,
+  registryPaths,
+  UNFINISHED,
+  unfinishedFolder,
+} from './model-entry';
+import { readVersion, storedSource } from './model-registry';
 
 export interface ModelToPublish {
   /** The model's file; it is copied. */
@@ -29,6 +37,8 @@ export interface ModelToPublish {
   readonly description?: string;
   /** @default 'segmentation' */
   readonly type?: ModelEntry['type'];
+  /** A config_aiaa.json, parsed as JSON: says what is not said here, and what surrounds the network. */
+  readonly config?: unknown;
   /** What the file is for. @default 'reference' */
   readonly engine?: ModelEntry['engine'];
   /** `sha256:<hex>` that the file must have; anything else is refused. */
@@ -38,6 +48,11 @@ export interface ModelToPublish {
 export interface PublishOptions {
   /** Loads the model and segments with it. @default by the server's engines, in this process */
   readonly inspect?: InspectModel;
+  /**
+   * When the version is there with other content: refuse, or add to the version what tells the two apart.
+   * @default 'refuse'
+   */
+  readonly whenTaken?: 'refuse' | 'rename';
   readonly signal?: AbortSignal;
 }
 
@@ -49,15 +64,12 @@ export interface PublishedModel {
   readonly isNew: boolean;
 }
 
-type StoredSource = SourceOf<ModelEntry['engine']>;
-
-const UNFINISHED = '.publishing-';
 /** Enough to tell the versions of one model apart; the entry has all of it. */
 const SHORT_DIGEST = 12;
 
 /** What can be said of a model before it is copied. */
 const describedSchema = modelEntrySchema
-  .omit({ sha256: true, bytes: true, publishedAt: true })
+  .omit({ sha256: true, bytes: true, publishedAt: true, config: true, meta: true })
   .extend({ type: modelEntrySchema.shape.type.default('segmentation') });
 
 /**
@@ -73,8 +85,12 @@ export async function publishModel(
   model: ModelToPublish,
   options: PublishOptions = {},
 ): Promise<PublishedModel> {
-  const { file: source, sha256: expected, ...given } = model;
-  const known = checked(describedSchema.partial({ version: true, labels: true, description: true }), given);
+  const { file: source, sha256: expected, config: document, ...given } = model;
+  const configured = document === undefined ? undefined : understood(document, given.engine ?? 'reference');
+  const known = checked(describedSchema.partial({ version: true, labels: true, description: true }), {
+    ...configured?.says,
+    ...given,
+  });
   const { name, engine } = known;
   if (BUILT_IN_MODELS.some((entry) => entry.name === name)) {
     throw new ClaraError(
@@ -86,11 +102,11 @@ export async function publishModel(
   const home = registryPaths.model(workspace, name);
   await mkdir(home, { recursive: true });
   await removeUnfinished(home);
-  const unfinished = path.join(home, `${UNFINISHED}${process.pid}-${randomBytes(4).toString('hex')}`);
+  const unfinished = unfinishedFolder(workspace, name);
   await mkdir(unfinished);
   try {
     const copy = registryPaths.file(unfinished, engine);
-    await copyDurably(source, copy);
+    await copyDurably(source, copy, registryPaths.root(workspace));
     const sha256 = await digestOfFile(copy, { signal: options.signal });
     if (expected !== undefined && expected !== sha256) {
       throw new ClaraError(
@@ -98,15 +114,18 @@ export async function publishModel(
         `${source} has digest ${sha256}, not the promised ${expected}; fetch the model again.`,
       );
     }
-    const entry = checked(modelEntrySchema, {
+    const config = configured?.config;
+    const wanted = checked(modelEntrySchema, {
       version: `sha256-${sha256.slice('sha256:'.length).slice(0, SHORT_DIGEST)}`,
       description: '',
-      ...(await mustSegment({ engine, file: copy, sha256 }, source, options)),
+      ...(await mustSegment(storedSource({ engine, file: copy, sha256, config }), source, options)),
       ...known,
+      ...(config && { config, meta: configured.meta }),
       sha256,
       bytes: (await stat(copy)).size,
       publishedAt: new Date().toISOString(),
     });
+    const entry = options.whenTaken === 'rename' ? await withFreeVersion(workspace, wanted) : wanted;
     const { version } = entry;
     const before = await earlier(workspace, entry);
     if (before === undefined) {
@@ -119,6 +138,41 @@ export async function publishModel(
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
+}
+
+interface Understood {
+  readonly config: Record<string, unknown>;
+  readonly meta: ModelEntry['meta'];
+  /** What the configuration says of the model, as a publisher would say it. */
+  readonly says: Pick<ModelToPublish, 'version' | 'type' | 'labels' | 'description'>;
+}
+
+function understood(document: unknown, engine: ModelEntry['engine']): Understood {
+  const parsed = parseAiaaConfig(document);
+  compileConfig(parsed, engine === 'onnx' ? 'scores' : 'mask');
+  const { version, type, labels, description } = parsed;
+  const says = { version, type, description, ...(labels.length > 0 && { labels }) };
+  return { config: document as Record<string, unknown>, meta: parsed.inference.meta_data, says };
+}
+
+/** The version, or when that one is there with other content, the version and what tells the content apart. */
+async function withFreeVersion(workspace: string, entry: ModelEntry): Promise<ModelEntry> {
+  const found = await readVersion(workspace, entry.name, entry.version);
+  if (found === undefined || isSameContent(found.entry, entry)) return entry;
+  const { sha256, config, type, labels, description } = entry;
+  const content = JSON.stringify([sha256, config, type, labels, description]);
+  const short = createHash('sha256').update(content).digest('hex').slice(0, SHORT_DIGEST);
+  return { ...entry, version: `${entry.version.slice(0, 100)}-${short}` };
+}
+
+function isSameContent(a: ModelEntry, b: ModelEntry): boolean {
+  const contentOf = ({ sha256, engine, config, ...entry }: ModelEntry) => [
+    sha256,
+    engine,
+    config,
+    { ...modelObjectOf(entry), version: '' },
+  ];
+  return isDeepStrictEqual(contentOf(a), contentOf(b));
 }
 
 function checked<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
@@ -145,9 +199,7 @@ async function settle(workspace: string, unfinished: string, entry: ModelEntry):
 async function earlier(workspace: string, entry: ModelEntry): Promise<PublishedModel | undefined> {
   const found = await readVersion(workspace, entry.name, entry.version);
   if (found === undefined) return undefined;
-  const same =
-    found.entry.sha256 === entry.sha256 && isDeepStrictEqual(modelObjectOf(found.entry), modelObjectOf(entry));
-  if (!same) {
+  if (!isSameContent(found.entry, entry)) {
     throw new ClaraError(
       'already-exists',
       `Version ${entry.version} of model ${entry.name} is published with other content; publish this one under a new version.`,
@@ -157,19 +209,21 @@ async function earlier(workspace: string, entry: ModelEntry): Promise<PublishedM
 }
 
 /** Loads the model and segments a tiny volume with it. @returns what the file says of itself */
-async function mustSegment(model: StoredSource, source: string, options: PublishOptions): Promise<ModelDescription> {
+async function mustSegment(model: ModelSource, source: string, options: PublishOptions): Promise<ModelDescription> {
   try {
     return await (options.inspect ?? inspectWith(engines))(model, options.signal);
   } catch (thrown) {
     const cause = ClaraError.from(thrown);
     if (cause.code === 'cancelled') throw cause;
-    const why = cause.message.replaceAll(model.file, 'the file');
+    const why = 'file' in model ? cause.message.replaceAll(model.file, 'the file') : cause.message;
     throw new ClaraError('corrupt', `${source} is not a working model and was not published: ${why}`, { cause });
   }
 }
 
-async function copyDurably(source: string, target: string): Promise<void> {
+/** Files of the registry never change, so that they may be shared. */
+async function copyDurably(source: string, target: string, registry: string): Promise<void> {
   try {
+    if (isInside(registry, source) && (await canLink(source, target))) return;
     await copyFile(source, target, constants.COPYFILE_FICLONE);
     const handle = await open(target, 'r+');
     try {
@@ -181,6 +235,18 @@ async function copyDurably(source: string, target: string): Promise<void> {
   } catch (error) {
     throw ClaraError.from(error, 'copying the model to publish');
   }
+}
+
+function isInside(folder: string, file: string): boolean {
+  return path.resolve(file).startsWith(path.resolve(folder) + path.sep);
+}
+
+/** Not every file system has hard links. */
+function canLink(source: string, target: string): Promise<boolean> {
+  return link(source, target).then(
+    () => true,
+    () => false,
+  );
 }
 
 const UNFINISHED_KEPT_MS = 3_600_000;

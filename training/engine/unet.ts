@@ -3,7 +3,7 @@ import { KernelMemory, type Pointer } from './kernels';
 import type { Weights } from './weights';
 
 /** Slope of the leaky ReLU below zero. */
-const SLOPE = 0.01;
+export const SLOPE = 0.01;
 
 /** Where one block keeps what it computes. */
 interface Block extends BlockSpec {

@@ -1,6 +1,7 @@
 import { copyFile, link, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../../base/errors';
+import { SERVED_TYPES } from '../../config/aiaa-config';
 import { sessionGone } from '../../errors';
 import type { InferenceResult } from '../../inference/worker-protocol';
 import type { ModelObject } from '../../registry/model-entry';
@@ -10,9 +11,6 @@ import type { AnnotationContext } from '../context';
 import { sendFile, sendMultipart } from '../file-reply';
 import { type ReceivedForm, receiveForm } from '../receive-form';
 import { parseParams, resultFormatOf } from '../result-format';
-
-/** Types of models that turn a volume into a mask by themselves. */
-const AUTOMATIC: readonly ModelObject['type'][] = ['segmentation', 'others', 'pipeline'];
 
 /**
  * `POST /v1/segmentation` and `POST /v1/inference`: a volume (sent, or kept in the session `session_id`) becomes a mask of the same
@@ -29,10 +27,10 @@ export async function segment(c: AnnotationContext): Promise<Response> {
     );
   }
   const model = await openModel(workspace, name);
-  if (!AUTOMATIC.includes(model.entry.type)) {
+  if (!SERVED_TYPES.includes(model.entry.type)) {
     throw new ClaraError(
       'unsupported',
-      `Model ${name} is of type ${model.entry.type}; a volume alone is segmented by models of type ${AUTOMATIC.join(', ')}.`,
+      `Model ${name} is of type ${model.entry.type}; a volume alone is segmented by models of type ${SERVED_TYPES.join(', ')}.`,
     );
   }
   if (sessionId) await c.var.services.sessions.find(sessionId);
@@ -78,6 +76,6 @@ async function takeFromSession(c: AnnotationContext, id: string, folder: string)
 }
 
 /** Clients read `points` as the extreme points of the one structure that was found. */
-function paramsOf({ extremePoints }: InferenceResult, { labels }: ModelObject): object {
-  return labels.length === 1 && extremePoints.length > 0 ? { points: extremePoints } : {};
+function paramsOf({ extremePoints, told }: InferenceResult, { labels }: ModelObject): object {
+  return { ...(labels.length === 1 && extremePoints.length > 0 && { points: extremePoints }), ...told };
 }
