@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
-import pino from 'pino';
 import { ORDER } from './support/fake-engine';
 import { volumeThat } from './support/nifti-bytes';
 import { exchange, formRequest, PYTHON, plainRequest, sentenceOf } from './support/raw-http';
@@ -86,7 +85,7 @@ describe('AIAA server address', () => {
         done();
       },
     });
-    const server = await site.serve({ pathPrefix: '/hospital-a/t0ken', log: pino({ level: 'trace' }, sink) });
+    const server = await site.serve({ pathPrefix: '/hospital-a/t0ken', logTo: sink, logLevel: 'trace' });
     const send = (target: string, method = 'POST') =>
       exchange(
         server.port,
