@@ -80,7 +80,9 @@ export function createApp(services: Services): Hono<AnnotationEnv> {
   for (const [id, { method, path }] of Object.entries(ENDPOINTS) as [OperationId, Endpoint][]) {
     app.on(method, routeOf(path), HANDLERS[id]);
   }
-  for (const [route, methods] of methodsByRoute()) app.all(route, wrongMethod(methods));
+  for (const [route, methods] of methodsByRoute()) {
+    if (route !== '/') app.all(route, wrongMethod(methods)); // who posts to the front page has forgotten the rest of the path
+  }
 
   app.notFound((c) => {
     throw nothingAt(c.req.path);

@@ -21,6 +21,10 @@ export function crossOrigin(origins: readonly string[]): MiddlewareHandler<Annot
     maxAge: PREFLIGHT_SECONDS,
   });
   return async (c, next) => {
+    if (c.req.header('origin') === undefined) {
+      c.header('vary', 'Origin'); // a cache must not give this answer to a web page
+      return next();
+    }
     // A viewer on the internet that calls a server in the hospital (Private Network Access).
     if (
       c.req.header('access-control-request-private-network') === 'true' &&

@@ -22,7 +22,7 @@ const FROM_SESSION: Parameter = {
   in: 'query',
   description: 'Take the volume of this session; then no file is sent.',
 };
-const SESSION: Parameter = { name: 'session_id', in: 'path', description: 'As the answer to PUT /session/ names it.' };
+const SESSION: Parameter = { name: 'id', in: 'path', description: 'As the answer to PUT /session/ names it.' };
 
 const SEGMENTATION = {
   ...AIAA,
@@ -110,7 +110,7 @@ export const AIAA_ENDPOINTS = {
   showSession: {
     ...AIAA,
     method: 'GET',
-    path: '/session/{session_id}',
+    path: '/session/{id}',
     summary: 'What is known of a session, or its volume.',
     parameters: [
       SESSION,
@@ -135,7 +135,7 @@ export const AIAA_ENDPOINTS = {
   closeSession: {
     ...AIAA,
     method: 'DELETE',
-    path: '/session/{session_id}',
+    path: '/session/{id}',
     summary: 'Deletes a session and its volume.',
     parameters: [SESSION],
     answers: [{ type: JSON_TYPE, description: 'The volume is gone.', schema: object({ success: flag }) }],
