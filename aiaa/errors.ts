@@ -40,6 +40,12 @@ export function queueFull(waiting: number, retryAfterSeconds: number): AiaaError
   );
 }
 
+export function shuttingDown(): AiaaError {
+  return new AiaaError('unavailable', 503, 'The server is shutting down; try again in a minute.', {
+    retryAfterSeconds: 60,
+  });
+}
+
 export function sessionsFull(kept: string, retryAfterSeconds: number): AiaaError {
   return new AiaaError(
     'resource-exhausted',

@@ -8,8 +8,16 @@ export interface AnnotationLimits {
   readonly uploadBytes: number;
   /** Largest volume after decompression, in bytes. @default 2 GiB */
   readonly volumeBytes: number;
-  /** Segmentations that may wait behind the running one. @default 8 */
+  /** Inference processes, and so segmentations at one time; each needs the memory of one. @default 1 */
+  readonly slots: number;
+  /** Segmentations that may wait behind the running ones. @default 8 */
   readonly queueLength: number;
+  /** An inference process that holds more than this after a job is replaced, in bytes. @default 2 GiB */
+  readonly workerBytes: number;
+  /** An inference process is replaced after so many jobs, whatever it holds. @default 1000 */
+  readonly workerJobs: number;
+  /** An inference process must take jobs within this after it was started. @default 60 s */
+  readonly workerStartMs: number;
   /** A running inference is stopped after this. @default 540 s */
   readonly inferenceMs: number;
   /** How long the inference process may take to give up a cancelled request before it is killed. @default 2 s */
@@ -33,12 +41,20 @@ export interface AnnotationLimits {
   readonly healthCacheMs: number;
   /** A health check's tiny inference must end within this. @default 20 s */
   readonly healthMs: number;
+  /** At its end the server finishes what it has begun for so long; what is still running then is cut. @default 30 s */
+  readonly drainMs: number;
+  /** Lines of the log that `/logs/` can tell. @default 2000 */
+  readonly logLines: number;
 }
 
 export const DEFAULT_LIMITS: AnnotationLimits = {
   uploadBytes: 2 ** 30,
   volumeBytes: 2 ** 31,
+  slots: 1,
   queueLength: 8,
+  workerBytes: 2 ** 31,
+  workerJobs: 1000,
+  workerStartMs: 60_000,
   inferenceMs: 540_000,
   cancelGraceMs: 2_000,
   requestMs: 1_800_000,
@@ -51,4 +67,6 @@ export const DEFAULT_LIMITS: AnnotationLimits = {
   sweepMs: 60_000,
   healthCacheMs: 10_000,
   healthMs: 20_000,
+  drainMs: 30_000,
+  logLines: 2000,
 };

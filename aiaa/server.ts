@@ -3,15 +3,22 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
-import pino, { type Logger } from 'pino';
+import type { DestinationStream, Level } from 'pino';
 import { ClaraError } from '../base/errors';
 import { createApp } from './http/app';
+import { parseOrigins } from './http/cross-origin';
 import { errorBody, errorReply } from './http/error-reply';
+import { OperatorAccess, type OperatorAccessOptions } from './http/operator-access';
 import { parsePrefix } from './http/request-path';
+import { Traffic } from './http/traffic';
 import { HealthCheck } from './inference/health-check';
 import { InferenceService } from './inference/inference-service';
 import { type AnnotationLimits, DEFAULT_LIMITS } from './limits';
+import { AnnotationMetrics } from './observe/annotation-metrics';
+import { RecentLog } from './observe/recent-log';
+import { serverLog } from './observe/server-log';
 import { SessionStore } from './sessions/session-store';
 import { Scratch } from './storage/scratch';
 
@@ -22,15 +29,22 @@ export interface AnnotationServerOptions {
   readonly host?: string;
   /** @default 0, a free port */
   readonly port?: number;
-  /** Secret path before all others, such as `/hospital-a/4f1c...`; only /health is answered outside. @default none */
-  readonly pathPrefix?: string;
-  /** Origins of web pages that may call this server, such as `https://viewer.example.org`. @default none */
+  /**
+   * Secret paths before all others, such as `/hospital-a/4f1c...`, of which clients need one. Outside, only /health and, for
+   * operators, /admin, /logs and /metrics are answered. @default none
+   */
+  readonly pathPrefix?: string | readonly string[];
+  /** Origins of web pages that may call this server, such as `https://viewer.example.org`; `*` for all. @default none */
   readonly corsOrigins?: readonly string[];
+  /** Who may administer, read logs and figures. @default this machine alone */
+  readonly operators?: OperatorAccessOptions;
   readonly limits?: Partial<AnnotationLimits>;
   /** Path without extension of the module that exports the `engines`. @default those that the server comes with */
   readonly engineModule?: string;
-  /** @default a logger that is silent */
-  readonly log?: Logger;
+  /** Where log lines go, beside the memory that `/logs/` tells from. @default nowhere */
+  readonly logTo?: DestinationStream;
+  /** @default 'info' */
+  readonly logLevel?: Level;
   /** Seconds since 1970, for the expiry of sessions. @default the system's clock */
   readonly now?: () => number;
 }
@@ -39,11 +53,19 @@ export interface AnnotationServer {
   /** What a user enters in the client: with scheme, port and prefix, ending in a slash. */
   readonly url: string;
   readonly port: number;
-  /** Stops listening, cuts what is still running, ends the inference process and removes all short-lived files. */
+  readonly metrics: AnnotationMetrics;
+  /** Process numbers of the inference processes. */
+  readonly workers: readonly number[];
+  /**
+   * Stops listening, finishes what it has begun, cuts what is not finished in `limits.drainMs`, ends the inference processes and removes all
+   * short-lived files.
+   */
   close(): Promise<void>;
 }
 
 const HEADERS_MS = 60_000;
+/** At the end, connections that have become idle are looked for this often. */
+const IDLE_CHECK_MS = 20;
 
 /**
  * Starts the annotation server.
@@ -51,10 +73,17 @@ const HEADERS_MS = 60_000;
  * @throws ClaraError `invalid-input` for a bad prefix; `unavailable` when the port is taken; `permission-denied`
  */
 export async function startAnnotationServer(options: AnnotationServerOptions): Promise<AnnotationServer> {
-  const prefix = parsePrefix(options.pathPrefix ?? '');
+  const prefixes = [options.pathPrefix ?? []]
+    .flat()
+    .map(parsePrefix)
+    .filter(({ length }) => length > 0);
+  const corsOrigins = parseOrigins(options.corsOrigins ?? []);
+  const operators = new OperatorAccess(options.operators);
   const limits: AnnotationLimits = { ...DEFAULT_LIMITS, ...options.limits };
   const workspace = path.resolve(options.workspace);
-  const log = options.log ?? pino({ level: 'silent' });
+  const recentLog = new RecentLog(limits.logLines);
+  const log = serverLog(recentLog, { destination: options.logTo, level: options.logLevel, workspace });
+  const metrics = new AnnotationMetrics();
   const host = options.host ?? '127.0.0.1';
 
   const scratch = await openWorkspace(workspace);
@@ -67,13 +96,32 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   await sessions.sweep();
   const inference = new InferenceService({
     ...limits,
+    observer: metrics,
     engineModule: options.engineModule ?? path.join(__dirname, 'inference', 'engines'),
     onStderr: (text) => log.debug({ text }, 'inference process'),
   });
   const health = new HealthCheck(inference, { ...limits, workspace });
-  const corsOrigins = options.corsOrigins ?? [];
+  metrics.watchLoad(inference);
   const requests = new OpenRequests();
-  const app = createApp({ workspace, limits, sessions, scratch, inference, health, log, prefix, corsOrigins });
+  let closing: Promise<void> | undefined;
+  const app = createApp({
+    ...{
+      workspace,
+      limits,
+      sessions,
+      scratch,
+      inference,
+      health,
+      log,
+      recentLog,
+      metrics,
+      operators,
+      prefixes,
+      corsOrigins,
+    },
+    traffic: new Traffic(metrics),
+    isClosing: () => closing !== undefined,
+  });
   const answer = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     autoCleanupIncoming: false, // the app reads every body to its end itself, and knows when not to
@@ -92,7 +140,9 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   }, limits.sweepMs);
   const close = async () => {
     clearInterval(sweeper);
+    health.fail('The server is shutting down.');
     const stopped = server.listening ? new Promise((resolve) => server.close(resolve)) : undefined;
+    await drain(server, requests, limits.drainMs);
     server.closeAllConnections();
     await inference.close();
     await requests.settled();
@@ -106,12 +156,15 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     throw ClaraError.from(error, `listening on ${host}:${options.port ?? 0}`);
   }
   const { port } = server.address() as AddressInfo;
-  const url = `http://${showHost(host)}:${port}/${prefix.map((segment) => `${segment}/`).join('')}`;
+  const url = `http://${showHost(host)}:${port}/${(prefixes[0] ?? []).map((segment) => `${segment}/`).join('')}`;
   log.info({ host, port }, 'annotation server listens');
-  let closing: Promise<void> | undefined;
   return {
     url,
     port,
+    metrics,
+    get workers() {
+      return inference.workers;
+    },
     close: () => {
       closing ??= close();
       return closing;
@@ -140,6 +193,16 @@ class OpenRequests {
   async settled(): Promise<void> {
     await Promise.all(this.open);
   }
+}
+
+/** Waits for the answers that are being made, and closes connections as they fall idle: clients keep them open for minutes. */
+async function drain(server: Server, requests: OpenRequests, timeoutMs: number): Promise<void> {
+  const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+  const waited = new AbortController();
+  const deadline = delay(timeoutMs, undefined, { signal: waited.signal }).catch(() => {});
+  await Promise.race([requests.settled(), deadline]);
+  waited.abort();
+  clearInterval(idle);
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

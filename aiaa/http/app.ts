@@ -1,22 +1,51 @@
 import { Hono } from 'hono';
-import { cors } from 'hono/cors';
 import { routePath } from 'hono/route';
 import { ClaraError } from '../../base/errors';
-import { AiaaError, notOffered, statusOf } from '../errors';
+import { AiaaError, notOffered, shuttingDown, statusOf } from '../errors';
 import type { AnnotationContext, AnnotationEnv, Services } from './context';
+import { crossOrigin } from './cross-origin';
 import { errorReply } from './error-reply';
-import { routeOf } from './request-path';
+import { ENDPOINTS, type OperationId } from './openapi';
+import type { Endpoint } from './openapi-endpoint';
+import { isForOperators, meantPath } from './request-path';
 import { discardBody, RequestScope } from './request-scope';
-import { showDocs } from './routes/docs';
-import { showHealth } from './routes/health';
+import { showDocs, showOpenApi } from './routes/docs';
+import { showHealth, showLife } from './routes/health';
+import { showLogs } from './routes/logs';
+import { showMetrics } from './routes/metrics';
 import { showModels } from './routes/models';
 import { segment } from './routes/segmentation';
 import { closeSession, openSession, showSession } from './routes/sessions';
+import { nothingAt, wrongMethod } from './wrong-address';
+
+type Handler = (c: AnnotationContext) => Response | Promise<Response>;
+
+/** Who answers what the table of endpoints names. */
+const HANDLERS: Readonly<Record<OperationId, Handler>> = {
+  frontPage: showDocs,
+  docs: showDocs,
+  openApi: showOpenApi,
+  health: showHealth,
+  healthReady: showHealth,
+  healthLive: showLife,
+  metrics: showMetrics,
+  logs: showLogs,
+  listModels: showModels,
+  inference: segment,
+  segmentation: segment,
+  openSession,
+  showSession,
+  closeSession,
+  dextr3d: refuse('/v1/dextr3d'),
+  deepgrow: refuse('/v1/deepgrow'),
+  mask2polygon: refuse('/v1/mask2polygon'),
+  fixpolygon: refuse('/v1/fixpolygon'),
+};
 
 /** The whole API. Every handler throws what goes wrong; what an error looks like to a client is decided here once. */
 export function createApp(services: Services): Hono<AnnotationEnv> {
   const app = new Hono<AnnotationEnv>({
-    getPath: (request) => routeOf(new URL(request.url).pathname, services.prefix),
+    getPath: (request) => meantPath(new URL(request.url).pathname, services.prefixes).route,
   });
 
   app.use(async (c, next) => {
@@ -25,48 +54,61 @@ export function createApp(services: Services): Hono<AnnotationEnv> {
     c.set('services', services);
     c.set('scope', scope);
     c.set('log', log);
-    const began = performance.now();
+    services.traffic.watch(c.env.incoming, c.env.outgoing, {
+      log,
+      left: () => scope.signal.aborted,
+      route: () => routePath(c, -1),
+    });
     try {
       await next();
       const whole = await discardBody(c.env.incoming, services.limits.discardMs);
       if (!whole) c.header('connection', 'close');
     } finally {
       await scope.end();
-      // The route, not the address: that one carries session ids and the secret prefix.
-      const status = c.env.outgoing.headersSent ? c.env.outgoing.statusCode : c.res.status;
-      const ms = Math.round(performance.now() - began);
-      const route = routePath(c, -1);
-      const level = route === '/health' && status === 200 ? 'debug' : 'info';
-      log[level]({ method: c.req.method, route, status, ms, left: scope.signal.aborted }, 'request');
     }
   });
   if (services.corsOrigins.length > 0) {
-    app.use(cors({ origin: [...services.corsOrigins], allowMethods: ['GET', 'POST', 'PUT', 'DELETE'], maxAge: 600 }));
+    const cors = crossOrigin(services.corsOrigins);
+    app.use((c, next) => (isForOperators(c.req.path) ? next() : cors(c, next)));
+  }
+  app.use((c, next) => {
+    if (isForOperators(c.req.path)) services.operators.check(c.env.incoming);
+    else if (services.isClosing() && c.req.method !== 'GET') throw shuttingDown();
+    return next();
+  });
+
+  for (const [id, { method, path }] of Object.entries(ENDPOINTS) as [OperationId, Endpoint][]) {
+    app.on(method, routeOf(path), HANDLERS[id]);
+  }
+  for (const [route, methods] of methodsByRoute()) {
+    if (route !== '/') app.all(route, wrongMethod(methods)); // who posts to the front page has forgotten the rest of the path
   }
 
-  app.get('/', showDocs);
-  app.get('/docs', showDocs);
-  app.get('/health', showHealth);
-  app.get('/v1/models', showModels);
-  app.post('/v1/inference', segment);
-  app.post('/v1/segmentation', segment);
-  app.put('/session', openSession);
-  app.get('/session/:id', showSession);
-  app.delete('/session/:id', closeSession);
-  for (const endpoint of ['dextr3d', 'deepgrow', 'mask2polygon', 'fixpolygon']) {
-    app.post(`/v1/${endpoint}`, () => {
-      throw notOffered(`/v1/${endpoint}`, 'use POST /v1/segmentation with an automatic model');
-    });
-  }
-
-  app.notFound(() => {
-    throw new ClaraError(
-      'not-found',
-      'There is nothing at this address; check that the server address ends before /v1, and see /docs/ for what there is.',
-    );
+  app.notFound((c) => {
+    throw nothingAt(c.req.path);
   });
   app.onError((thrown, c) => errorReply(asClientError(thrown, c)));
   return app;
+}
+
+/** `/session/{session_id}` as the router writes it. */
+function routeOf(path: string): string {
+  return path.replace(/(?<=.)\/$/, '').replace(/\{(\w+)\}/g, ':$1');
+}
+
+function methodsByRoute(): ReadonlyMap<string, readonly string[]> {
+  const methods = new Map<string, string[]>();
+  for (const { method, path } of Object.values(ENDPOINTS)) {
+    const route = routeOf(path);
+    methods.set(route, [...(methods.get(route) ?? []), method]);
+  }
+  return methods;
+}
+
+function refuse(endpoint: string): Handler {
+  return () => {
+    throw notOffered(endpoint, 'use POST /v1/segmentation with an automatic model');
+  };
 }
 
 /** What a client is told. What went wrong inside is told to the log alone: the system's own words name files. */

@@ -4,9 +4,14 @@ import type { Logger } from 'pino';
 import type { HealthCheck } from '../inference/health-check';
 import type { InferenceService } from '../inference/inference-service';
 import type { AnnotationLimits } from '../limits';
+import type { AnnotationMetrics } from '../observe/annotation-metrics';
+import type { RecentLog } from '../observe/recent-log';
 import type { SessionStore } from '../sessions/session-store';
 import type { Scratch } from '../storage/scratch';
+import type { OperatorAccess } from './operator-access';
+import type { Prefix } from './request-path';
 import type { RequestScope } from './request-scope';
+import type { Traffic } from './traffic';
 
 /** What the routes work with; made once a server. */
 export interface Services {
@@ -17,10 +22,16 @@ export interface Services {
   readonly inference: InferenceService;
   readonly health: HealthCheck;
   readonly log: Logger;
-  /** Segments of the secret path prefix; empty without one. */
-  readonly prefix: readonly string[];
+  readonly recentLog: RecentLog;
+  readonly metrics: AnnotationMetrics;
+  readonly traffic: Traffic;
+  readonly operators: OperatorAccess;
+  /** Secret path prefixes, of which each request needs one; empty = none is needed. */
+  readonly prefixes: readonly Prefix[];
   /** Origins of web pages that may call; empty = none. */
   readonly corsOrigins: readonly string[];
+  /** True once the server finishes what it has begun and takes nothing new. */
+  readonly isClosing: () => boolean;
 }
 
 export interface AnnotationEnv {

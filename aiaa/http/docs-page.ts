@@ -1,7 +1,10 @@
 import { escapeHtml } from '../../base/html';
 import type { ModelObject } from '../registry/model-entry';
-import { ENDPOINTS, type Endpoint, ERROR_ROWS } from './docs-content';
+import { renderEndpoints, renderErrors } from './docs-endpoints';
+import { DOCS_PREVIEW } from './docs-preview';
+import { DOCS_SCRIPT } from './docs-script';
 import { DOCS_STYLE } from './docs-style';
+import { renderTryIt } from './docs-try-it';
 
 export interface DocsFacts {
   /** The server's address as the reader sees it, ending in a slash. */
@@ -9,11 +12,19 @@ export interface DocsFacts {
   readonly models: readonly ModelObject[];
   readonly uploadBytes: number;
   readonly sessionSeconds: number;
+  /** Whether the endpoints for operators are told. */
+  readonly operators: boolean;
 }
 
-/** The API page: one HTML document without scripts, fonts or images from anywhere, readable with a screen reader and on paper. */
+/** The whole script of the page; its digest goes into the content security policy. */
+export const PAGE_SCRIPT = `${DOCS_PREVIEW}${DOCS_SCRIPT}`;
+
+/**
+ * The API page: one HTML document without fonts, images or scripts from anywhere else, readable on a phone, with a screen
+ * reader, on paper, and, but for the form, without its script.
+ */
 export function renderDocs(facts: DocsFacts): string {
-  const example = facts.models[0]?.name ?? 'MODEL';
+  const { address, models } = facts;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -30,40 +41,32 @@ export function renderDocs(facts: DocsFacts): string {
 <h1>Annotation server</h1>
 <p class="lead">Send a CT volume, get back a mask on the same grid. This server speaks the AI-Assisted Annotation (AIAA) API that
 3D Slicer, MITK and OHIF know.</p>
-<p class="address"><span>Address for your client</span><code>${escapeHtml(facts.address)}</code></p>
+<div class="address"><div><span>Address for your client</span><code id="address">${escapeHtml(address)}</code></div>
+<button type="button" class="quiet" data-copy="address" hidden>Copy</button></div>
+<p class="state" id="state" role="status" hidden></p>
 </header>
-<nav aria-label="On this page"><a href="#models">Models</a><a href="#start">Start</a><a href="#endpoints">Endpoints</a><a href="#errors">Errors</a></nav>
+<nav aria-label="On this page"><a href="#models">Models</a><a href="#try">Try it</a><a href="#start">Clients</a><a href="#endpoints">Endpoints</a><a href="#errors">Errors</a></nav>
 <main>
 <section id="models"><h2>Models</h2>
-${renderModels(facts.models)}
+${renderModels(models)}
 </section>
-<section id="start"><h2>Start</h2>
-<h3>3D Slicer</h3>
-<ol>
-<li>Install the extension <em>NvidiaAIAssistedAnnotation</em> and open the module <em>Segment Editor</em>.</li>
-<li>Choose the effect <em>Nvidia AIAA</em> and enter the address above, as it stands: with its scheme, without <code>/v1</code>.</li>
-<li>Under <em>Auto-segmentation</em> choose a model and press <em>Start</em>.</li>
-</ol>
-<h3>Command line</h3>
-<pre tabindex="0"><code>${escapeHtml(curlExample(facts.address, example))}</code></pre>
-<p class="note">Volumes are NIfTI-1 files (<code>.nii</code>, <code>.nii.gz</code>), up to ${showMiB(facts.uploadBytes)} MiB as sent. A volume is
-deleted as soon as its mask has been sent; only a session keeps one, for at most ${showMinutes(facts.sessionSeconds)} minutes after its
-last use.</p>
-<p class="note">Masks are suggestions for a person to check. They are not a diagnosis.</p>
+<section id="try"><h2>Try it</h2>
+${renderTryIt(address, models)}
+</section>
+<section id="start"><h2>Clients</h2>
+${renderClients(facts)}
 </section>
 <section id="endpoints"><h2>Endpoints</h2>
-${ENDPOINTS.map(renderEndpoint).join('\n')}
+<p>Paths are answered with and without a slash at the end. The same as an OpenAPI 3.1 document:
+<a href="${escapeHtml(address)}openapi.json">openapi.json</a>.</p>
+${renderEndpoints(facts.operators)}
 </section>
 <section id="errors"><h2>Errors</h2>
-<p>An error is JSON with one sentence for the person at the screen:
-<code>{"success": false, "error": {"type": "not-found", "message": ["..."]}}</code></p>
-<div class="table" tabindex="0" role="region" aria-label="Status codes"><table>
-<thead><tr><th scope="col">Status</th><th scope="col">Meaning</th></tr></thead>
-<tbody>${ERROR_ROWS.map(([status, meaning]) => `<tr><th scope="row">${status}</th><td>${escapeHtml(meaning)}</td></tr>`).join('')}</tbody>
-</table></div>
+${renderErrors()}
 </section>
 </main>
 <footer><p>clara-federation · Apache-2.0</p></footer>
+<script>${PAGE_SCRIPT}</script>
 </body>
 </html>
 `;
@@ -77,32 +80,22 @@ function renderModels(models: readonly ModelObject[]): string {
 function renderModel({ name, type, labels, description, version }: ModelObject): string {
   const chips = labels.map((label) => `<li>${escapeHtml(label)}</li>`).join('');
   return `<li class="card"><h3><code>${escapeHtml(name)}</code></h3>
-<p class="meta">${escapeHtml(type)} · version ${escapeHtml(version)}</p><p>${escapeHtml(description)}</p>
+<p class="meta"><span>${escapeHtml(type)}</span><span>version ${escapeHtml(version)}</span></p><p>${escapeHtml(description)}</p>
 <ul class="chips" aria-label="Labels">${chips}</ul></li>`;
 }
 
-function renderEndpoint({ method, path, summary, parameters, answer }: Endpoint): string {
-  const rows = parameters
-    .map(
-      ([name, where, meaning]) =>
-        `<tr><th scope="row"><code>${escapeHtml(name)}</code></th><td>${where}</td><td>${escapeHtml(meaning)}</td></tr>`,
-    )
-    .join('');
-  const table =
-    rows === ''
-      ? ''
-      : `<div class="table" tabindex="0" role="region" aria-label="Parameters of ${method} ${escapeHtml(path)}"><table><thead><tr><th scope="col">Name</th><th scope="col">In</th><th scope="col">Meaning</th></tr></thead><tbody>${rows}</tbody></table></div>`;
-  return `<article><h3><span class="method ${method.toLowerCase()}">${method}</span> <code>${escapeHtml(path)}</code></h3>
-<p>${escapeHtml(summary)}</p>${table}<p class="answer"><strong>Answer</strong> ${escapeHtml(answer)}</p></article>`;
-}
-
-function curlExample(address: string, model: string): string {
-  return [
-    `curl ${address}v1/models`,
-    '',
-    `curl "${address}v1/segmentation?model=${model}&output=image" \\`,
-    "  -F 'params={}' -F image=@ct.nii.gz -o mask.nii.gz",
-  ].join('\n');
+function renderClients({ uploadBytes, sessionSeconds }: DocsFacts): string {
+  return `<div class="clients">
+<article><h3>3D Slicer</h3><ol>
+<li>Install the extension <em>NvidiaAIAssistedAnnotation</em> and open the module <em>Segment Editor</em>.</li>
+<li>Choose the effect <em>Nvidia AIAA</em> and enter the address above, as it stands: with its scheme, without <code>/v1</code>.</li>
+<li>Under <em>Auto-segmentation</em> choose a model and press <em>Start</em>.</li></ol></article>
+<article><h3>MITK, OHIF</h3><p>Enter the same address as the AIAA server. A viewer in a browser is let in when the administrator has
+named its origin: <code>clara-fed aiaa start --cors-origin https://viewer.example.org</code>.</p></article>
+</div>
+<p class="note">Volumes may have up to ${showMiB(uploadBytes)} MiB as sent. A volume is deleted as soon as its mask has been sent;
+only a session keeps one, for at most ${showMinutes(sessionSeconds)} minutes after its last use.</p>
+<p class="note">Masks are suggestions for a person to check. They are not a diagnosis.</p>`;
 }
 
 function showMiB(bytes: number): string {

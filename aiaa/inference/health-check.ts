@@ -30,6 +30,12 @@ export class HealthCheck {
     private readonly options: HealthOptions,
   ) {}
 
+  /** From now on the answer is no, with this sentence. */
+  fail(detail: string): void {
+    const health: Health = { status: 'failing', detail, models: 0, waiting: 0 };
+    this.last = { at: Number.POSITIVE_INFINITY, health: Promise.resolve(health) };
+  }
+
   /** Cached for some seconds; checks that come while one runs share it. */
   check(): Promise<Health> {
     const now = performance.now();

@@ -16,11 +16,16 @@ import {
 export interface ProcessOptions {
   /** Absolute path, without extension, of the module that exports the engines. */
   readonly engineModule: string;
-  /** How long a cancelled job may take to stop before the process is killed. */
+  /** How long a cancelled job may take to stop, and an ended one to be let go of, before the process is killed. */
   readonly cancelGraceMs: number;
+  /** The process must take jobs within this. */
+  readonly workerStartMs: number;
   /** Told what the process writes to its standard error. */
   readonly onStderr?: (text: string) => void;
 }
+
+/** Why a process is no good any more: it ended by itself, was killed because it did not answer, or a job left it in doubt. */
+export type EndedBy = 'died' | 'hung' | 'failed';
 
 interface Pending {
   readonly id: number;
@@ -38,9 +43,14 @@ export class InferenceProcess {
   /** Settled once the process takes jobs; rejected when it never will. Starting does not count against a job's time. */
   readonly ready: Promise<void>;
   private started!: { readonly resolve: () => void; readonly reject: (error: ClaraError) => void };
+  private readonly starting: NodeJS.Timeout;
   private pending: Pending | undefined;
   private lastId = 0;
   private alive = true;
+  private ended: EndedBy = 'died';
+  private resident = 0;
+  /** Settled when the process has let go of its last job; undefined while a job runs or none ever did. */
+  private letGo: { readonly done: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(private readonly options: ProcessOptions) {
     this.ready = new Promise((resolve, reject) => {
@@ -48,12 +58,29 @@ export class InferenceProcess {
     });
     this.ready.catch(() => {}); // nobody may be waiting for it
     const { command, args } = ownProgram(path.join(__dirname, 'worker-main'), options.engineModule);
-    this.child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    // The worker collects garbage after each job, so that its memory goes back before it is judged by it.
+    this.child = spawn(command, ['--expose-gc', ...args], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    this.starting = setTimeout(() => this.kill('hung'), options.workerStartMs);
+    this.starting.unref();
     this.gone = once(this.child, 'close').catch(() => {});
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => options.onStderr?.(text));
     this.child.on('message', (raw) => this.receive(raw));
     this.child.on('error', (error) => this.die(`could not be started (${error.message})`));
     this.child.on('exit', (code, signal) => this.die(describeExit(code, signal)));
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /** Resident bytes after the last job; 0 before. */
+  get residentBytes(): number {
+    return this.resident;
+  }
+
+  /** Meaningful once the process is not usable. */
+  get endedBy(): EndedBy {
+    return this.ended;
   }
 
   /** False once the process is dead or must not be used again. */
@@ -75,12 +102,13 @@ export class InferenceProcess {
     let killer: NodeJS.Timeout | undefined;
     const stop = () => {
       this.send({ kind: 'cancel', id });
-      killer = setTimeout(() => this.kill(), this.options.cancelGraceMs);
+      killer = setTimeout(() => this.kill('hung'), this.options.cancelGraceMs);
     };
     signal.addEventListener('abort', stop, { once: true });
     try {
       return await new Promise<InferenceResult>((resolve, reject) => {
         this.pending = { id, resolve, reject };
+        this.expectIdle();
         this.send({ kind: 'run', id, job });
         if (!this.alive) this.die('is gone');
       });
@@ -94,17 +122,35 @@ export class InferenceProcess {
     }
   }
 
+  /** Waits until the process has let go of its last job, or is dead; one that does not in time is killed. */
+  async idle(): Promise<void> {
+    if (this.letGo === undefined || !this.alive) return;
+    const killer = setTimeout(() => this.kill('hung'), this.options.cancelGraceMs);
+    await this.letGo.done;
+    clearTimeout(killer);
+  }
+
   /** Ends the process at once and waits until the system has taken its memory back. */
   async stop(): Promise<void> {
-    this.kill();
+    if (this.alive) this.kill('died');
+    else this.child.kill('SIGKILL');
     await this.gone;
   }
 
   private onProgress: ((fraction: number) => void) | undefined;
 
-  private kill(): void {
+  private kill(why: EndedBy): void {
+    if (this.alive) this.ended = why;
     this.alive = false;
     this.child.kill('SIGKILL');
+  }
+
+  private expectIdle(): void {
+    let resolve = () => {};
+    const done = new Promise<void>((settle) => {
+      resolve = settle;
+    });
+    this.letGo = { done, resolve };
   }
 
   private send(message: ToWorker): void {
@@ -114,7 +160,13 @@ export class InferenceProcess {
   private receive(raw: unknown): void {
     const message = fromWorkerSchema.parse(raw);
     if (message.kind === 'ready') {
+      clearTimeout(this.starting);
       this.started.resolve();
+      return;
+    }
+    if (message.kind === 'idle') {
+      this.resident = message.residentBytes;
+      this.letGo?.resolve();
       return;
     }
     const pending = this.pending;
@@ -123,13 +175,15 @@ export class InferenceProcess {
     else if (message.kind === 'done') pending.resolve(message.result);
     else {
       const error = jobError(message.stage, new ClaraError(message.code, message.message));
-      if (!isHarmless(message.stage, error)) this.kill();
+      if (!isHarmless(message.stage, error)) this.kill('failed');
       pending.reject(error);
     }
   }
 
   private die(how: string): void {
     this.alive = false;
+    clearTimeout(this.starting);
+    this.letGo?.resolve();
     const error = new ClaraError(
       'internal',
       `The segmentation was lost: the inference process ${how}; a new one is started, try again.`,

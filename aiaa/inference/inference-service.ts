@@ -1,14 +1,15 @@
-import { ClaraError } from '../../base/errors';
 import { type OpenedModel, sourceOf } from '../registry/model-registry';
 import { BoundedQueue } from './bounded-queue';
-import { InferenceProcess, type ProcessOptions } from './inference-process';
+import { type InferenceObserver, InferenceSlot, outcomeOf, type SlotOptions } from './inference-slot';
 import type { Interaction } from './interaction';
 import type { InferenceJob, InferenceResult, MaskDtype } from './worker-protocol';
 
-export interface ServiceOptions extends ProcessOptions {
+export interface ServiceOptions extends SlotOptions {
+  readonly slots: number;
   readonly queueLength: number;
   readonly inferenceMs: number;
   readonly volumeBytes: number;
+  readonly observer?: InferenceObserver;
 }
 
 export interface SegmentRequest {
@@ -22,19 +23,36 @@ export interface SegmentRequest {
   readonly interaction?: Interaction;
 }
 
-/** Everything that computes: one queue, one inference process, replaced whenever it failed. */
+/** Everything that computes: one queue, and a process for each slot, replaced whenever it failed. */
 export class InferenceService {
   private readonly queue: BoundedQueue;
-  private process: InferenceProcess | undefined;
-  private closed = false;
+  private readonly places: readonly InferenceSlot[];
 
   constructor(private readonly options: ServiceOptions) {
-    this.queue = new BoundedQueue(options.queueLength);
-    this.usableProcess(); // started ahead of the first request, so that this one does not wait for it
+    this.queue = new BoundedQueue(options.queueLength, options.slots);
+    const onReplaced = options.onReplaced ?? ((reason) => options.observer?.replaced(reason));
+    this.places = Array.from({ length: options.slots }, () => new InferenceSlot({ ...options, onReplaced }));
+  }
+
+  get slots(): number {
+    return this.places.length;
   }
 
   get waiting(): number {
     return this.queue.waiting;
+  }
+
+  get running(): number {
+    return this.queue.active;
+  }
+
+  get workerBytes(): number {
+    return this.places.reduce((sum, { residentBytes }) => sum + residentBytes, 0);
+  }
+
+  /** Process numbers of the inference processes. */
+  get workers(): readonly number[] {
+    return this.places.flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
   }
 
   /** @throws AiaaError 503 when a request that came now would be refused */
@@ -51,48 +69,44 @@ export class InferenceService {
       model: sourceOf(model),
       maxVolumeBytes: this.options.volumeBytes,
     };
-    return this.run(job, signal, this.options.inferenceMs);
+    return this.run(model.entry.name, job, signal, this.options.inferenceMs);
   }
 
-  /** A tiny inference with this model, unless a segmentation runs: a probe never waits in line. */
+  /** A tiny inference with this model, unless all slots are taken: a probe never waits in line. */
   async probe(model: OpenedModel, timeoutMs: number): Promise<'answered' | 'busy'> {
     if (this.queue.busy) return 'busy';
-    await this.run({ kind: 'probe', model: sourceOf(model) }, new AbortController().signal, timeoutMs);
+    const job: InferenceJob = { kind: 'probe', model: sourceOf(model) };
+    await this.run(model.entry.name, job, new AbortController().signal, timeoutMs);
     return 'answered';
   }
 
   async close(): Promise<void> {
-    this.closed = true;
-    await this.process?.stop();
+    await Promise.all(this.places.map((place) => place.close()));
   }
 
-  private run(job: InferenceJob, signal: AbortSignal, timeoutMs: number): Promise<InferenceResult> {
-    return this.queue.run(signal, async () => {
-      const process = this.usableProcess();
-      const deadline = new AbortController();
-      let timer: NodeJS.Timeout | undefined;
-      try {
-        await process.ready;
-        timer = setTimeout(() => deadline.abort(tooSlow(timeoutMs)), timeoutMs);
-        return await process.run(job, AbortSignal.any([signal, deadline.signal]));
-      } finally {
-        clearTimeout(timer);
-        // The next job must not begin while a dead process still holds its memory.
-        if (!process.usable) await process.stop();
-      }
+  /** The answer is there as soon as the job has ended; the slot is free when its process has recovered. */
+  private run(name: string, job: InferenceJob, signal: AbortSignal, timeoutMs: number): Promise<InferenceResult> {
+    const asked = performance.now();
+    const { observer } = this.options;
+    return new Promise((resolve, reject) => {
+      const turn = async (slot: number): Promise<void> => {
+        const place = this.places[slot];
+        const began = performance.now();
+        const seconds = () => (performance.now() - began) / 1000;
+        observer?.waited((began - asked) / 1000);
+        try {
+          const result = await place.run(job, signal, timeoutMs);
+          observer?.finished(name, 'done', seconds());
+          resolve(result);
+        } catch (error) {
+          observer?.finished(name, outcomeOf(error), seconds());
+          reject(error);
+        } finally {
+          await place.recover();
+        }
+      };
+      // Probes are short, so they must not make the estimate for segmentations look better.
+      this.queue.run(signal, turn, `${job.kind} ${name}`).catch(reject);
     });
   }
-
-  private usableProcess(): InferenceProcess {
-    if (this.closed) throw new ClaraError('unavailable', 'The server is shutting down; try again in a minute.');
-    if (this.process?.usable !== true) this.process = new InferenceProcess(this.options);
-    return this.process;
-  }
-}
-
-function tooSlow(timeoutMs: number): ClaraError {
-  return new ClaraError(
-    'deadline-exceeded',
-    `The segmentation was stopped after ${timeoutMs / 1000} s, the longest that this server allows; crop the volume or ask the administrator for more time.`,
-  );
 }

@@ -24,7 +24,10 @@ function main(engineModule: string): void {
     }
     const control = new AbortController();
     running.set(message.id, control);
-    void answer(runner, message.id, message.job, control.signal).finally(() => running.delete(message.id));
+    void answer(runner, message.id, message.job, control.signal).finally(() => {
+      running.delete(message.id);
+      letGo();
+    });
   });
   send({ kind: 'ready' });
 }
@@ -43,6 +46,12 @@ async function answer(runner: JobRunner, id: number, job: InferenceJob, signal: 
       thrown instanceof StageError ? thrown : { stage: 'inference' as const, error: ClaraError.from(thrown) };
     send({ kind: 'failed', id, stage, code: error.code, message: error.message });
   }
+}
+
+/** Volumes of the last job are garbage now; without a collection they would count as memory that the process holds. */
+function letGo(): void {
+  globalThis.gc?.();
+  send({ kind: 'idle', residentBytes: process.memoryUsage.rss() });
 }
 
 function send(message: FromWorker): void {

@@ -63,6 +63,8 @@ export const fromWorkerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready') }),
   z.object({ kind: z.literal('progress'), id: z.int(), fraction: z.number() }),
   z.object({ kind: z.literal('done'), id: z.int(), result: resultSchema }),
+  /** What the last job needed has been let go of; the process takes the next one. */
+  z.object({ kind: z.literal('idle'), residentBytes: z.number() }),
   z.object({
     kind: z.literal('failed'),
     id: z.int(),

@@ -9,7 +9,7 @@ import { sessionGone, sessionsFull } from '../errors';
 import type { VolumeExtension } from '../storage/uploaded-volume';
 
 /** What a session's file says and what `GET /session/{id}` answers. Times are seconds since 1970, as in Python's time.time(). */
-const sessionSchema = z.object({
+export const sessionSchema = z.object({
   /** The session's id. */
   name: z.string(),
   /** The volume, relative to the workspace; never the name that the client gave it, which may name a patient. */

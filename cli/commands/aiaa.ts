@@ -1,16 +1,23 @@
+import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import pino from 'pino';
 import { publishModel } from '../../aiaa/registry/publish-model';
 import { startAnnotationServer } from '../../aiaa/server';
+import { startMetricsListener } from '../../base/metrics-listener';
 import { parsePort } from '../address';
+import { metricsAddress, metricsOption } from '../metrics-option';
 import { aborted, stopSignal } from '../stopping';
 import { openTerminal } from '../terminal';
+import { wholeNumber } from '../whole-number';
 
 interface StartOptions {
   readonly workspace: string;
   readonly port: string;
   readonly host: string;
-  readonly prefix?: string;
+  readonly prefix?: readonly string[];
+  readonly slots: string;
+  readonly adminFrom?: readonly string[];
+  readonly adminTokenFile?: string;
+  readonly metrics?: string | true;
   readonly corsOrigin?: readonly string[];
   readonly log?: boolean;
   readonly json?: boolean;
@@ -39,8 +46,12 @@ export function aiaaCommand(): Command {
       'address to listen on; anything but a loopback address opens it to a network',
       '127.0.0.1',
     )
-    .option('--prefix <path>', 'secret path before all others, such as /st-marys/4f1c2a')
+    .option('--prefix <path...>', 'secret paths, such as /st-marys/4f1c2a, of which clients need one before all others')
     .option('--cors-origin <origin...>', 'origins of web pages that may call this server')
+    .option('--slots <n>', 'inference processes, each with the memory of one segmentation', '1')
+    .option('--admin-from <address...>', 'addresses or networks that may administer (default: this machine alone)')
+    .option('--admin-token-file <file>', 'file with a token that administrators must send as well')
+    .addOption(metricsOption())
     .option('--log', 'log requests to stderr')
     .option('--json', 'one JSON object a line')
     .addOption(new Option('--parent-pipe').hideHelp())
@@ -67,17 +78,25 @@ export function aiaaCommand(): Command {
 async function start(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
   const signal = stopSignal(options);
+  const figures = metricsAddress(options.metrics);
   const server = await startAnnotationServer({
     workspace: options.workspace,
     host: options.host,
     port: parsePort(options.port),
-    ...(options.prefix ? { pathPrefix: options.prefix } : {}),
-    ...(options.corsOrigin ? { corsOrigins: options.corsOrigin } : {}),
-    ...(options.log ? { log: pino(pino.destination(2)) } : {}),
+    ...(options.prefix && { pathPrefix: options.prefix }),
+    ...(options.corsOrigin && { corsOrigins: options.corsOrigin }),
+    ...(options.log && { logTo: process.stderr }),
+    limits: { slots: wholeNumber('--slots', options.slots, 1, 64) },
+    operators: {
+      ...(options.adminFrom && { from: options.adminFrom }),
+      ...(options.adminTokenFile && { token: (await readFile(options.adminTokenFile, 'utf8')).trim() }),
+    },
   });
-  terminal.record({ event: 'ready', url: server.url, port: server.port });
+  const listener = figures && (await startMetricsListener(figures, server.metrics));
+  terminal.record({ event: 'ready', url: server.url, port: server.port, metrics: listener?.address });
   terminal.line(`annotation server on ${server.url} (3D Slicer: module NVIDIA AIAA, server URL)`);
   await aborted(signal);
+  await listener?.close();
   await server.close();
 }
 

@@ -95,8 +95,8 @@ describe('AIAA inference', () => {
     assert.ok(replyParts(await segment(server, ORDER.threshold)).file.length > 0);
   });
 
-  it('ends without waiting for the segmentation that runs', async () => {
-    const server = await site.serve({ limits: { healthCacheMs: 0 } });
+  it('ends without waiting for a segmentation that outlasts the time for that', async () => {
+    const server = await site.serve({ limits: { healthCacheMs: 0, drainMs: 10 } });
     const client = waiting(server);
     await eventually('a segmentation runs', async () => (await health(server)).detail === 'A segmentation is running.');
     await server.close();

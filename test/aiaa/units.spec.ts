@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { parsePrefix, routeOf } from '../../aiaa/http/request-path';
+import { meantPath, parsePrefix } from '../../aiaa/http/request-path';
 import { parseParams, resultFormatOf } from '../../aiaa/http/result-format';
 import { BoundedQueue } from '../../aiaa/inference/bounded-queue';
 import { extremePointsOf } from '../../aiaa/inference/extreme-points';
+
+const routeOf = (path: string, prefix?: readonly string[]) => meantPath(path, prefix && [prefix]).route;
 
 describe('AIAA request paths', () => {
   it('mean the same with /v1 doubled, slashes doubled or a slash at the end', () => {
