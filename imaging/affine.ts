@@ -56,6 +56,23 @@ export function isInvertible(affine: Affine): boolean {
   return Number.isFinite(box) && Math.min(...edges) >= SHORTEST_EDGE && Math.abs(determinantOf(affine)) > 1e-6 * box;
 }
 
+/** Cosines between axes above this are a shear. */
+const SHEAR_TOLERANCE = 1e-4;
+
+/** Whether the axes are at right angles, so that the affine is a rotation, a scaling and maybe a mirror image. */
+export function hasRightAngles(affine: Affine): boolean {
+  return [
+    [0, 1],
+    [0, 2],
+    [1, 2],
+  ].every(([first, second]) => {
+    const u = columnOf(affine, first);
+    const v = columnOf(affine, second);
+    const product = u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
+    return Math.abs(product) <= SHEAR_TOLERANCE * lengthOf(u) * lengthOf(v);
+  });
+}
+
 /** The inverse: RAS+ mm to voxel indices. @throws ClaraError invalid-input when the matrix is singular */
 export function invert(affine: Affine): Affine {
   if (!affine.every(Number.isFinite) || !isInvertible(affine)) {

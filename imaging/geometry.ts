@@ -1,6 +1,5 @@
 import { ClaraError } from '../base/errors';
-import { affineOf, columnOf, lengthOf, toWorld } from './affine';
-import { hasRightAngles } from './nifti-quaternion';
+import { affineOf, columnOf, hasRightAngles, lengthOf, toWorld } from './affine';
 import type { Geometry, Shape3, Vector3, Volume, VoxelArray } from './volume';
 
 /**

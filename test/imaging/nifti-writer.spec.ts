@@ -4,7 +4,7 @@ import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { encodeNifti, readNifti, writeNifti } from '../../imaging/nifti';
-import { affineOfQuaternion, quaternionOf } from '../../imaging/nifti-quaternion';
+import { affineOfQuaternion, quaternionOf } from '../../imaging/nifti/quaternion';
 import type { Affine, Mask, Volume } from '../../imaging/volume';
 import { niftiBytes } from './nifti-bytes';
 import { temporaryFolder } from './temporary-folder';

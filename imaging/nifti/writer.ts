@@ -1,13 +1,12 @@
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
-import { writeFileDurably } from '../base/durable-file';
-import { ClaraError } from '../base/errors';
-import { columnOf, lengthOf } from './affine';
-import { geometriesAgree } from './geometry';
-import { datatypeFor, swapBytes } from './nifti-datatypes';
-import { FIELD, HEADER_BYTES, type NiftiHeader, SMALLEST_VOX_OFFSET } from './nifti-header';
-import { quaternionOf } from './nifti-quaternion';
-import type { Affine, Volume, VoxelArray } from './volume';
+import { ClaraError } from '../../base/errors';
+import { columnOf, lengthOf } from '../affine';
+import { geometriesAgree } from '../geometry';
+import type { Affine, Volume } from '../volume';
+import { checkVoxelCount, gzipSameEverywhere, storeVolume } from '../volume-bytes';
+import { littleEndianBytes } from '../voxel-types';
+import { datatypeFor } from './datatypes';
+import { FIELD, HEADER_BYTES, type NiftiHeader, SMALLEST_VOX_OFFSET } from './header';
+import { quaternionOf } from './quaternion';
 
 export interface EncodeNiftiOptions {
   /**
@@ -24,14 +23,10 @@ export interface WriteNiftiOptions extends EncodeNiftiOptions {
 const MILLIMETRES_AND_SECONDS = 2 | 8;
 /** "Scanner anatomical" coordinates. */
 const SCANNER = 1;
+/** Axes are counted in 16 bits. */
+const LONGEST_AXIS = 32767;
 /** Header field `regular`, which ANALYZE 7.5 readers expect. */
 const REGULAR = 'r'.charCodeAt(0);
-/** RFC 1952: "unknown" in the header byte that names the operating system, so that all systems write the same bytes. */
-const GZIP_UNKNOWN_SYSTEM = 255;
-const GZIP_SYSTEM_BYTE = 9;
-
-const compress = promisify(gzip);
-
 /**
  * The bytes of a little-endian `.nii` file in the volume's own voxel type, without scaling. Without `like`, sform and qform
  * say the same; a sheared affine, which a qform cannot express, gets a sform alone.
@@ -55,7 +50,7 @@ export function encodeNifti(volume: Volume, options: EncodeNiftiOptions = {}): U
   view.setFloat32(FIELD.sclSlope, 1, true);
   writeForm(view, options.like ?? formOf(volume.geometry.affine));
   bytes.set(Buffer.from('n+1\0', 'latin1'), FIELD.magic);
-  bytes.set(littleEndianBytes(volume.data, datatype.bytes), SMALLEST_VOX_OFFSET);
+  bytes.set(littleEndianBytes(volume.data), SMALLEST_VOX_OFFSET);
   return bytes;
 }
 
@@ -67,38 +62,16 @@ export async function writeNifti(target: string, volume: Volume, options: WriteN
   const bytes = encodeNifti(volume, options);
   options.signal?.throwIfAborted();
   const stored = target.endsWith('.gz') ? await gzipSameEverywhere(bytes) : bytes;
-  try {
-    await writeFileDurably(target, stored, options);
-  } catch (error) {
-    throw ClaraError.from(error, `cannot write ${target}`);
-  }
+  await storeVolume(target, stored, options.signal);
 }
 
-/** Node's zlib leaves the time stamp 0; only the system byte differs between platforms. */
-async function gzipSameEverywhere(bytes: Uint8Array): Promise<Uint8Array> {
-  const compressed = await compress(bytes, { level: 6 });
-  compressed[GZIP_SYSTEM_BYTE] = GZIP_UNKNOWN_SYSTEM;
-  return compressed;
-}
-
-function checkVolume({ geometry, data }: Volume, like: NiftiHeader | undefined): void {
-  const { shape } = geometry;
-  if (shape.some((size) => !Number.isInteger(size) || size < 1 || size > 32767)) {
-    throw new ClaraError(
-      'invalid-input',
-      `a volume of ${shape.join(' x ')} is not NIfTI-1: axes have 1 to 32767 voxels`,
-    );
-  }
-  if (shape[0] * shape[1] * shape[2] !== data.length) {
-    throw new ClaraError(
-      'invalid-input',
-      `a volume of ${shape.join(' x ')} must have as many voxels, not ${data.length}`,
-    );
-  }
+function checkVolume(volume: Volume, like: NiftiHeader | undefined): void {
+  const { geometry } = volume;
+  checkVoxelCount(volume, 'NIfTI-1', LONGEST_AXIS);
   if (like !== undefined && !geometriesAgree(geometry, like)) {
     throw new ClaraError(
       'invalid-input',
-      `the volume (${shape.join(' x ')}) does not lie on the grid of the header it is to repeat (${like.shape.join(' x ')})`,
+      `the volume (${geometry.shape.join(' x ')}) does not lie on the grid of the header it is to repeat (${like.shape.join(' x ')})`,
     );
   }
 }
@@ -136,12 +109,4 @@ function writeForm(view: DataView, form: Form): void {
   floats(FIELD.quatern, form.quatern);
   floats(FIELD.qoffset, form.qoffset);
   floats(FIELD.srow, form.srow);
-}
-
-function littleEndianBytes(data: VoxelArray, width: 1 | 2 | 4 | 8): Uint8Array {
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  if (new Uint8Array(Uint16Array.of(1).buffer)[0] === 1) return bytes;
-  const copy = bytes.slice();
-  swapBytes(copy, width);
-  return copy;
 }

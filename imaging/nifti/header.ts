@@ -1,8 +1,8 @@
-import { ClaraError, type Fault, showFault } from '../base/errors';
-import { affineOf, isInvertible } from './affine';
-import { DATATYPES, type NiftiDatatype } from './nifti-datatypes';
-import { affineOfQuaternion } from './nifti-quaternion';
-import type { Affine, Shape3, Vector3 } from './volume';
+import { ClaraError, type Fault, showFault } from '../../base/errors';
+import { affineOf, isInvertible } from '../affine';
+import type { Affine, Shape3, Vector3 } from '../volume';
+import { DATATYPES, type NiftiDatatype } from './datatypes';
+import { affineOfQuaternion } from './quaternion';
 
 /**
  * The header of a NIfTI-1 file (nifti1.h, https://nifti.nimh.nih.gov/nifti-1): 348 bytes at fixed places, in the byte order

@@ -1,5 +1,5 @@
-import { affineOf, columnOf, determinantOf, lengthOf } from './affine';
-import type { Affine, Vector3 } from './volume';
+import { affineOf, columnOf, determinantOf, hasRightAngles, lengthOf } from '../affine';
+import type { Affine, Vector3 } from '../volume';
 
 /**
  * The qform of NIfTI-1 ("method 2" in nifti1.h, section on the quaternion representation of the rotation matrix): a unit
@@ -28,23 +28,6 @@ export function affineOfQuaternion({ b, c, d, qfac }: Quaternion, spacing: Vecto
     ],
     offset,
   );
-}
-
-/** Cosines between axes above this are a shear, which a quaternion cannot express. */
-const SHEAR_TOLERANCE = 1e-4;
-
-/** Whether the axes are at right angles, so that the affine is a rotation, a scaling and maybe a mirror image. */
-export function hasRightAngles(affine: Affine): boolean {
-  return [
-    [0, 1],
-    [0, 2],
-    [1, 2],
-  ].every(([first, second]) => {
-    const u = columnOf(affine, first);
-    const v = columnOf(affine, second);
-    const product = u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
-    return Math.abs(product) <= SHEAR_TOLERANCE * lengthOf(u) * lengthOf(v);
-  });
 }
 
 /** The quaternion of an affine with right angles, or undefined where there is a shear. */
