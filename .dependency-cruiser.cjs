@@ -8,7 +8,7 @@ const rooms = {
   training: ['base', 'imaging', 'federation/tensors', 'federation/trainer-contract'],
   'fl-coordinator': ['base', 'federation'],
   'fl-site': ['base', 'federation', 'imaging'],
-  aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors'],
+  aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors', 'federation/trainer-contract'],
   simulation: ['base', 'federation', 'fl-coordinator', 'fl-site', 'training', 'imaging'],
   cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging', 'simulation'],
 };

@@ -31,6 +31,14 @@ export function uploadTooLarge(limitBytes: number): AiaaError {
   );
 }
 
+export function modelTooLarge(what: string, limitBytes: number): AiaaError {
+  return new AiaaError(
+    'resource-exhausted',
+    413,
+    `${what} is larger than the ${showBytes(limitBytes)} that this server accepts; ask its administrator to raise the limit.`,
+  );
+}
+
 export function queueFull(waiting: number, retryAfterSeconds: number): AiaaError {
   return new AiaaError(
     'resource-exhausted',

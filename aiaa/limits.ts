@@ -6,6 +6,8 @@
 export interface AnnotationLimits {
   /** Largest volume accepted in one upload, in bytes as sent. @default 1 GiB */
   readonly uploadBytes: number;
+  /** Largest file of a model, in bytes, as sent and after decompression. @default 4 GiB */
+  readonly modelBytes: number;
   /** Largest volume after decompression, in bytes. @default 2 GiB */
   readonly volumeBytes: number;
   /** Inference processes, and so segmentations at one time; each needs the memory of one. @default 1 */
@@ -35,6 +37,10 @@ export interface AnnotationLimits {
   /** Sessions of a workspace at one time, and bytes of their volumes as sent. @default 256, 64 GiB */
   readonly sessions: number;
   readonly sessionBytes: number;
+  /** Longest time for one fine-tuning. @default 24 h */
+  readonly fineTuneMs: number;
+  /** How long a trainer may take to end after SIGTERM. @default 30 s, as the trainer contract says */
+  readonly trainerGraceMs: number;
   /** Expired sessions are looked for this often. @default 60 s */
   readonly sweepMs: number;
   /** A health check answers from the last result for this long. @default 10 s */
@@ -49,6 +55,7 @@ export interface AnnotationLimits {
 
 export const DEFAULT_LIMITS: AnnotationLimits = {
   uploadBytes: 2 ** 30,
+  modelBytes: 4 * 2 ** 30,
   volumeBytes: 2 ** 31,
   slots: 1,
   queueLength: 8,
@@ -64,6 +71,8 @@ export const DEFAULT_LIMITS: AnnotationLimits = {
   sessionSeconds: 3600,
   sessions: 256,
   sessionBytes: 64 * 2 ** 30,
+  fineTuneMs: 86_400_000,
+  trainerGraceMs: 30_000,
   sweepMs: 60_000,
   healthCacheMs: 10_000,
   healthMs: 20_000,

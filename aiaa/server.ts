@@ -7,6 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import type { DestinationStream, Level } from 'pino';
 import { ClaraError } from '../base/errors';
+import type { ProgramStart } from '../base/own-program';
+import { FineTuning } from './finetune/fine-tuning';
 import { createApp } from './http/app';
 import { parseOrigins } from './http/cross-origin';
 import { errorBody, errorReply } from './http/error-reply';
@@ -19,6 +21,7 @@ import { type AnnotationLimits, DEFAULT_LIMITS } from './limits';
 import { AnnotationMetrics } from './observe/annotation-metrics';
 import { RecentLog } from './observe/recent-log';
 import { serverLog } from './observe/server-log';
+import { NGC_URL } from './registry/intake/ngc';
 import { SessionStore } from './sessions/session-store';
 import { Scratch } from './storage/scratch';
 
@@ -38,6 +41,10 @@ export interface AnnotationServerOptions {
   readonly corsOrigins?: readonly string[];
   /** Who may administer, read logs and figures. @default this machine alone */
   readonly operators?: OperatorAccessOptions;
+  /** Where models of NVIDIA GPU Cloud are fetched from when an administrator asks for one. @default NVIDIA's address */
+  readonly ngcUrl?: string;
+  /** A program after the trainer contract that models are fine-tuned with. @default none: nothing is fine-tuned */
+  readonly trainer?: ProgramStart;
   readonly limits?: Partial<AnnotationLimits>;
   /** Path without extension of the module that exports the `engines`. @default those that the server comes with */
   readonly engineModule?: string;
@@ -102,6 +109,11 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   });
   const health = new HealthCheck(inference, { ...limits, workspace });
   metrics.watchLoad(inference);
+  const fineTuning = new FineTuning({
+    ...{ workspace, scratch, log, trainer: options.trainer },
+    ...{ fineTuneMs: limits.fineTuneMs, graceMs: limits.trainerGraceMs },
+    inspect: (name) => (source, signal) => inference.inspect(name, source, signal ?? new AbortController().signal),
+  });
   const requests = new OpenRequests();
   let closing: Promise<void> | undefined;
   const app = createApp({
@@ -116,6 +128,8 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
       recentLog,
       metrics,
       operators,
+      ngcUrl: options.ngcUrl ?? NGC_URL,
+      fineTuning,
       prefixes,
       corsOrigins,
     },
@@ -144,6 +158,7 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     const stopped = server.listening ? new Promise((resolve) => server.close(resolve)) : undefined;
     await drain(server, requests, limits.drainMs);
     server.closeAllConnections();
+    await fineTuning.close();
     await inference.close();
     await requests.settled();
     await stopped;

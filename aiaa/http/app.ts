@@ -9,6 +9,8 @@ import { ENDPOINTS, type OperationId } from './openapi';
 import type { Endpoint } from './openapi-endpoint';
 import { isForOperators, meantPath } from './request-path';
 import { discardBody, RequestScope } from './request-scope';
+import { beginFineTuning, showFineTuning } from './routes/admin-finetune';
+import { deleteModel, patchModel, putModel, putVersion, showModel } from './routes/admin-models';
 import { showDocs, showOpenApi } from './routes/docs';
 import { showHealth, showLife } from './routes/health';
 import { showLogs } from './routes/logs';
@@ -30,6 +32,13 @@ const HANDLERS: Readonly<Record<OperationId, Handler>> = {
   healthLive: showLife,
   metrics: showMetrics,
   logs: showLogs,
+  adminShowModel: showModel,
+  adminPutModel: putModel,
+  adminPatchModel: patchModel,
+  adminDeleteModel: deleteModel,
+  adminServeVersion: putVersion,
+  adminFineTune: beginFineTuning,
+  adminShowFineTuning: showFineTuning,
   listModels: showModels,
   inference: segment,
   segmentation: segment,

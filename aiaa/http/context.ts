@@ -1,6 +1,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 import type { Logger } from 'pino';
+import type { FineTuning } from '../finetune/fine-tuning';
 import type { HealthCheck } from '../inference/health-check';
 import type { InferenceService } from '../inference/inference-service';
 import type { AnnotationLimits } from '../limits';
@@ -26,6 +27,9 @@ export interface Services {
   readonly metrics: AnnotationMetrics;
   readonly traffic: Traffic;
   readonly operators: OperatorAccess;
+  /** Where models of NVIDIA GPU Cloud are fetched from. */
+  readonly ngcUrl: string;
+  readonly fineTuning: FineTuning;
   /** Secret path prefixes, of which each request needs one; empty = none is needed. */
   readonly prefixes: readonly Prefix[];
   /** Origins of web pages that may call; empty = none. */

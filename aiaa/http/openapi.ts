@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { modelEntrySchema } from '../registry/model-entry';
 import { sessionSchema } from '../sessions/session-store';
+import { ADMIN_ENDPOINTS } from './openapi-admin';
 import { AIAA_ENDPOINTS } from './openapi-aiaa';
 import {
   type Endpoint,
@@ -15,7 +16,7 @@ import {
 import { ERROR_SCHEMA, SERVER_ENDPOINTS } from './openapi-server';
 
 /** Everything that this server answers; routes, page and OpenAPI document are made from it. */
-export const ENDPOINTS = { ...AIAA_ENDPOINTS, ...SERVER_ENDPOINTS } as const;
+export const ENDPOINTS = { ...AIAA_ENDPOINTS, ...SERVER_ENDPOINTS, ...ADMIN_ENDPOINTS } as const;
 
 export type OperationId = keyof typeof ENDPOINTS;
 

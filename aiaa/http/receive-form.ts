@@ -22,6 +22,10 @@ export interface ReceivedFile {
 export interface FormLimits {
   /** Largest file, in bytes. */
   readonly fileBytes: number;
+  /** Fields that hold files. @default those in which clients send volumes */
+  readonly fileFields?: RegExp;
+  /** What to say of a larger file. @default that a volume is too large */
+  readonly tooLarge?: (limitBytes: number) => ClaraError;
 }
 
 const FIELD_BYTES = 2 ** 20;
@@ -32,7 +36,7 @@ const MAX_FILES = 2048;
 const ENVELOPE_BYTES = 2 ** 20;
 
 /** Fields in which clients send volumes: python and Slicer `datapoint`, C++ and OHIF `image`, series `image0`, `image1`... */
-const FILE_FIELD = /^(datapoint|file|files|image\d*)$/;
+const VOLUME_FIELD = /^(datapoint|file|files|image\d*)$/;
 
 /**
  * Streams a form to disk. The parser takes the boundary as it comes: quoted, or unquoted with characters that RFC 2046
@@ -48,8 +52,9 @@ export async function receiveForm(
   folder: string,
   limits: FormLimits,
 ): Promise<ReceivedForm> {
+  const { tooLarge = uploadTooLarge } = limits;
   if (Number(incoming.headers['content-length'] ?? 0) > limits.fileBytes + ENVELOPE_BYTES) {
-    throw uploadTooLarge(limits.fileBytes);
+    throw tooLarge(limits.fileBytes);
   }
   const parser = parserFor(incoming, limits);
   const fields = new Map<string, string>();
@@ -69,8 +74,8 @@ export async function receiveForm(
         streams.push(stream);
         // The parser reports a body that ends early here too, also when nobody reads the stream any more.
         stream.on('error', () => {});
-        stream.once('limit', () => reject(uploadTooLarge(limits.fileBytes)));
-        const saved = saveFile(field, stream, path.join(folder, `upload-${saving.length}`));
+        stream.once('limit', () => reject(tooLarge(limits.fileBytes)));
+        const saved = saveFile(field, stream, path.join(folder, `upload-${saving.length}`), limits.fileFields);
         saved.catch(reject);
         saving.push(saved);
       });
@@ -98,7 +103,8 @@ function parserFor(incoming: IncomingMessage, limits: FormLimits): BusboyInstanc
   try {
     return new Busboy({
       headers: incoming.headers as BusboyHeaders,
-      isPartAFile: (name, _type, filename) => filename !== undefined || FILE_FIELD.test(name ?? ''),
+      isPartAFile: (name, _type, filename) =>
+        filename !== undefined || (limits.fileFields ?? VOLUME_FIELD).test(name ?? ''),
       limits: { fileSize: limits.fileBytes, fieldSize: FIELD_BYTES, fields: MAX_FIELDS, files: MAX_FILES },
     });
   } catch {
@@ -110,9 +116,15 @@ function parserFor(incoming: IncomingMessage, limits: FormLimits): BusboyInstanc
   }
 }
 
-async function saveFile(field: string, stream: BusboyFileStream, target: string): Promise<ReceivedFile> {
-  if (!FILE_FIELD.test(field)) {
-    throw malformed(`the file is in the field ${showValue(field)}; use "datapoint", "image" or "file"`);
+async function saveFile(
+  field: string,
+  stream: BusboyFileStream,
+  target: string,
+  fields: RegExp = VOLUME_FIELD,
+): Promise<ReceivedFile> {
+  if (!fields.test(field)) {
+    const known = fields === VOLUME_FIELD ? '"datapoint", "image" or "file"' : `one that fits ${fields.source}`;
+    throw malformed(`the file is in the field ${showValue(field)}; use ${known}`);
   }
   let bytes = 0;
   stream.on('data', (chunk: Buffer) => {

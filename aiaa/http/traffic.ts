@@ -4,7 +4,9 @@ import type { Logger } from 'pino';
 import type { AnnotationMetrics } from '../observe/annotation-metrics';
 
 /** Routes that are asked for so often that a line each would hide the others. */
-const FREQUENT = ['/health', '/health/live', '/health/ready', '/metrics'];
+const FREQUENT = ['/health', '/health/live', '/health/ready', '/metrics', '/logs'];
+/** Asked for again and again while it runs; other methods of the address are not. */
+const POLLED = '/admin/finetune/:model';
 /** nginx' code for a client that left before it was answered; no reply carries it. */
 const CLIENT_LEFT = 499;
 
@@ -35,7 +37,8 @@ export class Traffic {
       const matched = route();
       const endpoint = matched === EVERY_ROUTE ? 'none' : matched;
       this.metrics.answered({ endpoint, method, status, seconds, ...this.bytesOf(socket) });
-      const level = FREQUENT.includes(endpoint) && status === 200 ? 'debug' : 'info';
+      const frequent = FREQUENT.includes(endpoint) || (endpoint === POLLED && method === 'GET');
+      const level = frequent && status === 200 ? 'debug' : 'info';
       log[level]({ method, route: endpoint, status, ms: Math.round(seconds * 1000), left: left() }, 'request');
     });
   }

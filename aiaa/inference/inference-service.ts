@@ -1,7 +1,9 @@
 import { type OpenedModel, sourceOf } from '../registry/model-registry';
 import { BoundedQueue } from './bounded-queue';
+import type { ModelDescription } from './inference-engine';
 import { type InferenceObserver, InferenceSlot, outcomeOf, type SlotOptions } from './inference-slot';
 import type { Interaction } from './interaction';
+import type { ModelSource } from './model-source';
 import type { InferenceJob, InferenceResult, MaskDtype } from './worker-protocol';
 
 export interface ServiceOptions extends SlotOptions {
@@ -78,6 +80,12 @@ export class InferenceService {
     const job: InferenceJob = { kind: 'probe', model: sourceOf(model) };
     await this.run(model.entry.name, job, new AbortController().signal, timeoutMs);
     return 'answered';
+  }
+
+  /** Loads a model that is not published yet, and segments a tiny volume with it; waits in line as a segmentation does. */
+  async inspect(name: string, model: ModelSource, signal: AbortSignal): Promise<ModelDescription> {
+    const result = await this.run(name, { kind: 'probe', model }, signal, this.options.inferenceMs);
+    return result.description ?? {};
   }
 
   async close(): Promise<void> {

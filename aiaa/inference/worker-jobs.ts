@@ -35,7 +35,7 @@ export class JobRunner {
     const model = await at('model', () => this.load(job.model));
     if (job.kind === 'probe') {
       await at('inference', () => probeModel(model, options.signal));
-      return { extremePoints: [], told: {} };
+      return { extremePoints: [], told: {}, ...(model.description && { description: model.description }) };
     }
     const volume = await at('input', () => read(job.input, job.maxVolumeBytes, options.signal));
     const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));

@@ -55,6 +55,10 @@ const resultSchema = z.object({
   extremePoints: z.array(z.tuple([z.int(), z.int(), z.int()])),
   /** What the model's configuration wants clients to be told. */
   told: z.record(z.string(), z.unknown()).default({}),
+  /** What a probed model says of itself. */
+  description: z
+    .object({ labels: z.array(z.string()).readonly().optional(), description: z.string().optional() })
+    .optional(),
 });
 
 export type InferenceResult = z.infer<typeof resultSchema>;

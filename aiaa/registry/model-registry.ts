@@ -54,7 +54,7 @@ export async function listModels(
   options: ListOptions = {},
 ): Promise<readonly OpenedModel['entry'][]> {
   const entries: OpenedModel['entry'][] = [...BUILT_IN_MODELS];
-  for (const name of await namesIn(registryPaths.root(workspace))) {
+  for (const name of await namesOfModels(workspace)) {
     try {
       entries.push((await openPublished(workspace, name)).entry);
     } catch (error) {
@@ -123,12 +123,14 @@ export async function readVersion(workspace: string, name: string, version: stri
   return { entry, file: registryPaths.file(path.resolve(folder), entry.engine) };
 }
 
-async function namesIn(folder: string): Promise<string[]> {
+/** Names under which anything was published, in order. */
+export async function namesOfModels(workspace: string): Promise<readonly string[]> {
   try {
-    const found = await readdir(folder, { withFileTypes: true });
+    const found = await readdir(registryPaths.root(workspace), { withFileTypes: true });
     return found
       .filter((item) => item.isDirectory() && modelNameSchema.safeParse(item.name).success)
-      .map(({ name }) => name);
+      .map(({ name }) => name)
+      .sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw ClaraError.from(error, 'listing models');

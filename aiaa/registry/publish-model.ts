@@ -5,7 +5,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
-import { ClaraError } from '../../base/errors';
+import { ClaraError, type ErrorCode } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
 import { digestOfFile } from '../../federation/tensors/file';
 import { compileConfig, parseAiaaConfig } from '../config/aiaa-config';
@@ -155,6 +155,9 @@ function understood(document: unknown, engine: ModelEntry['engine']): Understood
   return { config: document as Record<string, unknown>, meta: parsed.inference.meta_data, says };
 }
 
+/** What {@link withFreeVersion} adds; it replaces what it added before. */
+const ADDED = /-[0-9a-f]{12}$/;
+
 /** The version, or when that one is there with other content, the version and what tells the content apart. */
 async function withFreeVersion(workspace: string, entry: ModelEntry): Promise<ModelEntry> {
   const found = await readVersion(workspace, entry.name, entry.version);
@@ -162,7 +165,7 @@ async function withFreeVersion(workspace: string, entry: ModelEntry): Promise<Mo
   const { sha256, config, type, labels, description } = entry;
   const content = JSON.stringify([sha256, config, type, labels, description]);
   const short = createHash('sha256').update(content).digest('hex').slice(0, SHORT_DIGEST);
-  return { ...entry, version: `${entry.version.slice(0, 100)}-${short}` };
+  return { ...entry, version: `${entry.version.replace(ADDED, '').slice(0, 100)}-${short}` };
 }
 
 function isSameContent(a: ModelEntry, b: ModelEntry): boolean {
@@ -208,13 +211,16 @@ async function earlier(workspace: string, entry: ModelEntry): Promise<PublishedM
   return { ...found, isNew: false };
 }
 
+/** Failures that say nothing about the model that was being tried. */
+const ABOUT_THE_SERVER: readonly ErrorCode[] = ['cancelled', 'resource-exhausted', 'unavailable', 'out-of-space'];
+
 /** Loads the model and segments a tiny volume with it. @returns what the file says of itself */
 async function mustSegment(model: ModelSource, source: string, options: PublishOptions): Promise<ModelDescription> {
   try {
     return await (options.inspect ?? inspectWith(engines))(model, options.signal);
   } catch (thrown) {
     const cause = ClaraError.from(thrown);
-    if (cause.code === 'cancelled') throw cause;
+    if (ABOUT_THE_SERVER.includes(cause.code)) throw cause;
     const why = 'file' in model ? cause.message.replaceAll(model.file, 'the file') : cause.message;
     throw new ClaraError('corrupt', `${source} is not a working model and was not published: ${why}`, { cause });
   }

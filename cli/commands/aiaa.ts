@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
+import { readConfig } from '../../aiaa/registry/intake/incoming-model';
+import { namesOfModels } from '../../aiaa/registry/model-registry';
+import { serveVersion, versionsOf } from '../../aiaa/registry/model-versions';
 import { publishModel } from '../../aiaa/registry/publish-model';
 import { startAnnotationServer } from '../../aiaa/server';
 import { startMetricsListener } from '../../base/metrics-listener';
 import { parsePort } from '../address';
 import { metricsAddress, metricsOption } from '../metrics-option';
+import { referenceTrainer } from '../reference-trainer';
 import { aborted, stopSignal } from '../stopping';
 import { openTerminal } from '../terminal';
 import { wholeNumber } from '../whole-number';
@@ -31,7 +35,18 @@ interface PublishOptions {
   readonly description?: string;
   readonly modelVersion?: string;
   readonly sha256?: string;
+  readonly config?: string;
   readonly json?: boolean;
+}
+
+interface RegistryOptions {
+  readonly workspace: string;
+  readonly json?: boolean;
+}
+
+interface RollbackOptions extends RegistryOptions {
+  readonly name: string;
+  readonly to: string;
 }
 
 export function aiaaCommand(): Command {
@@ -61,7 +76,8 @@ export function aiaaCommand(): Command {
     .command('publish')
     .description('Puts a model into a workspace; a running server serves it at once.')
     .requiredOption('--workspace <dir>', 'models and sessions')
-    .requiredOption('--model <file>', 'safetensors model of the reference engine')
+    .requiredOption('--model <file>', 'model.safetensors of the reference trainer, or model.onnx')
+    .option('--config <file>', 'config_aiaa.json of Clara Train 4.x; needed for model.onnx')
     .requiredOption('--name <name>', 'name under which clients see it')
     .option('--description <text>', 'what it does')
     .option('--model-version <text>', 'version under which clients see it (default: from its digest)')
@@ -72,6 +88,22 @@ export function aiaaCommand(): Command {
       '\nExample:\n  clara-fed aiaa publish --workspace ./aiaa --model model.safetensors --name clara_ct_seg_spleen',
     )
     .action(publish);
+  command
+    .command('models')
+    .description('Lists the models of a workspace and their versions, newest first.')
+    .requiredOption('--workspace <dir>', 'models and sessions')
+    .option('--json', 'one JSON object a version')
+    .addHelpText('after', '\nExample:\n  clara-fed aiaa models --workspace ./aiaa')
+    .action(models);
+  command
+    .command('rollback')
+    .description('Serves a version that was published before; a running server serves it at once.')
+    .requiredOption('--workspace <dir>', 'models and sessions')
+    .requiredOption('--name <name>', 'name under which clients see it')
+    .requiredOption('--to <version>', 'the version; aiaa models lists them')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExample:\n  clara-fed aiaa rollback --workspace ./aiaa --name clara_ct_seg_spleen --to 3')
+    .action(rollback);
   return command;
 }
 
@@ -86,6 +118,7 @@ async function start(options: StartOptions): Promise<void> {
     ...(options.prefix && { pathPrefix: options.prefix }),
     ...(options.corsOrigin && { corsOrigins: options.corsOrigin }),
     ...(options.log && { logTo: process.stderr }),
+    trainer: referenceTrainer(),
     limits: { slots: wholeNumber('--slots', options.slots, 1, 64) },
     operators: {
       ...(options.adminFrom && { from: options.adminFrom }),
@@ -102,14 +135,35 @@ async function start(options: StartOptions): Promise<void> {
 
 async function publish(options: PublishOptions): Promise<void> {
   const terminal = openTerminal(options);
-  const { workspace, model, name, description, modelVersion, sha256 } = options;
+  const { workspace, model, name, description, modelVersion, sha256, config } = options;
   const published = await publishModel(workspace, {
     file: model,
     name,
     ...(description ? { description } : {}),
     ...(modelVersion === undefined ? {} : { version: modelVersion }),
     ...(sha256 === undefined ? {} : { sha256 }),
+    ...(config === undefined ? {} : { config: await readConfig(config) }),
+    ...(model.endsWith('.onnx') && { engine: 'onnx' as const }),
   });
   terminal.record({ event: 'published', ...published });
   terminal.line(`${name} version ${published.entry.version} is in ${workspace}`);
+}
+
+async function models(options: RegistryOptions): Promise<void> {
+  const terminal = openTerminal(options);
+  for (const name of await namesOfModels(options.workspace)) {
+    const { current, versions } = await versionsOf(options.workspace, name);
+    for (const { version, engine, labels, publishedAt } of versions) {
+      const served = version === current;
+      terminal.record({ event: 'version', name, version, served, engine, labels, publishedAt });
+      terminal.line(`${served ? '*' : ' '} ${name}  ${version}  ${engine}  ${labels.join(', ')}  ${publishedAt}`);
+    }
+  }
+}
+
+async function rollback({ workspace, name, to, json }: RollbackOptions): Promise<void> {
+  const terminal = openTerminal({ json });
+  const { entry } = await serveVersion(workspace, name, to);
+  terminal.record({ event: 'served', name, version: entry.version });
+  terminal.line(`${name} version ${entry.version} is served`);
 }

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { ClaraError } from '../../base/errors';
+import type { ProgramStart } from '../../base/own-program';
+import {
+  type ProgressLine,
+  progressLineSchema,
+  TASK_FOLDER_VARIABLE,
+  TRAINER_EXIT,
+} from '../../federation/trainer-contract';
+
+export interface TrainerRun {
+  readonly program: ProgramStart;
+  /** The task's folder, ready; protocol 1 of docs/trainer-contract.md. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  /** From SIGTERM to SIGKILL. */
+  readonly graceMs: number;
+  readonly onProgress: (line: ProgressLine) => void;
+}
+
+const LAST_WORDS = 2000;
+
+/**
+ * Runs a trainer on a folder, once.
+ *
+ * @throws ClaraError `invalid-input` when it refuses its input, `trainer-failed`; by the reason of `signal`, when the trainer has ended
+ */
+export async function runTrainer({ program, folder, signal, graceMs, onProgress }: TrainerRun): Promise<void> {
+  const temporary = path.join(folder, 'tmp');
+  await mkdir(temporary);
+  const { PATH = '/usr/local/bin:/usr/bin:/bin', HOME = '', LANG = 'C.UTF-8' } = process.env;
+  const child = spawn(program.command, [...program.args, folder], {
+    cwd: folder,
+    env: { PATH, HOME, LANG, TMPDIR: temporary, [TASK_FOLDER_VARIABLE]: folder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // a group of its own, which ends as a whole
+  });
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-LAST_WORDS);
+  });
+  createInterface({ input: child.stdout }).on('line', (line) => tellProgress(line, onProgress));
+  let killer: NodeJS.Timeout | undefined;
+  const stop = () => {
+    signalGroup(child.pid, 'SIGTERM');
+    killer = setTimeout(() => signalGroup(child.pid, 'SIGKILL'), graceMs);
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    if (signal.aborted) throw ClaraError.from(signal.reason);
+    if (code !== TRAINER_EXIT.done) throw failure(code, killedBy, words.trim());
+  } catch (error) {
+    if (error instanceof ClaraError) throw error;
+    throw new ClaraError('trainer-failed', `the trainer could not be started: ${(error as Error).message}`, {
+      cause: error,
+    });
+  } finally {
+    clearTimeout(killer);
+    signal.removeEventListener('abort', stop);
+    signalGroup(child.pid, 'SIGKILL'); // what it left running
+  }
+}
+
+function tellProgress(line: string, onProgress: TrainerRun['onProgress']): void {
+  if (!line.startsWith('{')) return;
+  try {
+    const parsed = progressLineSchema.safeParse(JSON.parse(line));
+    if (parsed.success) onProgress(parsed.data);
+  } catch {
+    // A line for people.
+  }
+}
+
+function failure(code: number | null, killedBy: NodeJS.Signals | null, words: string): ClaraError {
+  const said = words === '' ? '' : `, and said last: ${words}`;
+  if (code === TRAINER_EXIT.badInput) return new ClaraError('invalid-input', `the trainer refuses its input${said}`);
+  return new ClaraError(
+    'trainer-failed',
+    `the trainer ended ${killedBy ? `by ${killedBy}` : `with exit code ${code}`}${said}`,
+  );
+}
+
+function signalGroup(leader: number | undefined, signal: NodeJS.Signals): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, signal);
+  } catch {
+    // It has ended.
+  }
+}
