@@ -35,6 +35,9 @@ export interface AnnotationLimits {
   /** Sessions of a workspace at one time, and bytes of their volumes as sent. @default 256, 64 GiB */
   readonly sessions: number;
   readonly sessionBytes: number;
+  /** Images that the datastore keeps, and bytes of them and their labels. @default 1000, 256 GiB */
+  readonly datastoreImages: number;
+  readonly datastoreBytes: number;
   /** Expired sessions are looked for this often. @default 60 s */
   readonly sweepMs: number;
   /** A health check answers from the last result for this long. @default 10 s */
@@ -64,6 +67,8 @@ export const DEFAULT_LIMITS: AnnotationLimits = {
   sessionSeconds: 3600,
   sessions: 256,
   sessionBytes: 64 * 2 ** 30,
+  datastoreImages: 1000,
+  datastoreBytes: 256 * 2 ** 30,
   sweepMs: 60_000,
   healthCacheMs: 10_000,
   healthMs: 20_000,

@@ -55,6 +55,8 @@ const resultSchema = z.object({
   extremePoints: z.array(z.tuple([z.int(), z.int(), z.int()])),
   /** What the model's configuration wants clients to be told. */
   told: z.record(z.string(), z.unknown()).default({}),
+  /** Of each label that occurs: its value and the mean (i, j, k) of its voxels. */
+  centroids: z.array(z.tuple([z.int(), z.int(), z.int(), z.int()])),
 });
 
 export type InferenceResult = z.infer<typeof resultSchema>;
