@@ -9,12 +9,20 @@ export class AiaaError extends ClaraError {
   readonly status: number;
   /** Seconds for the Retry-After header (RFC 9110, section 10.2.3). */
   readonly retryAfterSeconds?: number;
+  /** Methods for the Allow header (RFC 9110, section 10.2.1). */
+  readonly allow?: string;
 
-  constructor(code: ErrorCode, status: number, message: string, options: { retryAfterSeconds?: number } = {}) {
+  constructor(
+    code: ErrorCode,
+    status: number,
+    message: string,
+    options: { readonly retryAfterSeconds?: number; readonly allow?: string } = {},
+  ) {
     super(code, message);
     this.name = 'AiaaError';
     this.status = status;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.allow = options.allow;
   }
 }
 
@@ -60,6 +68,14 @@ export function sessionsFull(kept: string, retryAfterSeconds: number): AiaaError
     503,
     `The server keeps no more sessions (${kept}); close one, or send the volume with each request until one has expired.`,
     { retryAfterSeconds },
+  );
+}
+
+export function datastoreFull(kept: string): AiaaError {
+  return new AiaaError(
+    'out-of-space',
+    507,
+    `The datastore keeps no more (${kept}); delete images that are labelled, or ask the administrator to raise the limit.`,
   );
 }
 

@@ -41,6 +41,9 @@ export interface AnnotationLimits {
   readonly fineTuneMs: number;
   /** How long a trainer may take to end after SIGTERM. @default 30 s, as the trainer contract says */
   readonly trainerGraceMs: number;
+  /** Images that the datastore keeps, and bytes of them and their labels. @default 1000, 256 GiB */
+  readonly datastoreImages: number;
+  readonly datastoreBytes: number;
   /** Expired sessions are looked for this often. @default 60 s */
   readonly sweepMs: number;
   /** A health check answers from the last result for this long. @default 10 s */
@@ -73,6 +76,8 @@ export const DEFAULT_LIMITS: AnnotationLimits = {
   sessionBytes: 64 * 2 ** 30,
   fineTuneMs: 86_400_000,
   trainerGraceMs: 30_000,
+  datastoreImages: 1000,
+  datastoreBytes: 256 * 2 ** 30,
   sweepMs: 60_000,
   healthCacheMs: 10_000,
   healthMs: 20_000,

@@ -18,6 +18,7 @@ import { Traffic } from './http/traffic';
 import { HealthCheck } from './inference/health-check';
 import { InferenceService } from './inference/inference-service';
 import { type AnnotationLimits, DEFAULT_LIMITS } from './limits';
+import { Datastore } from './monai-label/datastore';
 import { AnnotationMetrics } from './observe/annotation-metrics';
 import { RecentLog } from './observe/recent-log';
 import { serverLog } from './observe/server-log';
@@ -100,7 +101,13 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     maxBytes: limits.sessionBytes,
     now: options.now,
   });
-  await sessions.sweep();
+  const datastore = new Datastore(workspace, {
+    maxImages: limits.datastoreImages,
+    maxBytes: limits.datastoreBytes,
+    now: options.now,
+  });
+  const sweep = () => Promise.all([sessions.sweep(), datastore.sweep(), scratch.sweep()]);
+  await sweep();
   const inference = new InferenceService({
     ...limits,
     observer: metrics,
@@ -117,6 +124,7 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   const requests = new OpenRequests();
   let closing: Promise<void> | undefined;
   const app = createApp({
+    datastore,
     ...{
       workspace,
       limits,
@@ -150,7 +158,7 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   server.on('clientError', refuseMalformed);
 
   const sweeper = setInterval(() => {
-    sessions.sweep().catch((error) => log.error({ err: error }, 'sweeping sessions failed'));
+    sweep().catch((error) => log.error({ err: error }, 'sweeping failed'));
   }, limits.sweepMs);
   const close = async () => {
     clearInterval(sweeper);

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { ClaraError } from '../base/errors';
 import { exitCodeOf } from '../base/exit-codes';
 import { wholeNumber } from '../cli/whole-number';
+import { benchAnnotationLoad } from './annotation-load-bench';
 import type { BenchTrainer } from './bench-federation';
 import { benchEncodings } from './encodings-bench';
 import { benchFederation, type FederationCase } from './federation-bench';
@@ -157,6 +158,25 @@ program
     });
     if (json) print(done);
     else process.stdout.write(`\n${comparisonTables(rows)}\n\n${done.seconds} s, load before ${done.loadBefore}\n`);
+  });
+
+program
+  .command('annotation-load')
+  .description('Clients of an annotation server that ask one after the other, as fast as they are answered.')
+  .option('--clients <n>', 'clients', '20')
+  .option('--seconds <n>', 'for so long', '60')
+  .option('--slots <n>', 'inference processes', '1')
+  .option('--queue <n>', 'segmentations that may wait (default: as many as there are clients)')
+  .option('--json', 'JSON is all that is ever printed')
+  .action(async ({ clients, seconds, slots, queue }) => {
+    print(
+      await benchAnnotationLoad({
+        clients: wholeNumber('--clients', clients, 1, 1000),
+        seconds: wholeNumber('--seconds', seconds, 1, 86_400),
+        slots: wholeNumber('--slots', slots, 1, 64),
+        queue: wholeNumber('--queue', queue ?? clients, 0, 10_000),
+      }),
+    );
   });
 
 function print(result: object): void {

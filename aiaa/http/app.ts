@@ -2,6 +2,17 @@ import { Hono } from 'hono';
 import { routePath } from 'hono/route';
 import { ClaraError } from '../../base/errors';
 import { AiaaError, notOffered, shuttingDown, statusOf } from '../errors';
+import {
+  deleteFromDatastore,
+  getImage,
+  getLabel,
+  infer,
+  nextSample,
+  putImage,
+  putLabel,
+  showDatastore,
+  showInfo,
+} from '../monai-label/handlers';
 import type { AnnotationContext, AnnotationEnv, Services } from './context';
 import { crossOrigin } from './cross-origin';
 import { errorReply } from './error-reply';
@@ -45,6 +56,15 @@ const HANDLERS: Readonly<Record<OperationId, Handler>> = {
   openSession,
   showSession,
   closeSession,
+  monaiInfo: showInfo,
+  monaiInfer: infer,
+  monaiNextSample: nextSample,
+  monaiDatastore: showDatastore,
+  monaiPutImage: putImage,
+  monaiPutLabel: putLabel,
+  monaiGetImage: getImage,
+  monaiGetLabel: getLabel,
+  monaiDelete: deleteFromDatastore,
   dextr3d: refuse('/v1/dextr3d'),
   deepgrow: refuse('/v1/deepgrow'),
   mask2polygon: refuse('/v1/mask2polygon'),

@@ -5,6 +5,7 @@ import type { FineTuning } from '../finetune/fine-tuning';
 import type { HealthCheck } from '../inference/health-check';
 import type { InferenceService } from '../inference/inference-service';
 import type { AnnotationLimits } from '../limits';
+import type { Datastore } from '../monai-label/datastore';
 import type { AnnotationMetrics } from '../observe/annotation-metrics';
 import type { RecentLog } from '../observe/recent-log';
 import type { SessionStore } from '../sessions/session-store';
@@ -19,6 +20,7 @@ export interface Services {
   readonly workspace: string;
   readonly limits: AnnotationLimits;
   readonly sessions: SessionStore;
+  readonly datastore: Datastore;
   readonly scratch: Scratch;
   readonly inference: InferenceService;
   readonly health: HealthCheck;

@@ -41,7 +41,12 @@ function parseNifti(buffer) {
   const slope = float(112) || 1;
   const shift = float(116) || 0;
   const raw = (at) => view[kind[0]](offset + at * kind[1], little);
-  return { shape, spacing, count, raw, value: (at) => raw(at) * slope + shift };
+  const placed = short(254) > 0; // by an sform, whose first row says where the patient's right is
+  return {
+    shape, spacing, count, raw, value: (at) => raw(at) * slope + shift,
+    rightwards: placed && float(280) > 0,
+    backwards: placed && float(300) < 0,
+  };
 }
 
 /** Voxels of each label, and the slice that has most of them all. */
@@ -62,7 +67,7 @@ function countLabels(mask) {
   return { counts, slice: best.slice };
 }
 
-/** One slice in soft-tissue window (-160 to 240 HU) with the mask over it, rows upwards. */
+/** One slice in soft-tissue window (-160 to 240 HU) with the mask over it, as radiologists look at it: the patient's right is left, the front up. */
 function drawSlice(canvas, volume, mask, slice) {
   const [width, height] = mask.shape;
   canvas.width = width;
@@ -73,7 +78,7 @@ function drawSlice(canvas, volume, mask, slice) {
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
       const from = (slice * height + y) * width + x;
-      const to = ((height - 1 - y) * width + x) * 4;
+      const to = ((mask.backwards ? y : height - 1 - y) * width + (mask.rightwards ? width - 1 - x : x)) * 4;
       const grey = Math.max(0, Math.min(255, ((volume.value(from) + 160) / 400) * 255));
       const label = mask.raw(from);
       const colour = label === 0 ? [grey, grey, grey] : COLOURS[(label - 1) % COLOURS.length].map((part) => 0.55 * grey + 0.45 * part);

@@ -44,6 +44,7 @@ figcaption{margin-top:.4rem;color:var(--soft);font-size:.9rem}
 .copied{position:relative}
 .copied button{position:absolute;top:.55rem;right:.55rem;background:var(--card)}
 .copied pre{padding-right:5.5rem}
+@media (max-width:40rem){.copied button{position:static;margin:-.4rem 0 0}.copied pre{padding-right:1rem;white-space:pre-wrap;overflow-wrap:anywhere}}
 code{padding:.1em .35em;border-radius:.3em;background:var(--code);font:.9em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 pre{margin:.5rem 0 1rem;padding:1rem;overflow-x:auto;border:1px solid var(--line);border-radius:.5rem;background:var(--card)}
 pre code{padding:0;background:none;overflow-wrap:normal}
@@ -71,6 +72,9 @@ article p{margin:.4rem 0}
 .meta{display:flex;flex-wrap:wrap;gap:.2rem 1rem}
 .endpoint{border:1px solid var(--line);border-radius:.6rem;background:var(--card);margin:0 0 .5rem}
 .endpoint summary{display:flex;flex-wrap:wrap;gap:.15rem .8rem;align-items:baseline;padding:.65rem 1rem;cursor:pointer;list-style-position:inside}
+.endpoint summary::-webkit-details-marker{display:none}
+.endpoint summary::after{content:"";flex:none;align-self:center;width:.5rem;height:.5rem;margin-left:auto;border:solid var(--soft);border-width:0 2px 2px 0;transform:rotate(45deg)}
+.endpoint[open] summary::after{transform:rotate(225deg)}
 .endpoint summary code{padding:0;background:none;font-weight:600}
 .endpoint .what{flex:1 1 14rem;color:var(--soft)}
 .endpoint .inside{padding:0 1rem .8rem}

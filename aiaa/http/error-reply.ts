@@ -12,6 +12,7 @@ export function errorReply(error: ClaraError): Response {
   if (error instanceof AiaaError && error.retryAfterSeconds !== undefined) {
     headers['retry-after'] = String(error.retryAfterSeconds);
   }
+  if (error instanceof AiaaError && error.allow !== undefined) headers.allow = error.allow;
   return new Response(errorBody(error.code, error.message), { status: statusOf(error), headers });
 }
 

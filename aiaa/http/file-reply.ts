@@ -17,6 +17,14 @@ export interface FileReply {
   readonly name: string;
 }
 
+/** How a multipart reply is labelled; each family of clients looks for its own. */
+export interface PartNames {
+  /** Name of the file's part. @default 'file' */
+  readonly field?: string;
+  /** Content type of the part `params`. @default none, which means plain text */
+  readonly paramsType?: string;
+}
+
 const BINARY = 'application/octet-stream';
 
 /** The file alone. */
@@ -30,15 +38,21 @@ export function sendFile(c: AnnotationContext, { file, name }: FileReply): Promi
  *
  * @param params becomes a JSON object
  */
-export function sendMultipart(c: AnnotationContext, params: object, { file, name }: FileReply): Promise<Response> {
+export function sendMultipart(
+  c: AnnotationContext,
+  params: object,
+  { file, name }: FileReply,
+  { field = 'file', paramsType }: PartNames = {},
+): Promise<Response> {
   const boundary = `clara-${randomBytes(16).toString('hex')}`;
   const before = [
     `--${boundary}`,
     'Content-Disposition: form-data; name="params"',
+    ...(paramsType === undefined ? [] : [`Content-Type: ${paramsType}`]),
     '',
     JSON.stringify(params),
     `--${boundary}`,
-    `Content-Disposition: form-data; name="file"; filename="${name}"`,
+    `Content-Disposition: form-data; name="${field}"; filename="${name}"`,
     `Content-Type: ${BINARY}`,
     '',
     '',

@@ -13,10 +13,16 @@ import {
   STATUS_MEANINGS,
   text,
 } from './openapi-endpoint';
+import { MONAI_LABEL_ENDPOINTS } from './openapi-monai-label';
 import { ERROR_SCHEMA, SERVER_ENDPOINTS } from './openapi-server';
 
 /** Everything that this server answers; routes, page and OpenAPI document are made from it. */
-export const ENDPOINTS = { ...AIAA_ENDPOINTS, ...SERVER_ENDPOINTS, ...ADMIN_ENDPOINTS } as const;
+export const ENDPOINTS = {
+  ...AIAA_ENDPOINTS,
+  ...MONAI_LABEL_ENDPOINTS,
+  ...SERVER_ENDPOINTS,
+  ...ADMIN_ENDPOINTS,
+} as const;
 
 export type OperationId = keyof typeof ENDPOINTS;
 

@@ -35,8 +35,8 @@ const MAX_FILES = 2048;
 /** What field names, boundaries and part headers may add to the files in Content-Length. */
 const ENVELOPE_BYTES = 2 ** 20;
 
-/** Fields in which clients send volumes: python and Slicer `datapoint`, C++ and OHIF `image`, series `image0`, `image1`... */
-const VOLUME_FIELD = /^(datapoint|file|files|image\d*)$/;
+/** Fields in which clients send volumes: python and Slicer `datapoint`, C++ and OHIF `image`, series `image0`, `image1`..., MONAI Label's `files` and `label`. */
+const VOLUME_FIELD = /^(datapoint|file|files|image\d*|label)$/;
 
 /**
  * Streams a form to disk. The parser takes the boundary as it comes: quoted, or unquoted with characters that RFC 2046

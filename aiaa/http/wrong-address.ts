@@ -25,8 +25,8 @@ export function wrongMethod(methods: readonly string[]): (c: AnnotationContext) 
   const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ');
   return (c) => {
     if (c.req.method === 'OPTIONS') return c.body(null, 204, { allow });
-    c.header('allow', allow);
-    throw new AiaaError('unsupported', 405, `${c.req.path} takes ${methods.join(' or ')}, not ${c.req.method}.`);
+    const sentence = `${c.req.path} takes ${methods.join(' or ')}, not ${c.req.method}.`;
+    throw new AiaaError('unsupported', 405, sentence, { allow });
   };
 }
 

@@ -4,6 +4,7 @@ import { type NiftiVolume, readNifti, writeNifti } from '../../imaging/nifti';
 import type { Mask, Volume, VoxelArray } from '../../imaging/volume';
 import type { Told } from '../config/pipeline';
 import { aboutTheUpload } from '../storage/uploaded-volume';
+import { centroidsOf } from './centroids';
 import { extremePointsOf, type VoxelIndex } from './extreme-points';
 import { type Engines, type LoadedModel, loadModel, type SegmentOptions } from './inference-engine';
 import type { ModelSource } from './model-source';
@@ -35,13 +36,18 @@ export class JobRunner {
     const model = await at('model', () => this.load(job.model));
     if (job.kind === 'probe') {
       await at('inference', () => probeModel(model, options.signal));
-      return { extremePoints: [], told: {}, ...(model.description && { description: model.description }) };
+      return {
+        extremePoints: [],
+        centroids: [],
+        told: {},
+        ...(model.description && { description: model.description }),
+      };
     }
     const volume = await at('input', () => read(job.input, job.maxVolumeBytes, options.signal));
     const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));
     await at('output', () => writeNifti(job.output, withDtype(mask, job.dtype), { like: volume.header }));
     const extremePoints = extremePointsOf(mask);
-    return { extremePoints, told: toldOf(model.told ?? {}, extremePoints) };
+    return { extremePoints, centroids: centroidsOf(mask), told: toldOf(model.told ?? {}, extremePoints) };
   }
 
   private async load(source: ModelSource): Promise<LoadedModel> {

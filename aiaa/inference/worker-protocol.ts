@@ -59,6 +59,8 @@ const resultSchema = z.object({
   description: z
     .object({ labels: z.array(z.string()).readonly().optional(), description: z.string().optional() })
     .optional(),
+  /** Of each label that occurs: its value and the mean (i, j, k) of its voxels. */
+  centroids: z.array(z.tuple([z.int(), z.int(), z.int(), z.int()])),
 });
 
 export type InferenceResult = z.infer<typeof resultSchema>;

@@ -16,7 +16,10 @@ const SILENT_MS = 15 * HEARTBEAT_MS;
 export class Scratch {
   private readonly heartbeat: NodeJS.Timeout;
 
-  private constructor(private readonly own: string) {
+  private constructor(
+    private readonly root: string,
+    private readonly own: string,
+  ) {
     this.heartbeat = setInterval(() => {
       const now = new Date();
       utimes(own, now, now).catch(() => {}); // the folder is gone after close()
@@ -27,14 +30,11 @@ export class Scratch {
   /** Removes the folders of dead servers below `root` and makes one for this process. */
   static async open(root: string): Promise<Scratch> {
     await mkdir(root, { recursive: true, mode: 0o700 });
-    for (const name of await readdir(root)) {
-      const folder = path.join(root, name);
-      if (await isDead(folder, name)) await rm(folder, { recursive: true, force: true });
-    }
+    await removeDead(root);
     const own = path.join(root, `${hostname()}~${process.pid}~${randomBytes(6).toString('hex')}`);
     await mkdir(own, { mode: 0o700 });
     opened.add(path.basename(own));
-    return new Scratch(own);
+    return new Scratch(root, own);
   }
 
   /** A new empty folder, for this request alone. */
@@ -42,6 +42,11 @@ export class Scratch {
     const folder = path.join(this.own, randomBytes(8).toString('hex'));
     await mkdir(folder, { mode: 0o700 });
     return folder;
+  }
+
+  /** Removes what servers left behind that were killed meanwhile. */
+  sweep(): Promise<void> {
+    return removeDead(this.root);
   }
 
   async close(): Promise<void> {
@@ -53,6 +58,13 @@ export class Scratch {
 
 /** Folders of this very process; anything else that carries its process number belongs to a dead predecessor. */
 const opened = new Set<string>();
+
+async function removeDead(root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    const folder = path.join(root, name);
+    if (await isDead(folder, name)) await rm(folder, { recursive: true, force: true });
+  }
+}
 
 async function isDead(folder: string, name: string): Promise<boolean> {
   const [host, pid] = name.split('~');

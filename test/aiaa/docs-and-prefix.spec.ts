@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { Writable } from 'node:stream';
+import { createContext, runInContext, Script } from 'node:vm';
+import { gzipSync } from 'node:zlib';
+import { DOCS_PREVIEW } from '../../aiaa/http/docs-preview';
 import { ORDER } from './support/fake-engine';
-import { volumeThat } from './support/nifti-bytes';
+import { niftiBytes, volumeThat } from './support/nifti-bytes';
 import { exchange, formRequest, PYTHON, plainRequest, sentenceOf } from './support/raw-http';
 import { eventually, Site, SPLEEN } from './support/server';
 
@@ -24,6 +28,47 @@ describe('AIAA server address', () => {
       assert.match(page, /\/v1\/segmentation/);
       assert.doesNotMatch(page, /<link[^>]+href="(?!data:)|\bsrc=|@import|url\(/, 'nothing is fetched from anywhere');
       assert.match(page, /<html lang="en">/);
+    }
+  });
+
+  it('runs its own script and no other, and calls nobody but this server', async () => {
+    const server = await site.serve();
+    const reply = await exchange(server.port, plainRequest('GET', '/docs/'));
+    const scripts = [
+      ...reply.body.toString('utf8').matchAll(/<script( type="application\/json"[^>]*)?>([\s\S]*?)<\/script>/g),
+    ];
+    const [script, ...others] = scripts.filter(([, isData]) => isData === undefined).map(([, , code]) => code);
+    assert.equal(others.length, 0);
+    const policy = reply.headers.get('content-security-policy') ?? '';
+    assert.ok(policy.includes(`script-src 'sha256-${createHash('sha256').update(script).digest('base64')}'`));
+    assert.match(policy, /default-src 'none'.*connect-src 'self'/);
+    assert.doesNotMatch(script, /https?:/);
+    new Script(script); // it can be parsed
+  });
+
+  it('counts the voxels of a mask in the browser, from the bytes that the server sends', async () => {
+    const voxels = Int16Array.from({ length: 60 }, (_, at) => (at === 25 || at === 26 ? 2 : at === 3 ? 1 : 0));
+    const file = gzipSync(niftiBytes({ shape: [5, 4, 3], voxels }));
+    const page = createContext({ Blob, DecompressionStream, DataView, Uint8Array, Map, Math });
+    runInContext(DOCS_PREVIEW, page);
+    const read = runInContext('async (blob) => parseNifti(await unpacked(blob))', page) as (
+      blob: Blob,
+    ) => Promise<{ shape: number[]; spacing: number[] } | undefined>;
+    const mask = await read(new Blob([file]));
+    assert.deepEqual([...mask!.shape], [5, 4, 3]);
+    assert.deepEqual([...mask!.spacing], [2, 2, 3]);
+    const count = runInContext('countLabels', page) as (mask: unknown) => {
+      counts: Map<number, number>;
+      slice: number;
+    };
+    const { counts, slice } = count(mask);
+    assert.deepEqual([...counts].sort(), [
+      [1, 1],
+      [2, 2],
+    ]);
+    assert.equal(slice, 1);
+    for (const foreign of [new Blob([]), new Blob(['NRRD0004'.repeat(60)]), new Blob([file.subarray(0, 2)])]) {
+      assert.equal(await read(foreign).catch(() => undefined), undefined);
     }
   });
 

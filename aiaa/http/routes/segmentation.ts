@@ -49,7 +49,8 @@ export async function segment(c: AnnotationContext): Promise<Response> {
   return output === 'image' ? sendFile(c, file) : sendMultipart(c, paramsOf(result, model.entry), file);
 }
 
-async function takeUpload({ files }: ReceivedForm, folder: string, maxBytes: number): Promise<string> {
+/** The one volume of a form, under the name that its bytes ask for. */
+export async function takeUpload({ files }: ReceivedForm, folder: string, maxBytes: number): Promise<string> {
   if (files.length !== 1) {
     const found = files.length === 0 ? 'no file' : `${files.length} files`;
     throw new ClaraError(
@@ -63,16 +64,21 @@ async function takeUpload({ files }: ReceivedForm, folder: string, maxBytes: num
 }
 
 /** The session's volume under a name of this request's own, so that it stays when the session ends meanwhile. */
-async function takeFromSession(c: AnnotationContext, id: string, folder: string): Promise<string> {
+export async function takeFromSession(c: AnnotationContext, id: string, folder: string): Promise<string> {
   const { sessions } = c.var.services;
   const kept = sessions.volumeOf(await sessions.use(id));
   const target = path.join(folder, path.basename(kept));
   try {
-    await link(kept, target).catch(() => copyFile(kept, target)); // not every file system has hard links
+    await linkOrCopy(kept, target);
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? sessionGone() : error;
   }
   return target;
+}
+
+/** Not every file system has hard links. */
+export async function linkOrCopy(from: string, to: string): Promise<void> {
+  await link(from, to).catch(() => copyFile(from, to));
 }
 
 /** Clients read `points` as the extreme points of the one structure that was found. */

@@ -11,9 +11,11 @@ export async function openSession(c: AnnotationContext): Promise<Response> {
   const expiry = expiryOf(c.req.query('expiry'));
   checkSaveAs(c.req.query('save_as'));
   const form = await receiveForm(c.env.incoming, await c.var.scope.folder(), { fileBytes: limits.uploadBytes });
-  const { path } = onlyVolume(form.files);
+  const { path, field } = onlyVolume(form.files);
   const session = await sessions.create(path, await inspectVolume(path, limits.volumeBytes), expiry);
-  return c.json({ session_id: session.name, ...session });
+  // MONAI Label's clients share the address; the field tells them apart.
+  const details = field === 'files' ? { session_info: session } : session;
+  return c.json({ session_id: session.name, ...details });
 }
 
 /** `GET /session/{id}`: what is kept; `image=true` downloads the volume, `update_ts=true` counts as a use. */

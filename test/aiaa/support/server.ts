@@ -52,6 +52,15 @@ export class Site {
     }
   }
 
+  /** Every file in the workspace, but for those of the requests that run. */
+  async everything(): Promise<string[]> {
+    const found = await readdir(this.workspace, { recursive: true, withFileTypes: true });
+    return found
+      .filter((item) => item.isFile() && !item.parentPath.includes(`${path.sep}scratch`))
+      .map((item) => path.join(item.parentPath, item.name))
+      .sort();
+  }
+
   async clear(): Promise<void> {
     for (const server of this.servers.splice(0)) await server.close();
     await rm(this.workspace, { recursive: true, force: true });

@@ -1,0 +1,172 @@
+import { copyFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ClaraError, showValue } from '../../base/errors';
+import type { AnnotationContext } from '../http/context';
+import { sendFile, sendMultipart } from '../http/file-reply';
+import { type ReceivedFile, type ReceivedForm, receiveForm } from '../http/receive-form';
+import { receiveJson } from '../http/receive-json';
+import { parseParams, type RequestParams, resultFormatOf } from '../http/result-format';
+import { linkOrCopy, takeFromSession, takeUpload } from '../http/routes/segmentation';
+import { type Interaction, interactionSchema } from '../inference/interaction';
+import { type ModelObject, modelObjectOf } from '../registry/model-entry';
+import { listModels, openModel } from '../registry/model-registry';
+import { inspectVolume } from '../storage/uploaded-volume';
+import { FINAL, nextImage, ORIGINAL, STRATEGIES } from './active-learning';
+import type { NewFile } from './datastore';
+import { contentsOf, inferParamsOf, infoOf, pairsOf, sampleOf, statusOf } from './shapes';
+
+/** Handlers of MONAI Label's API, over the same models, sessions and inference as the AIAA API. */
+
+const OUTPUTS = ['image', 'json', 'all'];
+
+/** `GET /info/`. */
+export async function showInfo(c: AnnotationContext): Promise<Response> {
+  const { workspace, datastore } = c.var.services;
+  const models = (await listModels(workspace, { onBroken: () => {} })).map(modelObjectOf);
+  return c.json(infoOf(models, await datastore.list()));
+}
+
+/** `POST /infer/{model}`: the volume is sent as `file`, kept in a session, or an image of the datastore. */
+export async function infer(c: AnnotationContext): Promise<Response> {
+  const { workspace, limits, inference, datastore, sessions } = c.var.services;
+  const { image, session_id: sessionId, output = 'all' } = c.req.query();
+  if (output !== '' && !OUTPUTS.includes(output)) {
+    throw new ClaraError('unsupported', `output is ${showValue(output)}; this server answers ${OUTPUTS.join(', ')}.`);
+  }
+  const model = await openModel(workspace, c.req.param('model') ?? '');
+  if (sessionId) await sessions.find(sessionId);
+  inference.mustHaveRoom();
+
+  const folder = await c.var.scope.folder();
+  const form = await receiveForm(c.env.incoming, folder, { fileBytes: limits.uploadBytes });
+  const params = parseParams(form.fields.get('params'));
+  const format = resultFormatOf(params);
+  const files = form.files.filter(({ field }) => field !== 'label');
+  const input = sessionId
+    ? await takeFromSession(c, sessionId, folder)
+    : files.length > 0 || !image
+      ? await takeUpload({ ...form, files }, folder, limits.volumeBytes)
+      : await takeFromDatastore(c, image, folder);
+  const mask = path.join(folder, `mask${format.extension}`);
+  const interaction = interactionOf(model.entry, params);
+  const result = await inference.segment(
+    { model, input, output: mask, dtype: format.dtype, ...(interaction && { interaction }) },
+    c.var.scope.signal,
+  );
+  const told = inferParamsOf(result, model.entry);
+  if (params.save_label === true && image && !sessionId) {
+    const copy = path.join(folder, `kept${format.extension}`);
+    await copyFile(mask, copy);
+    const info = { model: model.entry.name, params: told };
+    await datastore.putLabel(image, ORIGINAL, { file: copy, extension: format.extension, info });
+  }
+  const file = { file: mask, name: `${model.entry.name}${format.extension}` };
+  if (output === 'json') return c.json(told);
+  if (output === 'image') return sendFile(c, file);
+  return sendMultipart(c, told, file, { field: 'image', paramsType: 'application/json' });
+}
+
+/** `POST /activelearning/{strategy}`: the image to be labelled next; `{}` when all are. */
+export async function nextSample(c: AnnotationContext): Promise<Response> {
+  const name = c.req.param('strategy') ?? '';
+  const strategy = Object.hasOwn(STRATEGIES, name) ? STRATEGIES[name] : undefined;
+  if (strategy === undefined) {
+    throw new ClaraError(
+      'not-found',
+      `There is no strategy ${showValue(name)}; use one of ${Object.keys(STRATEGIES).join(', ')}.`,
+    );
+  }
+  await receiveJson(c.env.incoming); // what clients send is about themselves
+  const image = nextImage(strategy, await c.var.services.datastore.list());
+  return c.json(image === undefined ? {} : sampleOf(image));
+}
+
+/** `GET /datastore/`: counts, or with `output` everything, or the pairs that a model can be trained on. */
+export async function showDatastore(c: AnnotationContext): Promise<Response> {
+  const images = await c.var.services.datastore.list();
+  const output = c.req.query('output') ?? 'stats';
+  const shown = { stats: statusOf, all: contentsOf, train: pairsOf }[output];
+  if (shown === undefined) {
+    throw new ClaraError('invalid-input', `output is ${showValue(output)}; use stats, all or train.`);
+  }
+  return c.json(shown(images));
+}
+
+/** `PUT /datastore/?image=ID`: keeps an image. */
+export async function putImage(c: AnnotationContext): Promise<Response> {
+  const { image } = c.req.query();
+  const form = await receive(c);
+  const id = image || c.var.scope.id;
+  await c.var.services.datastore.putImage(id, await newFile(c, form, only(form, 'file')));
+  return c.json({ image: id });
+}
+
+/** `PUT /datastore/label?image=ID&tag=TAG`: keeps a label of an image. */
+export async function putLabel(c: AnnotationContext): Promise<Response> {
+  const { image = '', tag } = c.req.query();
+  const { datastore } = c.var.services;
+  await datastore.find(image); // before the upload
+  const form = await receive(c);
+  await datastore.putLabel(image, tag || FINAL, await newFile(c, form, only(form, 'label')));
+  return c.json({ image, label: image });
+}
+
+/** `GET /datastore/image?image=ID`. */
+export async function getImage(c: AnnotationContext): Promise<Response> {
+  const { datastore } = c.var.services;
+  const { image } = await datastore.find(c.req.query('image') ?? '');
+  return sendFile(c, { file: datastore.pathOf(image), name: `image${image.ext}` });
+}
+
+/** `GET /datastore/label?label=ID&tag=TAG`. */
+export async function getLabel(c: AnnotationContext): Promise<Response> {
+  const { datastore } = c.var.services;
+  const label = await datastore.findLabel(c.req.query('label') ?? '', c.req.query('tag') || FINAL);
+  return sendFile(c, { file: datastore.pathOf(label), name: `label${label.ext}` });
+}
+
+/** `DELETE /datastore/?id=ID&type=image|label|label_tag`. */
+export async function deleteFromDatastore(c: AnnotationContext): Promise<Response> {
+  const { datastore } = c.var.services;
+  const { id = '', type = '' } = c.req.query();
+  if (type === 'image') await datastore.removeImage(id);
+  else if (type === 'label') await datastore.removeLabel(id, FINAL);
+  else if (type === 'label_tag') await datastore.removeTag(id);
+  else throw new ClaraError('invalid-input', `type is ${showValue(type)}; use image, label or label_tag.`);
+  return c.json({});
+}
+
+async function takeFromDatastore(c: AnnotationContext, id: string, folder: string): Promise<string> {
+  const { datastore } = c.var.services;
+  const { image } = await datastore.find(id);
+  const target = path.join(folder, `volume${image.ext}`);
+  await linkOrCopy(datastore.pathOf(image), target);
+  return target;
+}
+
+/** Clicks come as in the AIAA API; whoever needs none gets none. */
+function interactionOf({ type }: ModelObject, params: RequestParams): Interaction | undefined {
+  if (type !== 'deepgrow') return undefined;
+  const { foreground = [], background = [] } = params;
+  const parsed = interactionSchema.safeParse({ kind: 'clicks', foreground, background });
+  if (parsed.success) return parsed.data;
+  throw new ClaraError(
+    'invalid-input',
+    'foreground and background are lists of voxel indices, such as [[10, 20, 30]].',
+  );
+}
+
+async function receive(c: AnnotationContext): Promise<ReceivedForm> {
+  return receiveForm(c.env.incoming, await c.var.scope.folder(), { fileBytes: c.var.services.limits.uploadBytes });
+}
+
+function only({ files }: ReceivedForm, field: string): ReceivedFile {
+  if (files.length === 1) return files[0];
+  throw new ClaraError('invalid-input', `The form has ${files.length} files; send one in the field "${field}".`);
+}
+
+async function newFile(c: AnnotationContext, form: ReceivedForm, { path: file }: ReceivedFile): Promise<NewFile> {
+  const extension = await inspectVolume(file, c.var.services.limits.volumeBytes);
+  const { client_id: _, ...info } = parseParams(form.fields.get('params')); // who it was is nobody's business here
+  return { file, extension, info };
+}

@@ -1,0 +1,264 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { centroidsOf } from '../../aiaa/inference/centroids';
+import { Datastore } from '../../aiaa/monai-label/datastore';
+import type { AnnotationServer } from '../../aiaa/server';
+import { slicer, viewerInfers, viewerReads } from './support/monai-requests';
+import { parseNifti, volumeThat } from './support/nifti-bytes';
+import { exchange, jsonOf, plainRequest, replyParts, sentenceOf } from './support/raw-http';
+import { Site, SPLEEN } from './support/server';
+
+/** A name with a space and an umlaut, as volumes have in Slicer. */
+const ID = 'CT Thorax Müller 2';
+const VOLUME = volumeThat(0, [5, 4, 3]);
+const LABEL = volumeThat(7);
+
+interface Info {
+  readonly labels: string[];
+  readonly models: Record<
+    string,
+    { type: string; labels: Record<string, number>; description: string; config: object }
+  >;
+  readonly strategies: Record<string, { description: string; config: object }>;
+  readonly trainers: object;
+  readonly datastore: { total: number; completed: number };
+}
+
+describe('AIAA for MONAI Label clients', () => {
+  let site: Site;
+  let server: AnnotationServer;
+  before(async () => {
+    site = await Site.make();
+    await site.publish();
+    server = await site.serve();
+  });
+  after(() => site.clear());
+
+  const send = (request: Buffer) => exchange(server.port, request);
+  const json = async <T>(request: Buffer) => {
+    const reply = await send(request);
+    assert.equal(reply.status, 200, reply.body.toString('utf8').slice(0, 300));
+    return jsonOf(reply) as T;
+  };
+
+  it('takes Slicer from the list of models to a saved label', async () => {
+    const info = await json<Info>(slicer.info());
+    assert.equal(info.models[SPLEEN].type, 'segmentation');
+    assert.deepEqual(info.models[SPLEEN].labels, { background: 0, spleen: 1 });
+    assert.deepEqual(info.labels, ['background', 'spleen']);
+    assert.deepEqual(Object.keys(info.strategies).sort(), ['first', 'random']);
+    assert.deepEqual(info.datastore, { total: 0, completed: 0, label_tags: {} });
+    assert.deepEqual(await json(slicer.nextSample('first')), {}, 'nothing to label');
+
+    assert.deepEqual(await json(slicer.uploadImage(ID, VOLUME)), { image: ID });
+    const sample = await json<{ id: string; name: string; checksum: string }>(slicer.nextSample('random'));
+    assert.equal(sample.id, ID);
+    assert.equal(sample.name, `${ID}.nii.gz`);
+    const downloaded = await send(slicer.downloadImage(sample.id));
+    assert.deepEqual(downloaded.body, VOLUME);
+    assert.equal(sample.checksum, `SHA256:${createHash('sha256').update(downloaded.body).digest('hex')}`);
+
+    const inferred = await send(slicer.infer(SPLEEN, ID));
+    const { params, file, filename } = replyParts(inferred);
+    assert.deepEqual(JSON.parse(params), { label_names: { spleen: 1 }, centroids: { spleen: [1, 4, 3, 2] } });
+    assert.deepEqual(parseNifti(gunzipSync(file)).shape, [5, 4, 3]);
+    assert.match(filename, /\.nii\.gz$/);
+
+    const saved = await json<{ image: string; label: string }>(slicer.saveLabel(ID, LABEL));
+    assert.deepEqual(saved, { image: ID, label: ID });
+    const after = await json<Info>(slicer.info());
+    assert.deepEqual(after.datastore, { total: 1, completed: 1, label_tags: { final: 1 } });
+    assert.deepEqual(await json(slicer.nextSample('first')), {}, 'all are labelled');
+    const label = await send(slicer.downloadLabel(ID, 'final'));
+    assert.deepEqual(label.body, LABEL);
+    assert.match(label.headers.get('content-disposition') ?? '', /filename="[^"]+\.nii\.gz"/);
+  });
+
+  it('keeps what a model made as the original label, with the names that Slicer asks for', async () => {
+    await json(slicer.uploadImage('case-2', VOLUME));
+    assert.equal((await send(slicer.infer(SPLEEN, 'case-2', { params: '{"save_label": true}' }))).status, 200);
+    const { objects } = await json<{ objects: Record<string, { labels: Record<string, { info: Saved }> }> }>(
+      slicer.datastore(),
+    );
+    assert.deepEqual(objects['case-2'].labels.original.info.params.label_names, { spleen: 1 });
+    const original = await send(slicer.downloadLabel('case-2', 'original'));
+    assert.equal(parseNifti(gunzipSync(original.body)).data.at(-1), 1);
+    assert.deepEqual(await json(plainRequest('GET', '/datastore/?output=train')), [
+      { image: ID, label: ID, tag: 'final' },
+    ]);
+  });
+
+  it('keeps a volume in a session for Slicer, in the shape that it reads', async () => {
+    const opened = await json<{ session_id: string; session_info: { expiry: number } }>(slicer.createSession(VOLUME));
+    assert.equal(opened.session_info.expiry, 3600);
+    const reply = await send(slicer.infer(SPLEEN, 'not-in-the-datastore', { session: opened.session_id }));
+    assert.ok(replyParts(reply).file.length > 0);
+    assert.ok((await json<{ name: string }>(slicer.getSession(opened.session_id))).name);
+    await json(slicer.removeSession(opened.session_id));
+    assert.equal((await send(slicer.infer(SPLEEN, 'x', { session: opened.session_id }))).status, 440);
+  });
+
+  it('answers the viewer in parts that it tells apart by their types', async () => {
+    const wanted = {
+      result_extension: '.nii',
+      result_dtype: 'uint16',
+      result_compress: false,
+      restore_label_idx: false,
+    };
+    await json(slicer.uploadImage('1.2.840.1', VOLUME));
+    const reply = await send(viewerInfers(SPLEEN, '1.2.840.1', wanted));
+    assert.equal(reply.status, 200);
+    const { params, file } = viewerReads(reply.headers.get('content-type')!, reply.body);
+    assert.deepEqual(params.centroids, { spleen: [1, 4, 3, 2] });
+    assert.equal(parseNifti(file).datatype, 512);
+  });
+
+  it('answers with the mask alone, or with what is said of it alone', async () => {
+    await json(slicer.uploadImage('alone', VOLUME));
+    const infer = (output: string) =>
+      send(
+        Buffer.from(
+          slicer.infer(SPLEEN, 'alone').toString('latin1').replace('?image', `?output=${output}&image`),
+          'latin1',
+        ),
+      );
+    assert.equal(parseNifti(gunzipSync((await infer('image')).body)).datatype, 2);
+    assert.deepEqual(Object.keys(jsonOf(await infer('json')) as object), ['label_names', 'centroids']);
+    assert.match(sentenceOf(await infer('dicom_seg')), /output is "dicom_seg"; this server answers image, json, all/);
+  });
+
+  it('refuses what is not there with a sentence', async () => {
+    const cases: readonly (readonly [Buffer, number, RegExp])[] = [
+      [slicer.infer(SPLEEN, 'nobody'), 404, /There is no image "nobody"/],
+      [slicer.infer('nothing', 'nobody'), 404, /There is no model "nothing"/],
+      [slicer.saveLabel('nobody', LABEL), 404, /There is no image "nobody"/],
+      [slicer.downloadLabel('case-2', 'mine'), 404, /no label with the tag "mine"/],
+      [slicer.nextSample('toString'), 404, /There is no strategy "toString"; use one of first, random/],
+      [slicer.uploadImage('x', Buffer.from('no volume')), 400, /too short/],
+      [slicer.uploadImage('x'.repeat(300), VOLUME), 400, /1 to 256 characters/],
+      [plainRequest('GET', '/datastore/?output=zip'), 400, /use stats, all or train/],
+      [plainRequest('DELETE', '/datastore/?id=x'), 400, /use image, label or label_tag/],
+    ];
+    for (const [request, status, sentence] of cases) {
+      const reply = await send(request);
+      assert.match(sentenceOf(reply), sentence);
+      assert.equal(reply.status, status, String(sentence));
+    }
+  });
+
+  it('deletes labels and images, and leaves nothing of them on disk', async () => {
+    const kept = await site.everything();
+    await json(slicer.uploadImage('to-delete', VOLUME));
+    await json(slicer.saveLabel('to-delete', LABEL));
+    const withLabel = await site.everything();
+    await json(plainRequest('DELETE', '/datastore/?id=to-delete&type=label'));
+    assert.equal((await site.everything()).length, withLabel.length - 2);
+    await json(slicer.saveLabel('to-delete', LABEL));
+    await json(plainRequest('DELETE', '/datastore/?id=to-delete&type=image'));
+    assert.deepEqual(await site.everything(), kept);
+    assert.equal((await send(plainRequest('DELETE', '/datastore/?id=to-delete&type=image'))).status, 404);
+  });
+});
+
+describe('AIAA datastore', () => {
+  let site: Site;
+  let now = 1000;
+  beforeEach(async () => {
+    site = await Site.make();
+    now = 1000;
+  });
+  afterEach(() => site.clear());
+
+  const open = (limits: { readonly maxImages?: number; readonly maxBytes?: number } = {}) =>
+    new Datastore(site.workspace, { maxImages: 10, maxBytes: 1000, ...limits, now: () => now });
+  async function given(content = 'voxels') {
+    const file = path.join(site.workspace, 'given');
+    await writeFile(file, content);
+    return { file, extension: '.nii' } as const;
+  }
+
+  it('is the same for every server, survives a restart, and names no patient in its folders', async () => {
+    await open().putImage('Doe^John/../../etc', await given());
+    await open().putLabel('Doe^John/../../etc', 'final', await given('mask'));
+    const [{ image, labels }] = await open().list();
+    assert.equal(image.id, 'Doe^John/../../etc');
+    assert.deepEqual([...labels.keys()], ['final']);
+    assert.ok((await site.everything()).every((file) => !file.includes('Doe')));
+  });
+
+  it('replaces an image with its labels, and a label by itself', async () => {
+    const store = open();
+    await store.putImage('a', await given('old'));
+    await store.putLabel('a', 'final', await given('first'));
+    await store.putLabel('a', 'final', await given('second'));
+    assert.equal((await store.findLabel('a', 'final')).bytes, 6);
+    assert.equal((await site.everything()).length, 4);
+    await store.putImage('a', await given('newer'));
+    assert.equal((await store.find('a')).image.bytes, 5);
+    assert.equal((await store.find('a')).labels.size, 0);
+    assert.equal((await site.everything()).length, 2);
+  });
+
+  it('keeps both of two labels that come at the same time', async () => {
+    const store = open();
+    await store.putImage('a', await given());
+    const files = ['one', 'two'].map((name) => path.join(site.workspace, name));
+    for (const file of files) await writeFile(file, file);
+    await Promise.all(files.map((file, at) => open().putLabel('a', `tag-${at}`, { file, extension: '.nii' })));
+    assert.deepEqual([...(await store.find('a')).labels.keys()], ['tag-0', 'tag-1']);
+  });
+
+  it('is bounded in images and in bytes, and takes more when some have gone', async () => {
+    const store = open({ maxImages: 2, maxBytes: 20 });
+    for (const id of ['a', 'b']) await store.putImage(id, await given());
+    await assert.rejects(store.putImage('c', await given()), { status: 507, message: /2 images with 12 B/ });
+    await store.putImage('b', await given());
+    await assert.rejects(store.putLabel('a', 'final', await given('x'.repeat(9))), { status: 507 });
+    await store.removeImage('a');
+    await store.putImage('c', await given());
+  });
+
+  it('sweeps what nothing names once its maker must have died, and nothing else', async () => {
+    const store = open();
+    await store.putImage('a', await given());
+    const [folder] = await readdir(path.join(site.workspace, 'datastore'));
+    const orphan = path.join(site.workspace, 'datastore', folder, 'image-00.nii');
+    await writeFile(orphan, 'patient');
+    await utimes(orphan, 900, 900);
+    await mkdir(path.join(site.workspace, 'datastore', 'half'));
+    const headless = path.join(site.workspace, 'datastore', 'half', 'label.final.json');
+    await writeFile(headless, '{}');
+    await utimes(headless, 900, 900);
+    await store.sweep();
+    assert.equal((await site.everything()).length, 4, 'they may be about to be named');
+    now = 4600;
+    await store.sweep();
+    assert.equal((await site.everything()).length, 2);
+    assert.equal((await store.list()).length, 1);
+  });
+});
+
+describe('AIAA centroids', () => {
+  it('are the mean voxels of each label, by value', () => {
+    const data = new Uint8Array(5 * 4 * 3);
+    const put = (value: number, i: number, j: number, k: number) => {
+      data[(k * 4 + j) * 5 + i] = value;
+    };
+    put(2, 0, 0, 0);
+    put(2, 4, 2, 2);
+    put(1, 3, 3, 1);
+    const affine = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] as const;
+    assert.deepEqual(centroidsOf({ geometry: { shape: [5, 4, 3], affine }, data }), [
+      [1, 3, 3, 1],
+      [2, 2, 1, 1],
+    ]);
+    assert.deepEqual(centroidsOf({ geometry: { shape: [5, 4, 3], affine }, data: new Uint8Array(60) }), []);
+  });
+});
+
+interface Saved {
+  readonly params: { readonly label_names: object };
+}
