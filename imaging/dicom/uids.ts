@@ -1,0 +1,33 @@
+import { randomUUID } from 'node:crypto';
+
+/** Unique identifiers of DICOM (PS3.6, annex A) that mean something here. */
+
+export type Encoding = 'native' | 'rle' | 'jpeg' | 'jpeg-lossless' | 'jpeg-ls' | 'jpeg-2000';
+
+/** How pixels of a transfer syntax are stored (PS3.5, section 10 and annex A). */
+export const ENCODINGS: Readonly<Record<string, Encoding>> = {
+  '1.2.840.10008.1.2': 'native', // implicit, little endian
+  '1.2.840.10008.1.2.1': 'native', // explicit, little endian
+  '1.2.840.10008.1.2.1.99': 'native', // deflated
+  '1.2.840.10008.1.2.2': 'native', // explicit, big endian
+  '1.2.840.10008.1.2.5': 'rle',
+  '1.2.840.10008.1.2.4.50': 'jpeg', // baseline
+  '1.2.840.10008.1.2.4.51': 'jpeg', // extended; its 12-bit form is refused
+  '1.2.840.10008.1.2.4.57': 'jpeg-lossless',
+  '1.2.840.10008.1.2.4.70': 'jpeg-lossless', // first-order prediction
+  '1.2.840.10008.1.2.4.80': 'jpeg-ls',
+  '1.2.840.10008.1.2.4.81': 'jpeg-ls', // near-lossless
+  '1.2.840.10008.1.2.4.90': 'jpeg-2000', // lossless only
+  '1.2.840.10008.1.2.4.91': 'jpeg-2000',
+};
+
+export const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
+export const EXPLICIT_BIG_ENDIAN = '1.2.840.10008.1.2.2';
+export const SEGMENTATION_STORAGE = '1.2.840.10008.5.1.4.1.1.66.4';
+/** A DICOMDIR, which discs and archives carry beside the images. */
+export const DIRECTORY_STORAGE = '1.2.840.10008.1.3.10';
+
+/** A new identifier below 2.25, the arc of random UUIDs (PS3.5, annex B.2). */
+export function newUid(): string {
+  return `2.25.${BigInt(`0x${randomUUID().replaceAll('-', '')}`)}`;
+}
