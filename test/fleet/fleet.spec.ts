@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { ClaraError } from '../../base/errors';
+import type { StackResult } from '../../fleet/conduct';
 import { type FleetRequest, runFleet } from '../../fleet/fleet';
 import type { FleetVerb } from '../../fleet/stacks-port';
 import { FakeStacks, type TemporaryProject, temporaryProject } from './support';
@@ -9,15 +10,17 @@ import { FakeStacks, type TemporaryProject, temporaryProject } from './support';
 describe('a fleet', () => {
   let at: TemporaryProject;
   let stacks: FakeStacks;
+  let onEnd: (result: StackResult) => void;
   beforeEach(async () => {
     at = await temporaryProject(['a', 'b', 'c', 'd']);
     stacks = new FakeStacks();
+    onEnd = () => {};
   });
   afterEach(() => at.remove());
 
   const run = async (verb: FleetVerb, request: Partial<FleetRequest> = {}, signal = new AbortController().signal) => {
     const wanted = { verb, environment: 'dev', sites: ['a', 'b', 'c', 'd'], parallel: 2, ...request };
-    const results = await runFleet(wanted, { project: await at.reopen(), stacks, signal });
+    const results = await runFleet(wanted, { project: await at.reopen(), stacks, signal, onEnd });
     return Object.fromEntries(results.map(({ stack, state }) => [stack, state]));
   };
   const began = (): string[] => stacks.began.splice(0).map((call) => call.split(' ')[1]!);
@@ -59,8 +62,22 @@ describe('a fleet', () => {
 
   it('finishes what is under way when another one fails', async () => {
     stacks.failing.set('dev-b', 'AccessDenied');
+    let [cBegins, bEnds] = [() => {}, () => {}];
+    const cBegan = new Promise<void>((resolve) => {
+      cBegins = resolve;
+    });
+    const bEnded = new Promise<void>((resolve) => {
+      bEnds = resolve;
+    });
     stacks.hold = async (stack) => {
-      if (stack === 'dev-c') await new Promise((resolve) => setImmediate(resolve));
+      if (stack === 'dev-b') await cBegan;
+      if (stack === 'dev-c') {
+        cBegins();
+        await bEnded;
+      }
+    };
+    onEnd = ({ stack }) => {
+      if (stack === 'dev-b') bEnds();
     };
     assert.deepEqual(await run('up'), { 'dev-a': 'done', 'dev-b': 'failed', 'dev-c': 'done', 'dev-d': 'waiting' });
   });
