@@ -35,23 +35,23 @@ export interface FleetSurroundings extends Pick<FleetConduct, 'signal' | 'onBegi
 export async function runFleet(request: FleetRequest, surroundings: FleetSurroundings): Promise<StackResult[]> {
   const { project, ...rest } = surroundings;
   const { verb, environment, parallel } = request;
-  const steps = fleetSteps(verb, await selectionOf(request, project));
+  const steps = fleetSteps(verb, selectionOf(request, project));
   const task = { verb, environment, stacks: steps.flat() };
   const record = verb === 'preview' ? undefined : await FleetRecord.open(path.join(project.folder, RECORDS), task);
   if (request.restart) await record?.forget();
   return conductFleet({ ...rest, verb, steps, parallel, record, digestOf: (stack) => project.digest(stack) });
 }
 
-async function selectionOf(request: FleetRequest, project: ProjectFolder): Promise<FleetSelection> {
+function selectionOf(request: FleetRequest, project: ProjectFolder): FleetSelection {
   const { environment, sites, canary } = request;
-  const catalogue = await project.siteIds(environment);
+  const catalogue = project.siteIds(environment);
   const wanted = sites === 'all' ? catalogue : sites;
   const faults: Fault[] = [];
   const fault = (id: string, rule: string) => faults.push({ path: '--sites', value: showValue(id), rule });
   for (const [i, id] of wanted.entries()) {
     if (wanted.indexOf(id) !== i) fault(id, 'is named twice');
     else if (!catalogue.includes(id)) fault(id, `is not in the catalogue of ${environment}: ${catalogue.join(', ')}`);
-    else if (!(await project.hasStack(`${environment}-${id}`))) {
+    else if (!project.hasStack(`${environment}-${id}`)) {
       fault(id, `has no file Pulumi.${environment}-${id}.yaml; \`clara-fed site add\` writes it`);
     }
   }
@@ -62,6 +62,6 @@ async function selectionOf(request: FleetRequest, project: ProjectFolder): Promi
   const ordered = canary === undefined ? wanted : [canary, ...wanted.filter((id) => id !== canary)];
   const stacks = ordered.map((id) => `${environment}-${id}`);
   if (sites !== 'all') return { sites: stacks };
-  const organization = (await project.hasStack(ORGANIZATION)) ? ORGANIZATION : undefined;
+  const organization = project.hasStack(ORGANIZATION) ? ORGANIZATION : undefined;
   return { organization, coordinator: environment, sites: stacks };
 }

@@ -2,18 +2,13 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { ClaraError, showValue } from '../base/errors';
-import { exists } from '../base/exists';
+import { ClaraError } from '../base/errors';
 import { faultsOf } from '../base/faults';
-import { readYaml } from '../base/yaml';
-
-const MAX_CHARACTERS = 1 << 20;
+import { readProject, readStackFile, stackNames } from './project-files';
 
 /** What a deployment is made of beside its stack's file. */
 const SOURCES = ['Pulumi.yaml', 'package-lock.json', 'stacks', 'components'];
 
-const PROJECT = z.object({ name: z.string() });
-const STACK = z.object({ config: z.record(z.string(), z.unknown()).default({}) });
 const CATALOGUE = z.array(z.object({ id: z.string() }), { error: 'must be a list of sites' });
 
 /** The folder of Pulumi.yaml with its stack files. */
@@ -26,45 +21,26 @@ export class ProjectFolder {
   ) {}
 
   /** @throws ClaraError when there is no Pulumi project */
-  static async open(folder: string): Promise<ProjectFolder> {
-    const file = path.join(folder, 'Pulumi.yaml');
-    const document = await readDocument(file, PROJECT, 'give the folder of Pulumi.yaml with --project');
-    return new ProjectFolder(folder, document.name);
+  static open(folder: string): ProjectFolder {
+    return new ProjectFolder(folder, readProject(folder).name);
   }
 
-  /** @throws ClaraError `invalid-input` for what cannot be the name of a stack, such as a path */
-  stackFile(stack: string): string {
-    if (!/^[a-z][a-z0-9-]{0,99}$/.test(stack)) {
-      throw new ClaraError(
-        'invalid-input',
-        `${showValue(stack)} cannot be a stack: lower-case letters, digits and hyphens`,
-      );
-    }
-    return path.join(this.folder, `Pulumi.${stack}.yaml`);
-  }
-
-  hasStack(stack: string): Promise<boolean> {
-    return exists(this.stackFile(stack));
-  }
-
-  /** The values of a stack's file, with their namespaces. */
-  async configuration(stack: string): Promise<Readonly<Record<string, unknown>>> {
-    const wayOut = `the stacks of an environment and of each of its sites have files beside Pulumi.yaml`;
-    return (await readDocument(this.stackFile(stack), STACK, wayOut)).config;
+  hasStack(stack: string): boolean {
+    return stackNames(this.folder).includes(stack);
   }
 
   /** Ids of the sites in an environment's catalogue, in its order. */
-  async siteIds(environment: string): Promise<string[]> {
-    const sites = (await this.configuration(environment))[`${this.name}:sites`] ?? [];
+  siteIds(environment: string): string[] {
+    const sites = readStackFile(this.folder, environment)[`${this.name}:sites`] ?? [];
     const parsed = CATALOGUE.safeParse(sites);
     if (parsed.success) return parsed.data.map(({ id }) => id);
-    throw ClaraError.ofFaults(`the catalogue in ${this.stackFile(environment)}`, faultsOf(parsed.error, sites));
+    throw ClaraError.ofFaults(`the catalogue in Pulumi.${environment}.yaml`, faultsOf(parsed.error, sites));
   }
 
   /** Digest of all that decides what a deployment of the stack makes: programs, versions of packages, configuration. */
   async digest(stack: string): Promise<string> {
     this.#sources ??= digestOfSources(this.folder);
-    const configuration = Object.entries(await this.configuration(stack)).sort(([a], [b]) => (a < b ? -1 : 1));
+    const configuration = Object.entries(readStackFile(this.folder, stack)).sort(([a], [b]) => (a < b ? -1 : 1));
     return createHash('sha256')
       .update(JSON.stringify([await this.#sources, configuration], scalarAsText))
       .digest('hex');
@@ -74,20 +50,6 @@ export class ProjectFolder {
 /** The CLI writes `7` and `true` as text when it touches a stack's file, and means the same. */
 function scalarAsText(_key: string, value: unknown): unknown {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
-}
-
-async function readDocument<Schema extends z.ZodType>(
-  file: string,
-  schema: Schema,
-  wayOut: string,
-): Promise<z.output<Schema>> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new ClaraError(ClaraError.from(error).code, `${file} cannot be read; ${wayOut}`, { cause: error });
-  });
-  const document = readYaml(text, { what: file, maxCharacters: MAX_CHARACTERS });
-  const parsed = schema.safeParse(document);
-  if (parsed.success) return parsed.data;
-  throw ClaraError.ofFaults(file, faultsOf(parsed.error, document));
 }
 
 async function digestOfSources(folder: string): Promise<string> {

@@ -65,7 +65,7 @@ export function fleetCommand(): Command {
 
 async function fleet(verb: FleetVerb, options: FleetOptions): Promise<void> {
   const terminal = openTerminal(options);
-  const project = await ProjectFolder.open(path.resolve(options.project));
+  const project = ProjectFolder.open(path.resolve(options.project));
   const stacks = await PulumiStacks.open({
     project: project.folder,
     ...(options.policyPack === undefined ? {} : { policyPack: path.resolve(options.policyPack) }),

@@ -11,8 +11,8 @@ describe('a fleet', () => {
   let at: TemporaryProject;
   let stacks: FakeStacks;
   let onEnd: (result: StackResult) => void;
-  beforeEach(async () => {
-    at = await temporaryProject(['a', 'b', 'c', 'd']);
+  beforeEach(() => {
+    at = temporaryProject(['a', 'b', 'c', 'd']);
     stacks = new FakeStacks();
     onEnd = () => {};
   });
@@ -20,7 +20,7 @@ describe('a fleet', () => {
 
   const run = async (verb: FleetVerb, request: Partial<FleetRequest> = {}, signal = new AbortController().signal) => {
     const wanted = { verb, environment: 'dev', sites: ['a', 'b', 'c', 'd'], parallel: 2, ...request };
-    const results = await runFleet(wanted, { project: await at.reopen(), stacks, signal, onEnd });
+    const results = await runFleet(wanted, { project: at.reopen(), stacks, signal, onEnd });
     return Object.fromEntries(results.map(({ stack, state }) => [stack, state]));
   };
   const began = (): string[] => stacks.began.splice(0).map((call) => call.split(' ')[1]!);

@@ -38,21 +38,21 @@ export interface TemporaryProject {
   readonly project: ProjectFolder;
   write(file: string, text: string): void;
   /** Reads the programs anew. */
-  reopen(): Promise<ProjectFolder>;
+  reopen(): ProjectFolder;
   remove(): void;
 }
 
 /** A Pulumi project with the environment `dev` and a stack file for each of the sites. */
-export async function temporaryProject(sites: readonly string[]): Promise<TemporaryProject> {
+export function temporaryProject(sites: readonly string[]): TemporaryProject {
   const folder = mkdtempSync(path.join(tmpdir(), 'clara-fleet-'));
   const write = (file: string, text: string): void => writeFileSync(path.join(folder, file), text);
-  write('Pulumi.yaml', 'name: p\n');
+  write('Pulumi.yaml', 'name: p\nmain: stacks/\nconfig: {}\n');
   write('Pulumi.dev.yaml', `config:\n  p:sites:\n${sites.map((id) => `    - id: ${id}\n`).join('')}`);
   for (const id of sites) write(`Pulumi.dev-${id}.yaml`, `config:\n  p:siteId: ${id}\n`);
   const reopen = () => ProjectFolder.open(folder);
   return {
     folder,
-    project: await reopen(),
+    project: reopen(),
     write,
     reopen,
     remove: () => rmSync(folder, { recursive: true, force: true }),
