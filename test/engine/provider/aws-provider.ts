@@ -1,8 +1,18 @@
-import { answerInvoke, makeResource } from '../aws-double';
+import { answerInvoke, type MadeResource, makeResource } from '../aws-double';
 import { clearProperties, type Properties } from '../property-values';
-import { checkInputs, differences, type InputDifference, previewedOutputs, refreshed, withoutNotes } from './aws-rules';
-import { type Cloud, CloudError, type CloudObject, type Operation } from './cloud';
+import {
+  checkInputs,
+  differences,
+  type InputDifference,
+  previewedOutputs,
+  refreshed,
+  withoutName,
+  withoutNotes,
+} from './aws-rules';
+import { type Cloud, CloudError, type CloudObject, type CloudPlace, type Operation } from './cloud';
 import { sdkType } from './sdk-type';
+
+const TASK_DEFINITION = 'aws:ecs/taskDefinition:TaskDefinition';
 
 /** One resource as the engine speaks of it. */
 export interface ResourceCall {
@@ -67,9 +77,11 @@ export class AwsProvider {
     const { type, name, urn } = call;
     const wanted = clearProperties(withoutNotes(inputs));
     // A second one of the same name, while it replaces the first, must be told from it.
-    const seed = `${urn}#${this.cloud.calls.filter((other) => other.urn === urn && other.operation === 'create').length}`;
-    const made = makeResource({ type, name, urn: seed, inputs: wanted }, this.#place, 'aws');
-    this.cloud.add({ account: this.account, type, urn, id: made.id, properties: { ...wanted, ...made.outputs } });
+    const attempt = this.cloud.calls.filter((other) => other.urn === urn && other.operation === 'create').length;
+    const first = makeResource({ type, name, urn: `${urn}#${attempt}`, inputs: wanted }, this.#place, 'aws');
+    const made = type === TASK_DEFINITION ? revision(first, attempt) : first;
+    const properties = { ...wanted, ...made.outputs };
+    this.cloud.add({ ...this.#placeOf(type, made.id, wanted), urn, properties }, withoutName(type, wanted));
     const outputs = { ...withoutNotes(inputs), ...made.outputs };
     if (half !== undefined) throw new HalfMade(half, made.id, outputs);
     return { id: made.id, outputs };
@@ -81,7 +93,7 @@ export class AwsProvider {
     known: { readonly outputs: Properties; readonly inputs: Properties },
   ): Promise<{ readonly outputs: Properties; readonly inputs: Properties } | undefined> {
     await this.#begin('read', call);
-    const found = this.cloud.find(this.account, call.type, id);
+    const found = this.cloud.find(this.#placeOf(call.type, id, known.outputs));
     if (found === undefined) return undefined;
     const outputs = refreshed(known.outputs, found.properties);
     const inputs = { ...known.inputs };
@@ -91,16 +103,16 @@ export class AwsProvider {
 
   async update(call: ResourceCall, id: string, olds: Properties, news: Properties): Promise<Properties> {
     await this.#begin('update', call);
-    const found = this.#existing(call, id);
+    const found = this.#existing(call, id, olds);
     const computed = Object.entries(olds).filter(([name]) => !sdkType(call.type).inputs.includes(name));
     const outputs = { ...withoutNotes(news), ...Object.fromEntries(computed) };
     this.cloud.put({ ...found, properties: clearProperties(outputs) });
     return outputs;
   }
 
-  async delete(call: ResourceCall, id: string): Promise<void> {
+  async delete(call: ResourceCall, id: string, known: Properties): Promise<void> {
     await this.#begin('delete', call);
-    const found = this.cloud.find(this.account, call.type, id);
+    const found = this.cloud.find(this.#placeOf(call.type, id, known));
     if (found) this.cloud.remove(found);
   }
 
@@ -119,12 +131,22 @@ export class AwsProvider {
     }
   }
 
-  #existing({ type, urn }: ResourceCall, id: string): CloudObject {
-    const found = this.cloud.find(this.account, type, id);
-    if (found === undefined)
-      throw new CloudError(`updating ${type} (${id}): there is none in account ${this.account} (${urn})`);
-    return found;
+  /** Something may name a region of its own; else it lies in the provider's. */
+  #placeOf(type: string, id: string, { region }: Properties): CloudPlace {
+    return { account: this.account, region: String(region ?? this.configuration.region), type, id };
   }
+
+  #existing({ type, urn }: ResourceCall, id: string, known: Properties): CloudObject {
+    const found = this.cloud.find(this.#placeOf(type, id, known));
+    if (found !== undefined) return found;
+    throw new CloudError(`updating ${type} (${id}): there is none in account ${this.account} (${urn})`);
+  }
+}
+
+/** Revisions of one family exist beside each other, and only their ARNs tell them apart. */
+function revision({ outputs }: MadeResource, number: number): MadeResource {
+  const arn = String(outputs.arn).replace(/:\d+$/, `:${number}`);
+  return { id: arn, outputs: { ...outputs, arn, revision: number } };
 }
 
 function json(value: unknown): unknown {

@@ -52,6 +52,12 @@ export function checkInputs(
   return { inputs, missing: required.filter((argument) => inputs[argument] === undefined) };
 }
 
+/** Inputs beside what the thing itself is called. */
+export function withoutName(type: string, inputs: Properties): Properties {
+  const named = NAMED_OTHERWISE[type] ?? 'name';
+  return Object.fromEntries(Object.entries(inputs).filter(([name]) => name !== named));
+}
+
 export function withoutNotes(inputs: Properties): Properties {
   return Object.fromEntries(Object.entries(inputs).filter(([name]) => !name.startsWith('__')));
 }

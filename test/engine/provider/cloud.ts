@@ -6,15 +6,19 @@ import type { Properties } from '../property-values';
 /** Something that exists in an account. */
 export interface CloudObject {
   readonly account: string;
+  readonly region: string;
   readonly type: string;
   readonly id: string;
   /** What made it. */
   readonly urn: string;
-  /** Later objects have higher numbers. */
-  readonly made: number;
+  /** What others call it by. The settings of a thing, such as the versioning of a bucket, have only the name of the thing. */
+  readonly names: readonly string[];
   /** Plain values; secrets are in clear, as AWS itself has them. */
   readonly properties: Properties;
 }
+
+/** What tells objects apart. */
+export type CloudPlace = Pick<CloudObject, 'account' | 'region' | 'type' | 'id'>;
 
 export type Operation = 'create' | 'read' | 'update' | 'delete';
 
@@ -65,17 +69,17 @@ export class Cloud {
     await this.before(call);
   }
 
-  find(account: string, type: string, id: string): CloudObject | undefined {
-    return this.#objects.get(keyOf({ account, type, id }));
+  find(place: CloudPlace): CloudObject | undefined {
+    return this.#objects.get(keyOf(place));
   }
 
   /** @throws CloudError when the name is taken */
-  add(made: Omit<CloudObject, 'made'>): void {
-    const object = { ...made, made: 1 + Math.max(0, ...this.objects.map((other) => other.made)) };
+  add(object: Omit<CloudObject, 'names'>, inputs: Properties): void {
     if (this.#objects.has(keyOf(object))) {
       throw new CloudError(`creating ${object.type} (${object.id}): it exists already in account ${object.account}`);
     }
-    this.put(object);
+    const candidates = [object.id, object.properties.arn].filter((name): name is string => typeof name === 'string');
+    this.put({ ...object, names: candidates.filter((name) => !mentions(inputs, [name])) });
   }
 
   put(object: CloudObject): void {
@@ -107,12 +111,9 @@ export class Cloud {
     this.put({ ...object, properties: { ...object.properties, ...properties } });
   }
 
-  /** The settings of a thing, such as the versioning of a bucket, carry its name as their id; only the thing itself is used. */
   #userOf(object: CloudObject): CloudObject | undefined {
     const others = this.objects.filter((other) => other.account === object.account && keyOf(other) !== keyOf(object));
-    if (others.some(({ id, made }) => id === object.id && made < object.made)) return undefined;
-    const names = [object.id, object.properties.arn].filter((name): name is string => typeof name === 'string');
-    return others.find((other) => mentions(other.properties, names));
+    return others.find((other) => mentions(other.properties, object.names));
   }
 
   #fileOf(object: CloudObject): string {
@@ -120,8 +121,8 @@ export class Cloud {
   }
 }
 
-function keyOf({ account, type, id }: Pick<CloudObject, 'account' | 'type' | 'id'>): string {
-  return `${account}|${type}|${id}`;
+function keyOf({ account, region, type, id }: CloudPlace): string {
+  return `${account}|${region}|${type}|${id}`;
 }
 
 /** A value that is one of the names. Documents count as text, and may go on mentioning what is gone. */

@@ -132,7 +132,7 @@ function aboutResources(of: (call: Call<unknown>) => AwsProvider) {
       return new provider.UpdateResponse().setProperties(struct(outputs));
     }),
     delete: answered<provider.DeleteRequest>(async (call) => {
-      await of(call).delete(resourceOf(call.request), call.request.getId());
+      await of(call).delete(resourceOf(call.request), call.request.getId(), properties(call.request.getProperties()));
       return new Empty();
     }),
   };
