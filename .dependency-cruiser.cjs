@@ -5,12 +5,13 @@ const rooms = {
   imaging: ['base'],
   components: [],
   stacks: ['components'],
+  fleet: ['base', 'components', 'stacks'],
   training: ['base', 'imaging', 'federation/tensors', 'federation/trainer-contract'],
   'fl-coordinator': ['base', 'federation'],
   'fl-site': ['base', 'federation', 'imaging'],
   aiaa: ['base', 'imaging', 'training/engine', 'federation/tensors', 'federation/trainer-contract'],
   simulation: ['base', 'federation', 'fl-coordinator', 'fl-site', 'training', 'imaging'],
-  cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging', 'simulation'],
+  cli: ['base', 'federation', 'fl-coordinator', 'fl-site', 'aiaa', 'training', 'imaging', 'simulation', 'fleet'],
 };
 /** Rooms of the coordinator: each may look into those named, and `coordinator.ts`, `leader-term.ts`, `expected-updates.ts` and
  * `embedded-coordinator.ts` put them together. */

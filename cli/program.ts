@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
     (require('./commands/coordinator') as typeof import('./commands/coordinator')).coordinatorCommand(),
   sites: () => (require('./commands/sites') as typeof import('./commands/sites')).sitesCommand(),
   site: () => (require('./commands/site') as typeof import('./commands/site')).siteCommand(),
+  fleet: () => (require('./commands/fleet') as typeof import('./commands/fleet')).fleetCommand(),
   run: () => (require('./commands/run') as typeof import('./commands/run')).runCommand(),
   search: () => (require('./commands/search') as typeof import('./commands/search')).searchCommand(),
   model: () => (require('./commands/model') as typeof import('./commands/model')).modelCommand(),

@@ -16,6 +16,7 @@ const ROOMS = [
   'imaging',
   'aiaa',
   'simulation',
+  'fleet',
   'cli',
   'bench',
 ];

@@ -1,7 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import path from 'node:path';
+import { installationStep, reportInstallation, TOOL_CACHE } from './tool-cache';
 
 /**
  * `npm run s3-servers`: installs the S3 servers that the tests of the store start, each into a folder of its own version, so
@@ -17,10 +16,8 @@ interface S3ServerInstall {
   readonly install: () => void;
 }
 
-const CACHE = path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache'), 'clara-federation');
-
-const VERSITYGW = path.join(CACHE, 'versitygw-1.8.0');
-const MINISTACK = path.join(CACHE, 'ministack-1.5.33');
+const VERSITYGW = path.join(TOOL_CACHE, 'versitygw-1.8.0');
+const MINISTACK = path.join(TOOL_CACHE, 'ministack-1.5.33');
 const COMPLETE = path.join(MINISTACK, '.complete');
 
 export const S3_SERVERS = {
@@ -32,10 +29,9 @@ export const S3_SERVERS = {
     install: () => {
       const fresh = `${VERSITYGW}.${process.pid}`;
       try {
-        run('go', ['install', '-trimpath', '-ldflags=-s -w', 'github.com/versity/versitygw/cmd/versitygw@v1.8.0'], {
-          GOBIN: fresh,
-          CGO_ENABLED: '0',
-        });
+        const module = 'github.com/versity/versitygw/cmd/versitygw@v1.8.0';
+        const environment = { GOBIN: fresh, CGO_ENABLED: '0' };
+        installationStep('go', ['install', '-trimpath', '-ldflags=-s -w', module], { environment });
         renameSync(fresh, VERSITYGW);
       } finally {
         rmSync(fresh, { recursive: true, force: true });
@@ -50,9 +46,9 @@ export const S3_SERVERS = {
     install: () => {
       // A virtual environment cannot be moved, so a mark tells a whole one.
       rmSync(MINISTACK, { recursive: true, force: true });
-      run('python3', ['-m', 'venv', MINISTACK]);
+      installationStep('python3', ['-m', 'venv', MINISTACK]);
       const requirements = path.join(__dirname, 'ministack-requirements.txt');
-      run(path.join(MINISTACK, 'bin', 'pip'), [
+      installationStep(path.join(MINISTACK, 'bin', 'pip'), [
         'install',
         '--quiet',
         '--disable-pip-version-check',
@@ -66,27 +62,12 @@ export const S3_SERVERS = {
 
 export type S3ServerName = keyof typeof S3_SERVERS;
 
-function run(command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): void {
-  const { status, error } = spawnSync(command, args, {
-    cwd: CACHE,
-    stdio: ['ignore', process.stderr, 'inherit'],
-    env: { ...process.env, ...environment },
-  });
-  if (error) throw error;
-  if (status !== 0) throw new Error(`${command} ended with ${status}`);
-}
-
 function main(): void {
-  mkdirSync(CACHE, { recursive: true });
+  mkdirSync(TOOL_CACHE, { recursive: true });
   for (const { name, needs, isInstalled, install } of Object.values(S3_SERVERS)) {
-    try {
+    reportInstallation(name, needs, () => {
       if (!isInstalled()) install();
-      process.stdout.write(`${name} is in ${CACHE}\n`);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      process.stdout.write(`${name} could not be installed (${reason}); it needs ${needs}. Its tests are skipped.\n`);
-      if (process.env.CI === 'true') process.exitCode = 1;
-    }
+    });
   }
 }
 

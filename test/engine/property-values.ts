@@ -48,6 +48,17 @@ export function plainOf(value: unknown): unknown {
   return plainProperties(value);
 }
 
+/** A wire value in which secrets are what they hold: what AWS itself sees. Unknown values stay as they are. */
+export function clearOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(clearOf);
+  if (!isObject(value)) return value;
+  return value[SIGNATURE] === SECRET_SIGNATURE ? clearOf(value.value) : clearProperties(value);
+}
+
+export function clearProperties(values: Properties): Properties {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, clearOf(value)]));
+}
+
 export function plainProperties(values: Properties): Properties {
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, plainOf(value)]));
 }
