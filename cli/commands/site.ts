@@ -78,6 +78,7 @@ export function siteCommand(): Command {
     .option('--json', 'one JSON object a check')
     .addHelpText('after', '\nExample:\n  clara-fed site preflight --config site.yaml')
     .action(lookAhead);
+  command.addCommand((require('./site-prepare') as typeof import('./site-prepare')).prepareCommand());
   command
     .command('proposals')
     .description(
