@@ -11,8 +11,8 @@ import type { CoordinatorClient } from './coordinator-client';
 import { CoordinatorLine } from './coordinator-line';
 import { grpcCoordinatorClient } from './grpc-coordinator-client';
 import type { SiteEvent } from './site-events';
-import { ProcessTrainer } from './trainers/process-trainer';
-import { trainerProgram } from './trainers/trainer-program';
+import { makeTrainer } from './trainers/make-trainer';
+import type { Trainer } from './trainers/trainer';
 import { lockWorkspace } from './workspace-lock';
 
 export interface SiteAgentOptions {
@@ -47,7 +47,8 @@ export interface SiteAgent {
  *   writable, `adapter: reference` without a reference trainer
  */
 export async function startSiteAgent(site: SiteConfiguration, options: SiteAgentOptions = {}): Promise<SiteAgent> {
-  const program = trainerProgram(site, options.referenceTrainer);
+  const { referenceTrainer: reference, graceMillis, pacing = REAL_PACING } = options;
+  const trainer = makeTrainer(site, { reference, graceMillis, pacing });
   const credentials = await loadCredentials(site.credentials);
   checkIdentity(site, credentials);
   const unlock = await lockWorkspace(site.workspace);
@@ -55,7 +56,7 @@ export async function startSiteAgent(site: SiteConfiguration, options: SiteAgent
   const onAbort = () => stop.abort();
   options.signal?.addEventListener('abort', onAbort);
   if (options.signal?.aborted) onAbort();
-  const closed = agentProcess(site, credentials, program, options)
+  const closed = agentProcess(site, credentials, trainer, options)
     .live(stop.signal)
     .finally(async () => {
       options.signal?.removeEventListener('abort', onAbort);
@@ -76,15 +77,15 @@ export async function startSiteAgent(site: SiteConfiguration, options: SiteAgent
 function agentProcess(
   site: SiteConfiguration,
   credentials: Credentials,
-  program: ProgramStart,
+  trainer: Trainer,
   options: SiteAgentOptions,
 ): AgentCore {
-  const { publisher, software, onEvent, graceMillis, pacing = REAL_PACING } = options;
+  const { publisher, software, onEvent, pacing = REAL_PACING } = options;
   const line = new CoordinatorLine([site.coordinator].flat(), credentials, options.dial ?? dialGrpc);
   return new AgentCore({
     site,
     line,
-    trainer: new ProcessTrainer({ ...site.trainer, program, graceMillis, pacing }),
+    trainer,
     publisher,
     software,
     onEvent,

@@ -7,8 +7,7 @@ import { readYaml } from '../base/yaml';
 import { siteIdSchema } from '../federation/cohort';
 import { durationSchema } from '../federation/duration';
 import { modelNameSchema } from '../federation/model-name';
-import { trainerNameSchema } from '../federation/plan';
-import { TRAINER_FEATURES } from '../federation/trainer-contract';
+import { trainerSchema } from './trainer-configuration';
 
 /**
  * The site's own configuration file: who it is, whom it calls, what it trains on, with which program and within which
@@ -42,36 +41,6 @@ const addressesSchema = z.union([addressSchema, z.array(addressSchema).min(1).ma
 });
 
 const fileSystemPath = z.string().min(1, 'must be a path').max(4096);
-
-const trainerBase = {
-  /** What a plan must ask for to run here. */
-  name: trainerNameSchema,
-  /** Value of OMP_NUM_THREADS for the trainer. @default the agent's own, or the number of processors */
-  threads: z.number().int().min(1).max(1024).optional(),
-  /** More environment variables for the trainer, which otherwise sees none of the agent's. @default none */
-  environment: z
-    .record(
-      z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be the name of an environment variable'),
-      z.string().max(10_000),
-    )
-    .default({}),
-};
-
-const trainerSchema = z.discriminatedUnion(
-  'adapter',
-  [
-    z.strictObject({
-      adapter: z.literal('process'),
-      ...trainerBase,
-      /** Program and arguments; the task folder is appended as the last argument. */
-      command: z.array(z.string().min(1).max(4096)).min(1, 'must name a program').max(100),
-      /** What the trainer does beyond plain training; plans that need more are refused. @default nothing */
-      supports: z.array(z.enum(TRAINER_FEATURES)).max(TRAINER_FEATURES.length).default([]),
-    }),
-    z.strictObject({ adapter: z.literal('reference'), ...trainerBase }),
-  ],
-  { error: 'must be process or reference' },
-);
 
 const limitsSchema = z.strictObject({
   /** The longest plan that this site approves. @default 1000 */

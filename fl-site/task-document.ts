@@ -33,7 +33,7 @@ export async function writeTaskFile(
     site: site.id,
     seed: task.seed,
     deadline,
-    dataset: site.dataset,
+    dataset: datasetOf(site),
     parameters,
   } as const;
   const still = frozen.length > 0 ? { frozen: [...frozen] } : {};
@@ -50,6 +50,12 @@ export async function writeTaskFile(
             }
           : { ...common, kind, models: task.models.map(({ name }, index) => ({ name, file: evaluatedFile(index) })) };
   await writeFile(path.join(folder, TASK_FILE), `${JSON.stringify(contents, undefined, 2)}\n`);
+}
+
+/** The dataset under the path that the trainer has it, which may be another one in its container. */
+function datasetOf({ dataset, trainer }: SiteConfiguration): SiteConfiguration['dataset'] {
+  if (trainer.adapter !== 'ecs-task' || dataset.kind === 'none') return dataset;
+  return { ...dataset, path: trainer.ecs.dataset ?? dataset.path };
 }
 
 function firstWeights(reinitialise: readonly string[]): Pick<InitialiseTask, 'model' | 'reinitialise'> {

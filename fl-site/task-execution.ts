@@ -118,6 +118,10 @@ async function produce(
         if (checked.kind !== 'statistics') onProgress({ activity, fraction: progress, step, metrics });
       },
       onLog: around.onLog,
+      onWaiting: (what) => {
+        onProgress({ activity: 'waiting', fraction: 0 });
+        around.onLog(what);
+      },
       onStarted: (trainer) => journal.save(Object.assign(record, { trainer })),
       onPeakRss: (bytes) => {
         record.peakRssBytes = Math.max(record.peakRssBytes, bytes);

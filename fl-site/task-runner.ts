@@ -14,6 +14,7 @@ import { executeTask, type Surroundings, sendUpdate } from './task-execution';
 import { fingerprintOf, newRecord, type TaskRecord } from './task-journal';
 import { ProgressBoard, type TaskActivity } from './task-progress';
 import { endGroup } from './trainers/process-identity';
+import { AgentEnds } from './trainers/trainer';
 
 export interface RunnerOptions extends Omit<Surroundings, 'onProgress' | 'onLog'> {
   readonly now?: () => number;
@@ -45,8 +46,6 @@ const UNWANTED: readonly ErrorCode[] = ['precondition-failed', 'not-found', 'per
 
 /** The task is not wanted any more: it leaves no result. */
 class Dropped extends Error {}
-/** The agent ends: the task stays on disk as it is, for the next agent. */
-class Interrupted extends Error {}
 
 /**
  * The tasks of a site: one is worked on at a time, in the order of arrival; results wait until the coordinator has settled
@@ -175,7 +174,7 @@ export class TaskRunner {
   /** Stops work without forgetting any: a later agent goes on with it. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const open of this.#tasks.values()) open.abort.abort(new Interrupted('the agent ends'));
+    for (const open of this.#tasks.values()) open.abort.abort(new AgentEnds('the agent ends'));
     await this.#commands.catch(() => undefined);
     await this.#worker;
     await Promise.all([...this.#tasks.values()].map(({ telling }) => telling));
@@ -297,6 +296,7 @@ export class TaskRunner {
     this.#tasks.delete(task.id);
     this.#board.delete(task.id);
     const folder = workspace.taskFolder(task.run, task.id);
+    await this.options.trainer.abandon?.(folder);
     await workspace.returnState(task.run, task.track, folder);
     await workspace.removeFolder(folder);
     await journal.remove(task);

@@ -18,7 +18,6 @@ import { type PreflightCheck, type PreflightLimits, preflight } from '../../fl-s
 import { PromotionRequests } from '../../fl-site/promotions/promotion-requests';
 import { Proposals } from '../../fl-site/proposals';
 import type { SiteEvent } from '../../fl-site/site-events';
-import { trainerProgram } from '../../fl-site/trainers/trainer-program';
 import { Workspace } from '../../fl-site/workspace';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { parseModelVersion } from '../model-address';
@@ -79,6 +78,7 @@ export function siteCommand(): Command {
     .option('--json', 'one JSON object a check')
     .addHelpText('after', '\nExample:\n  clara-fed site preflight --config site.yaml')
     .action(lookAhead);
+  command.addCommand((require('./site-prepare') as typeof import('./site-prepare')).prepareCommand());
   command
     .command('proposals')
     .description(
@@ -233,7 +233,7 @@ async function lookAhead(
   const terminal = openTerminal(options);
   const configuration = await loadSiteConfiguration(path.resolve(options.config));
   const checks = await preflight(configuration, {
-    program: trainerProgram(configuration, referenceTrainer()),
+    referenceTrainer: referenceTrainer(),
     ...(options.timeout === undefined ? {} : { limits: allLimits(options.timeout) }),
     onCheck: (check) => terminal.record({ event: 'check', ...check }),
   });

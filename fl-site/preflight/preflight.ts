@@ -13,8 +13,8 @@ export interface PreflightCheck extends Verdict {
 }
 
 export interface PreflightOptions {
-  /** How the site's trainer is started. */
-  readonly program: ProgramStart;
+  /** The program behind `adapter: reference`; this room knows no training. */
+  readonly referenceTrainer?: ProgramStart;
   /** The longest that one check may take. @default 15 s; the dataset 60 s, the trainer 120 s */
   readonly limits?: Partial<PreflightLimits>;
   /** Told of each check when it is over, in any order. */
@@ -162,7 +162,11 @@ async function readCredentials(site: SiteConfiguration, millis: number, tell: Te
   return own;
 }
 
-async function machine(site: SiteConfiguration, { program, limits }: PreflightOptions, tell: Tell): Promise<void> {
+async function machine(
+  site: SiteConfiguration,
+  { referenceTrainer, limits }: PreflightOptions,
+  tell: Tell,
+): Promise<void> {
   const { checkMillis, datasetMillis, trainerMillis } = { ...LIMITS, ...limits };
   const share = (folder: string) => `is ${folder} on a disk or network share that hangs`;
   const look = async (name: ProbeName & PreflightName, millis: number, folder: string) =>
@@ -174,7 +178,7 @@ async function machine(site: SiteConfiguration, { program, limits }: PreflightOp
   await look('disk', checkMillis, site.workspace);
   await look('dataset', datasetMillis, site.dataset.path);
   const late = 'the trainer does not come to an end; clara-fed trainer check says more';
-  const check = (signal: AbortSignal) => trainerCheck(site, program, trainerMillis, signal);
+  const check = (signal: AbortSignal) => trainerCheck(site, referenceTrainer, trainerMillis, signal);
   tell('trainer', await bounded(trainerMillis, late, check));
   tell('gpu', await gpu);
 }

@@ -1,17 +1,33 @@
 import { execFile } from 'node:child_process';
 import type { ProgramStart } from '../../base/own-program';
+import { REAL_PACING } from '../backoff';
 import type { SiteConfiguration } from '../configuration';
 import { checkTrainer } from '../trainer-check';
-import { failed, ok, type Verdict, warning } from './verdict';
+import { awsCluster } from '../trainers/ecs/ecs-cluster';
+import { trainerProgram } from '../trainers/make-trainer';
+import { failed, failedBy, ok, type Verdict, warning } from './verdict';
 
-/** The quick form of the contract's check: it starts, makes first weights, and refuses what it does not understand. */
+/**
+ * The quick form of the contract's check: it starts, makes first weights, and refuses what it does not understand. A trainer
+ * that runs as an ECS task costs a machine to start: of that one only the cluster is looked at.
+ */
 export async function trainerCheck(
   site: SiteConfiguration,
-  program: ProgramStart,
+  reference: ProgramStart | undefined,
   timeoutMillis: number,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const { steps } = await checkTrainer(program, {
+  if (site.trainer.adapter === 'ecs-task') {
+    const cluster = awsCluster(site.trainer.ecs, site.id, REAL_PACING);
+    try {
+      return ok(`${site.trainer.name}: ${await cluster.look(signal)}`);
+    } catch (thrown) {
+      return failedBy(thrown, 'correct trainer.ecs, or give the agent the rights that docs/operations.md lists');
+    } finally {
+      cluster.close();
+    }
+  }
+  const { steps } = await checkTrainer(trainerProgram(site, reference), {
     quick: true,
     dataset: site.dataset,
     environment: site.trainer.environment,

@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { ProgramStart } from '../../base/own-program';
 import { MAX_TIMER_MILLIS } from '../../base/timers';
-import { type ProgressLine, progressLineSchema } from '../../federation/trainer-contract';
-import { BoundedLines, rateLimit } from './bounded-lines';
-import { identityOf, signalGroup } from './process-identity';
+import type { Stop } from './attempts';
+import { BoundedLines } from './bounded-lines';
+import { identityOf, type ProcessIdentity, signalGroup } from './process-identity';
 import { folderBytes, peakRssOfTree } from './resource-use';
 import type { TrainerWork } from './trainer';
+import { MAX_LINE_BYTES, TrainerOutput } from './trainer-output';
 
-export interface ProcessWork extends TrainerWork {
+export interface ProcessWork extends Omit<TrainerWork, 'onStarted' | 'onWaiting'> {
+  readonly onStarted?: (process: ProcessIdentity) => Promise<void>;
   readonly program: ProgramStart;
   readonly environment: Readonly<Record<string, string>>;
   readonly graceMillis: number;
@@ -19,17 +21,8 @@ export type ProcessEnd =
   | { readonly kind: 'exited'; readonly code: number; readonly lastWords: string }
   | { readonly kind: 'killed'; readonly signal: NodeJS.Signals; readonly lastWords: string }
   | { readonly kind: 'not-started'; readonly reason: string }
-  | { readonly kind: 'cancelled' }
-  | { readonly kind: 'deadline' }
-  | { readonly kind: 'over-quota'; readonly bytes: number };
+  | Stop;
 
-type Stop = Extract<ProcessEnd, { kind: 'cancelled' | 'deadline' | 'over-quota' }>;
-
-const MAX_LINE_BYTES = 64 * 1024;
-const MAX_LINES_PER_SECOND = 100;
-/** Standard error as told to others: its last lines, shortened. */
-const LAST_LINES = 3;
-const LAST_WORDS_CHARACTERS = 600;
 /** How long output is waited for when the process is gone but something it started holds its pipes. */
 const PIPES_MILLIS = 1000;
 /**
@@ -47,7 +40,7 @@ export async function superviseProcess(work: ProcessWork): Promise<ProcessEnd> {
   const { pid } = child;
   if (pid === undefined) return ended.then((end) => ({ kind: 'not-started', reason: startFailure(work, end) }));
 
-  const lastLines = readOutput(child, work);
+  const output = readOutput(child, work);
   const stop = new Stopper(pid, work.graceMillis);
   const onAbort = () => stop.politely({ kind: 'cancelled' });
   work.signal.addEventListener('abort', onAbort);
@@ -60,7 +53,7 @@ export async function superviseProcess(work: ProcessWork): Promise<ProcessEnd> {
     await work.onStarted?.(identityOf(pid));
     const end = await ended;
     if (stop.reason) return stop.reason;
-    const lastWords = lastLines.join(' | ').slice(-LAST_WORDS_CHARACTERS);
+    const { lastWords } = output;
     if (end.kind === 'signal') return { kind: 'killed', signal: end.signal, lastWords };
     return { kind: 'exited', code: end.kind === 'code' ? end.code : 1, lastWords };
   } finally {
@@ -106,37 +99,14 @@ function startFailure({ program, folder }: ProcessWork, end: RawEnd): string {
   return `the trainer ${JSON.stringify(program.command)} could not be started in ${folder}: ${why}`;
 }
 
-/** @returns the last lines of standard error, kept up to date */
-function readOutput(child: ChildProcess, { onProgress, onLog }: ProcessWork): string[] {
-  const lastLines: string[] = [];
-  const progressAllowed = rateLimit(MAX_LINES_PER_SECOND);
-  const logAllowed = rateLimit(MAX_LINES_PER_SECOND);
-  const log = (line: string) => {
-    if (onLog && logAllowed()) onLog(line);
-  };
-  const stdout = new BoundedLines(MAX_LINE_BYTES, (line, overlong) => {
-    // The limit comes before the parsing, which is what a flood of lines would cost.
-    const progress = !overlong && line.startsWith('{') && progressAllowed() ? parseProgress(line) : undefined;
-    if (progress) onProgress?.(progress);
-    else log(line);
-  });
-  const stderr = new BoundedLines(MAX_LINE_BYTES, (line) => {
-    if (line.trim() !== '') lastLines.push(line.trim());
-    if (lastLines.length > LAST_LINES) lastLines.shift();
-    log(line);
-  });
+/** @returns what the process has said so far */
+function readOutput(child: ChildProcess, work: ProcessWork): TrainerOutput {
+  const output = new TrainerOutput(work);
+  const stdout = new BoundedLines(MAX_LINE_BYTES, (line, overlong) => output.outLine(line, overlong));
+  const stderr = new BoundedLines(MAX_LINE_BYTES, (line) => output.errorLine(line));
   child.stdout?.on('data', (bytes: Buffer) => stdout.push(bytes)).on('end', () => stdout.end());
   child.stderr?.on('data', (bytes: Buffer) => stderr.push(bytes)).on('end', () => stderr.end());
-  return lastLines;
-}
-
-/** A line that is not JSON, or not of this form, is log text. */
-export function parseProgress(line: string): ProgressLine | undefined {
-  try {
-    return progressLineSchema.safeParse(JSON.parse(line)).data;
-  } catch {
-    return undefined;
-  }
+  return output;
 }
 
 class Stopper {

@@ -10,7 +10,16 @@ export interface Trainer {
    *   `trainer-failed` for all else; the message ends with what the trainer said last
    */
   run(work: TrainerWork): Promise<void>;
+  /**
+   * Ends what an earlier agent left at work on this folder, which nobody wants any more. What a killed agent leaves on this
+   * machine was ended before: this is for trainers elsewhere.
+   * @default nothing is left
+   */
+  abandon?(folder: string): Promise<void>;
 }
+
+/** Reason of an abort: the agent ends, and a later one goes on with the task. A trainer that needs no agent may work on. */
+export class AgentEnds extends Error {}
 
 export interface TrainerWork {
   /** Absolute path of the task folder. */
@@ -26,8 +35,13 @@ export interface TrainerWork {
   readonly onProgress?: (line: ProgressLine) => void;
   /** Other lines of standard output, and all of standard error. Bounded in length and rate. */
   readonly onLog?: (line: string) => void;
-  /** A process has been started and works already: write it down, so that a later agent can end it. */
-  readonly onStarted?: (process: ProcessIdentity) => Promise<void>;
+  /** Nothing is trained yet, since something is waited for, such as a machine with a GPU: what, for people. */
+  readonly onWaiting?: (what: string) => void;
+  /**
+   * A trainer works, or is about to: write it down, so that a later agent goes on with the task. A process of this machine is
+   * named, so that it can be ended.
+   */
+  readonly onStarted?: (process: ProcessIdentity | undefined) => Promise<void>;
   /** Largest memory seen so far, over all processes of the trainer. */
   readonly onPeakRss?: (bytes: number) => void;
 }

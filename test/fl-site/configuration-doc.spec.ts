@@ -6,7 +6,14 @@ import { checkSiteConfiguration } from '../../fl-site/configuration';
 import { documentedKeys, yamlBlocks } from '../support/documented-keys';
 
 const PAGE = path.resolve(__dirname, '../../docs/site-configuration.md');
-const SOURCE = path.resolve(__dirname, '../../fl-site/configuration.ts');
+const ECS = {
+  name: 'unet',
+  adapter: 'ecs-task',
+  ecs: { cluster: 'c', taskDefinition: 't', container: 'c', capacityProvider: 'p' },
+};
+const SOURCES = ['configuration.ts', 'trainer-configuration.ts'].map((name) =>
+  path.resolve(__dirname, '../../fl-site', name),
+);
 
 const MINIMAL = {
   id: 'st-marys',
@@ -37,15 +44,20 @@ describe('docs/site-configuration.md', () => {
 
   it('mentions every key that the source of the schema declares', () => {
     const declared = [
-      ...readFileSync(SOURCE, 'utf8').matchAll(/^ {2,6}(\w+): (?:z\b|\w+Schema|fileSystemPath|trainerName)/gm),
+      ...SOURCES.map((file) => readFileSync(file, 'utf8'))
+        .join('\n')
+        .matchAll(/^ {2,6}(\w+): (?:z\b|\w+Schema|fileSystemPath|trainerName|words|ecsName|containerPath)/gm),
     ];
     const names = new Set(declared.map((match) => match[1]));
     const last = new Set([...documented.keys()].map((key) => key.split('.').at(-1)));
-    assert.ok(names.has('taskTimeout') && names.has('threads'));
+    assert.ok(names.has('taskTimeout') && names.has('threads') && names.has('capacityProvider'));
     assert.deepEqual(
       [...names].filter(
         (name) =>
-          !last.has(name) && !['dataset', 'trainer', 'limits', 'policy', 'statistics', 'annotation'].includes(name),
+          !last.has(name) &&
+          !['dataset', 'trainer', 'limits', 'policy', 'statistics', 'annotation', 'network', 'logs', 'ecs'].includes(
+            name,
+          ),
       ),
       [],
     );
@@ -53,16 +65,25 @@ describe('docs/site-configuration.md', () => {
 
   it('mentions no key that the schema does not know', () => {
     for (const key of documented.keys()) {
-      const [outer, inner] = key.split('.');
-      const document: Record<string, unknown> = { ...MINIMAL };
-      if (inner) document[outer] = { ...(document[outer] as object | undefined), [inner]: null };
-      else document[outer] = null;
-      // A known key is refused for its value, an unknown one for its name.
-      assert.throws(
-        () => checkSiteConfiguration(document, '/'),
-        (error: Error) => key === 'dataset.path' || !error.message.includes('is not known here'),
-        key,
-      );
+      if (key === 'dataset.path') continue;
+      // A known key is refused for its value, an unknown one for its name. Adapters have keys of their own.
+      const refusals = [MINIMAL.trainer, ECS].map((trainer) => {
+        const [last, ...outer] = key.split('.').reverse();
+        const document: Record<string, unknown> = structuredClone({ ...MINIMAL, trainer });
+        let inner = document;
+        for (const name of outer.reverse()) {
+          inner[name] ??= {};
+          inner = inner[name] as Record<string, unknown>;
+        }
+        inner[last!] = null;
+        try {
+          checkSiteConfiguration(document, '/');
+        } catch (error) {
+          return (error as Error).message;
+        }
+        return assert.fail(`${key}: null must be refused`);
+      });
+      assert.ok(!refusals.every((message) => message.includes('is not known here')), key);
     }
   });
 
@@ -89,10 +110,11 @@ describe('docs/site-configuration.md', () => {
     }
   });
 
-  it('has an example that is a configuration', () => {
-    const [example, ...others] = yamlBlocks(text);
+  it('has examples that are configurations', () => {
+    const [example, ecs, ...others] = yamlBlocks(text);
     assert.equal(others.length, 0);
-    const { limits } = checkSiteConfiguration(parse(example), '/etc/clara-fed');
+    checkSiteConfiguration({ ...MINIMAL, ...(parse(ecs!) as object) }, '/');
+    const { limits } = checkSiteConfiguration(parse(example!), '/etc/clara-fed');
     assert.equal(limits.minimumCohort, 3);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { BoundedLines, rateLimit } from '../../fl-site/trainers/bounded-lines';
-import { parseProgress } from '../../fl-site/trainers/supervised-process';
+import { parseProgress } from '../../fl-site/trainers/trainer-output';
 
 /** All lines of a stream that is cut into pieces at the given places. */
 function linesOf(bytes: Buffer, cuts: readonly number[], maxBytes: number): { line: string; overlong: boolean }[] {

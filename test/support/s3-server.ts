@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CreateBucketCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
 import type { S3Address } from '../../fl-coordinator/storage/store-address';
 import { S3_SERVERS, type S3ServerName } from '../../scripts/s3-servers';
+import { freePort } from './free-port';
 import { until } from './until';
 
 /** What the default credential chain of the SDK finds, in this process and in those that it starts. */
@@ -140,14 +140,4 @@ export class S3Server {
       },
     };
   }
-}
-
-/** A port that is free now: these servers do not choose one themselves. */
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

@@ -37,7 +37,7 @@ describe('preflight of a site', () => {
     credentials: 'credentials',
     workspace: 'workspace',
     dataset: { kind: 'decathlon', path: 'data' },
-    trainer: { name: 'scripted', adapter: 'process', command: ['unused'] },
+    trainer: { name: 'scripted', adapter: 'reference' },
     limits: { diskBytes: '1MiB', modelBytes: '1MiB', updateBytes: '1MiB' },
     ...more,
   });
@@ -50,7 +50,7 @@ describe('preflight of a site', () => {
   ): Promise<(name: string) => PreflightCheck> {
     const told: string[] = [];
     const checks = await preflight(configuration, {
-      program: scriptedTrainer(mode),
+      referenceTrainer: scriptedTrainer(mode),
       limits: { checkMillis },
       onCheck: ({ name }) => told.push(name),
     });

@@ -1,0 +1,128 @@
+import path from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { openModel } from '../../aiaa/registry/model-registry';
+import { publishModel } from '../../aiaa/registry/publish-model';
+import { ClaraError, hasCode } from '../../base/errors';
+import { prepareSite, type StepReport } from '../../fl-site/prepare/prepare-site';
+import { isS3Object, openS3Object } from '../s3-object';
+import { stopSignal } from '../stopping';
+import { openTerminal } from '../terminal';
+import { wholeNumber } from '../whole-number';
+
+interface PrepareOptions {
+  readonly dataset?: string;
+  readonly datasetSha256?: string;
+  readonly into?: string;
+  readonly heldOut?: string;
+  readonly seed: string;
+  readonly gunzip?: boolean;
+  readonly mmar?: string;
+  readonly mmarCheckpoints?: string;
+  readonly model?: string;
+  readonly modelSha256?: string;
+  readonly modelName?: string;
+  readonly annotation?: string;
+  readonly s3Endpoint?: string;
+  readonly json?: boolean;
+}
+
+export function prepareCommand(): Command {
+  return new Command('prepare')
+    .description(
+      "Fills a site's workspace: dataset, MMAR, model. What is done already is left alone; what was interrupted goes on.",
+    )
+    .option('--dataset <source>', 'Decathlon folder, archive, or s3://BUCKET/KEY of an archive')
+    .option('--dataset-sha256 <digest>', 'refuse the archive unless it has this digest, sha256:...', digest)
+    .option('--into <dir>', 'where the dataset goes; the site configuration names it as dataset.path')
+    .option('--held-out <n>', "cases that are not trained on (default: as the source's list says)")
+    .option('--seed <n>', 'which cases are held out', '1')
+    .option('--gunzip', 'store volumes unpacked')
+    .option('--mmar <dir>', 'MMAR whose environment.json is told where the dataset is')
+    .option('--mmar-checkpoints <dir>', 'MMAR_CKPT_DIR of that file')
+    .option('--model <source>', 'safetensors model to serve: a file, or s3://BUCKET/KEY')
+    .option('--model-sha256 <digest>', 'refuse the model unless it has this digest, sha256:...', digest)
+    .option('--model-name <name>', 'name under which clients see it')
+    .option('--annotation <dir>', 'workspace of the annotation server')
+    .option('--s3-endpoint <url>', 'of a server that speaks S3 (default: AWS)')
+    .option('--json', 'one JSON object a line')
+    .addHelpText(
+      'after',
+      '\nExample:\n  clara-fed site prepare --dataset s3://st-marys-data/Task09_Spleen.tar --into /training/datasets/spleen --held-out 9',
+    )
+    .action(prepare);
+}
+
+function digest(text: string): string {
+  if (/^sha256:[0-9a-f]{64}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be sha256: and 64 hexadecimal digits.');
+}
+
+async function prepare(options: PrepareOptions): Promise<void> {
+  const { dataset, into, model, modelName, annotation, mmar } = options;
+  requireTogether({ '--dataset': dataset, '--into': into });
+  requireTogether({ '--model': model, '--model-name': modelName, '--annotation': annotation });
+  if (mmar !== undefined && dataset === undefined) {
+    throw new ClaraError('invalid-input', '--mmar needs --dataset and --into: it is told where they are');
+  }
+  if (dataset === undefined && model === undefined) {
+    throw new ClaraError('invalid-input', 'nothing to prepare: name --dataset, --model or both');
+  }
+  const terminal = openTerminal(options);
+  const steps: StepReport[] = [];
+  await prepareSite(
+    {
+      ...(dataset !== undefined && {
+        dataset: {
+          from: dataset,
+          sha256: options.datasetSha256,
+          into: into!,
+          division: {
+            heldOut: options.heldOut === undefined ? undefined : wholeNumber('--held-out', options.heldOut, 0, 10_000),
+            seed: wholeNumber('--seed', options.seed, 0, 0xffffffff),
+            gunzip: options.gunzip === true,
+          },
+        },
+      }),
+      ...(mmar !== undefined && { mmar: { folder: mmar, checkpoints: options.mmarCheckpoints } }),
+      ...(model !== undefined && {
+        model: { from: model, sha256: options.modelSha256, scratch: path.join(annotation!, '.prepare') },
+      }),
+    },
+    {
+      isRemote: isS3Object,
+      openRemote: (address) => openS3Object(address, options.s3Endpoint),
+      published: () => servedDigest(annotation!, modelName!),
+      publish: async (file, sha256) =>
+        (await publishModel(annotation!, { file, name: modelName!, sha256 })).entry.version,
+      onStep: (step) => {
+        steps.push(step);
+        terminal.record({ event: 'step', ...step });
+        const share = step.fraction === undefined ? '' : ` (${Math.floor(step.fraction * 100)} %)`;
+        terminal.line(`${step.step.padEnd(13)}  ${step.detail}${share}`);
+      },
+      signal: stopSignal(),
+    },
+  );
+  const changed = steps.some(({ state }) => state === 'done');
+  terminal.record({ event: 'prepared', changed });
+  terminal.line(changed ? 'the site is prepared' : 'the site was prepared already; nothing was changed');
+}
+
+async function servedDigest(workspace: string, name: string): Promise<string | undefined> {
+  try {
+    const { entry } = await openModel(workspace, name);
+    return 'sha256' in entry ? entry.sha256 : undefined;
+  } catch (error) {
+    if (hasCode(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
+
+function requireTogether(options: Readonly<Record<string, string | undefined>>): void {
+  const missing = Object.keys(options).filter((name) => options[name] === undefined);
+  if (missing.length === 0 || missing.length === Object.keys(options).length) return;
+  throw new ClaraError(
+    'invalid-input',
+    `${Object.keys(options).join(', ')} belong together; add ${missing.join(', ')}`,
+  );
+}
