@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { compileConfig, parseAiaaConfig } from '../../aiaa/config/aiaa-config';
-import type { Fault } from '../../base/errors';
+import { ClaraError, type Fault } from '../../base/errors';
 import { SPLEEN_CONFIG } from './support/spleen-config';
 
 const compile = (change: object, answers: 'scores' | 'mask' = 'scores') =>
@@ -131,5 +132,39 @@ describe('config_aiaa.json', () => {
       message: /has 4 faults: .*version.*type.*labels.*spelling/s,
     });
     assert.throws(() => parseAiaaConfig('text'), { code: 'invalid-input' });
+  });
+
+  it('answers any JSON, and any change of a good file, with steps or with faults', () => {
+    const names = Object.keys(SPLEEN_CONFIG);
+    const changes = fc.dictionary(fc.constantFrom(...names, 'odd'), fc.jsonValue(), { maxKeys: 3 });
+    const transforms = fc.array(
+      fc.record({
+        name: fc.string({ maxLength: 8 }),
+        args: fc.dictionary(fc.string({ maxLength: 4 }), fc.jsonValue(), { maxKeys: 2 }),
+      }),
+      { maxLength: 3 },
+    );
+    const documents = fc.oneof(
+      fc.jsonValue(),
+      changes.map((change) => ({ ...SPLEEN_CONFIG, ...change })),
+      transforms.map((list) => ({
+        ...SPLEEN_CONFIG,
+        pre_transforms: list,
+        post_transforms: [...list, ...SPLEEN_CONFIG.post_transforms],
+      })),
+    );
+    fc.assert(
+      fc.property(documents, (document) => {
+        try {
+          const { post } = compileConfig(parseAiaaConfig(document), 'scores');
+          assert.ok(post.some(({ kind }) => kind === 'argmax' || kind === 'threshold'));
+        } catch (error) {
+          assert.ok(
+            error instanceof ClaraError && error.code === 'invalid-input' && error.faults.length > 0,
+            String(error),
+          );
+        }
+      }),
+    );
   });
 });

@@ -1,5 +1,4 @@
-import type { ParameterSpec } from './architecture';
-import { type BlockSpec, networkSpec } from './architecture';
+import { type BlockSpec, networkSpec, type ParameterSpec } from './architecture';
 import type { ModelCard } from './model-card';
 import type { Model } from './model-file';
 import { encodeOnnx, type OnnxInitializer, type OnnxNode } from './onnx-writer';
