@@ -15,6 +15,7 @@ import { inspectVolume } from '../storage/uploaded-volume';
 import { FINAL, nextImage, ORIGINAL, STRATEGIES } from './active-learning';
 import type { NewFile } from './datastore';
 import { contentsOf, inferParamsOf, infoOf, pairsOf, sampleOf, statusOf } from './shapes';
+import { trainableModels } from './training';
 
 /** Handlers of MONAI Label's API, over the same models, sessions and inference as the AIAA API. */
 
@@ -24,9 +25,11 @@ const OUTPUTS = ['image', 'json', 'all'];
 
 /** `GET /info/`. */
 export async function showInfo(c: AnnotationContext): Promise<Response> {
-  const { workspace, datastore } = c.var.services;
+  const { workspace, datastore, fineTuning, prefixes } = c.var.services;
+  // Nobody trains through a secret path.
+  const trainable = fineTuning.isOffered && prefixes.length === 0 ? await trainableModels(workspace) : [];
   const models = (await listModels(workspace, { onBroken: () => {} })).map(modelObjectOf);
-  return c.json(infoOf(models, await datastore.list()));
+  return c.json(infoOf(models, await datastore.list(), trainable));
 }
 
 /** `POST /infer/{model}`: the volume is sent as `file`, kept in a session, or an image of the datastore. */
