@@ -74,6 +74,8 @@ export interface AnnotationServer {
 const HEADERS_MS = 60_000;
 /** At the end, connections that have become idle are looked for this often. */
 const IDLE_CHECK_MS = 20;
+/** At the end, answers have this long to reach the network. */
+const FLUSH_MS = 1000;
 
 /**
  * Starts the annotation server.
@@ -164,7 +166,7 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     clearInterval(sweeper);
     health.fail('The server is shutting down.');
     const stopped = server.listening ? new Promise((resolve) => server.close(resolve)) : undefined;
-    await drain(server, requests, limits.drainMs);
+    await drain(server, requests, limits.drainMs, stopped);
     server.closeAllConnections();
     await fineTuning.close();
     await inference.close();
@@ -219,11 +221,19 @@ class OpenRequests {
 }
 
 /** Waits for the answers that are being made, and closes connections as they fall idle: clients keep them open for minutes. */
-async function drain(server: Server, requests: OpenRequests, timeoutMs: number): Promise<void> {
+async function drain(
+  server: Server,
+  requests: OpenRequests,
+  timeoutMs: number,
+  stopped: Promise<unknown> | undefined,
+): Promise<void> {
   const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
   const waited = new AbortController();
   const deadline = delay(timeoutMs, undefined, { signal: waited.signal }).catch(() => {});
   await Promise.race([requests.settled(), deadline]);
+  // What has been answered may still be on its way to the network; a connection that never asked anything is not waited for.
+  const flushed = delay(FLUSH_MS, undefined, { signal: waited.signal }).catch(() => {});
+  await Promise.race([stopped, deadline, flushed]);
   waited.abort();
   clearInterval(idle);
 }

@@ -46,8 +46,19 @@ export class FineTuning {
   private readonly control = new AbortController();
   private last: FineTuningStatus | undefined;
   private running: Promise<void> | undefined;
+  private stopping = new AbortController();
 
   constructor(private readonly options: FineTuningOptions) {}
+
+  /** What runs, or ran last. */
+  get latest(): FineTuningStatus | undefined {
+    return this.last;
+  }
+
+  /** Whether there is a trainer. */
+  get isOffered(): boolean {
+    return this.options.trainer !== undefined;
+  }
 
   /** The fine-tuning of this model that runs, or ran last. @throws ClaraError `not-found` */
   statusOf(model: string): FineTuningStatus {
@@ -79,13 +90,20 @@ export class FineTuning {
     const parameters = trainerParameters(optionText, samples.training.length);
     this.mustBeFree(); // somebody may have begun meanwhile
     this.last = { state: 'running', model, from: stored.entry.version, progress: 0 };
+    this.stopping = new AbortController();
     this.running = this.run(trainer, stored, samples.folder, parameters).finally(() => {
       this.running = undefined;
     });
     return this.last;
   }
 
-  /** Stops what runs, and waits until it has ended. */
+  /** Stops what runs, if anything does, and waits until it has ended; the next one may begin. */
+  async stop(): Promise<void> {
+    this.stopping.abort(new ClaraError('cancelled', 'it was stopped'));
+    await this.running;
+  }
+
+  /** Stops what runs for good, and waits until it has ended. */
   async close(): Promise<void> {
     this.control.abort(new ClaraError('cancelled', 'the server is shutting down'));
     await this.running;
@@ -111,7 +129,7 @@ export class FineTuning {
   ): Promise<void> {
     const { workspace, scratch, log, inspect, fineTuneMs, graceMs } = this.options;
     const began = { state: 'running', model: entry.name, from: entry.version, progress: 0 } as const;
-    const signal = AbortSignal.any([this.control.signal, AbortSignal.timeout(fineTuneMs)]);
+    const signal = AbortSignal.any([this.control.signal, this.stopping.signal, AbortSignal.timeout(fineTuneMs)]);
     const folder = await scratch.folder();
     let told = 0;
     try {

@@ -13,6 +13,7 @@ import {
   showDatastore,
   showInfo,
 } from '../monai-label/handlers';
+import { beginTraining, showTraining, stopTraining } from '../monai-label/training';
 import type { AnnotationContext, AnnotationEnv, Services } from './context';
 import { crossOrigin } from './cross-origin';
 import { errorReply } from './error-reply';
@@ -65,6 +66,10 @@ const HANDLERS: Readonly<Record<OperationId, Handler>> = {
   monaiGetImage: getImage,
   monaiGetLabel: getLabel,
   monaiDelete: deleteFromDatastore,
+  monaiTrain: beginTraining,
+  monaiTrainAny: beginTraining,
+  monaiTraining: showTraining,
+  monaiStopTraining: stopTraining,
   dextr3d: refuse('/v1/dextr3d'),
   deepgrow: refuse('/v1/deepgrow'),
   mask2polygon: refuse('/v1/mask2polygon'),

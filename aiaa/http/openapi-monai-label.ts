@@ -22,6 +22,12 @@ const PARAMS: Parameter = {
   schema: { type: 'string', contentMediaType: JSON_TYPE, default: '{}' },
   description: 'JSON object of what is known of it.',
 };
+const TRAINING = { tag: 'MONAI Label', audience: 'operator' } as const;
+const TASK = {
+  type: JSON_TYPE,
+  description: 'The task: RUNNING, DONE or ERROR, and what there is to say.',
+  schema: object({ id: text, status: text, model: text, progress: number, details: list(text) }, ['status', 'details']),
+} as const;
 const DATASTORE_ANSWER = { type: JSON_TYPE, description: 'Ids of image and label.' } as const;
 
 export const MONAI_LABEL_ENDPOINTS = {
@@ -177,6 +183,49 @@ export const MONAI_LABEL_ENDPOINTS = {
     ],
     answers: [{ type: BINARY_TYPE, description: 'The file.', schema: binary }],
     errors: [404],
+  },
+  monaiTrain: {
+    ...TRAINING,
+    method: 'POST',
+    path: '/train/{model}',
+    summary: 'Lets a model learn from the samples of the workspace, as /admin/finetune/{model} does.',
+    parameters: [{ name: 'model', in: 'path', description: 'Name of the model.' }],
+    json: object({ max_epochs: { type: 'integer', minimum: 1 } }),
+    answers: [TASK],
+    errors: [400, 401, 403, 404, 429, 501],
+  },
+  monaiTrainAny: {
+    ...TRAINING,
+    method: 'POST',
+    path: '/train/',
+    summary: 'The same, when one model alone can learn.',
+    json: object({ max_epochs: { type: 'integer', minimum: 1 } }),
+    answers: [TASK],
+    errors: [400, 401, 403, 404, 429, 501],
+  },
+  monaiTraining: {
+    ...TRAINING,
+    method: 'GET',
+    path: '/train/',
+    summary: 'The training that runs, or ran last.',
+    parameters: [
+      {
+        name: 'check_if_running',
+        in: 'query',
+        schema: { type: 'boolean' },
+        description: '"true": 404 unless it runs.',
+      },
+    ],
+    answers: [TASK],
+    errors: [401, 403, 404],
+  },
+  monaiStopTraining: {
+    ...TRAINING,
+    method: 'DELETE',
+    path: '/train/',
+    summary: 'Stops the training that runs; what is served stays.',
+    answers: [TASK],
+    errors: [401, 403, 404],
   },
   monaiGetImage: {
     ...MONAI,

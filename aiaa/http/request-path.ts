@@ -5,7 +5,7 @@ import { ClaraError, showValue } from '../../base/errors';
 const V1 = new Set(['models', 'segmentation', 'inference', 'dextr3d', 'deepgrow', 'mask2polygon', 'fixpolygon']);
 
 /** First segments of what is for those who run the server; never answered below a secret prefix. */
-const OPERATOR = new Set(['admin', 'logs', 'metrics']);
+const OPERATOR = new Set(['admin', 'train', 'logs', 'metrics']);
 
 /** First segment of what load balancers ask for; answered with a secret prefix and without. */
 const PROBE = 'health';

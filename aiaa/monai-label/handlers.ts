@@ -1,6 +1,7 @@
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError, showValue } from '../../base/errors';
+import { SERVED_TYPES } from '../config/aiaa-config';
 import type { AnnotationContext } from '../http/context';
 import { sendFile, sendMultipart } from '../http/file-reply';
 import { type ReceivedFile, type ReceivedForm, receiveForm } from '../http/receive-form';
@@ -14,16 +15,21 @@ import { inspectVolume } from '../storage/uploaded-volume';
 import { FINAL, nextImage, ORIGINAL, STRATEGIES } from './active-learning';
 import type { NewFile } from './datastore';
 import { contentsOf, inferParamsOf, infoOf, pairsOf, sampleOf, statusOf } from './shapes';
+import { trainableModels } from './training';
 
 /** Handlers of MONAI Label's API, over the same models, sessions and inference as the AIAA API. */
 
+/** Type of the models that work from clicks. */
+const CLICKED = 'deepgrow';
 const OUTPUTS = ['image', 'json', 'all'];
 
 /** `GET /info/`. */
 export async function showInfo(c: AnnotationContext): Promise<Response> {
-  const { workspace, datastore } = c.var.services;
+  const { workspace, datastore, fineTuning, prefixes } = c.var.services;
+  // Nobody trains through a secret path.
+  const trainable = fineTuning.isOffered && prefixes.length === 0 ? await trainableModels(workspace) : [];
   const models = (await listModels(workspace, { onBroken: () => {} })).map(modelObjectOf);
-  return c.json(infoOf(models, await datastore.list()));
+  return c.json(infoOf(models, await datastore.list(), trainable));
 }
 
 /** `POST /infer/{model}`: the volume is sent as `file`, kept in a session, or an image of the datastore. */
@@ -34,6 +40,12 @@ export async function infer(c: AnnotationContext): Promise<Response> {
     throw new ClaraError('unsupported', `output is ${showValue(output)}; this server answers ${OUTPUTS.join(', ')}.`);
   }
   const model = await openModel(workspace, c.req.param('model') ?? '');
+  if (model.entry.type !== CLICKED && !SERVED_TYPES.includes(model.entry.type)) {
+    throw new ClaraError(
+      'unsupported',
+      `Model ${model.entry.name} is of type ${model.entry.type}; MONAI Label's clients use types ${[...SERVED_TYPES, CLICKED].join(', ')}.`,
+    );
+  }
   if (sessionId) await sessions.find(sessionId);
   inference.mustHaveRoom();
 
@@ -146,7 +158,7 @@ async function takeFromDatastore(c: AnnotationContext, id: string, folder: strin
 
 /** Clicks come as in the AIAA API; whoever needs none gets none. */
 function interactionOf({ type }: ModelObject, params: RequestParams): Interaction | undefined {
-  if (type !== 'deepgrow') return undefined;
+  if (type !== CLICKED) return undefined;
   const { foreground = [], background = [] } = params;
   const parsed = interactionSchema.safeParse({ kind: 'clicks', foreground, background });
   if (parsed.success) return parsed.data;

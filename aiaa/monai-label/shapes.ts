@@ -18,7 +18,11 @@ const TYPES: Readonly<Record<ModelObject['type'], string>> = {
 };
 
 /** The answer of `GET /info/`. The first label is the background: OHIF drops the first one unseen. */
-export function infoOf(models: readonly ModelObject[], images: readonly StoredImage[]): object {
+export function infoOf(
+  models: readonly ModelObject[],
+  images: readonly StoredImage[],
+  trainable: readonly string[],
+): object {
   const labels = new Set([BACKGROUND, ...models.flatMap((model) => model.labels)]);
   return {
     name: 'clara-federation',
@@ -26,7 +30,9 @@ export function infoOf(models: readonly ModelObject[], images: readonly StoredIm
     version: '1',
     labels: [...labels],
     models: Object.fromEntries(models.map((model) => [model.name, modelInfo(model)])),
-    trainers: {},
+    trainers: Object.fromEntries(
+      trainable.map((name) => [name, { description: `Fine-tunes ${name}`, config: { max_epochs: 1 } }]),
+    ),
     strategies: Object.fromEntries(
       Object.entries(STRATEGIES).map(([name, { description }]) => [name, { description, config: {} }]),
     ),

@@ -116,7 +116,15 @@ describe('AIAA http face', () => {
     const hidden = await site.serve({ pathPrefix: ['/a/t0ken', '/b/0ther/'] });
     for (const prefix of ['/a/t0ken', '/b/0ther']) {
       assert.equal((await get(`${prefix}/v1/models`, [], hidden)).status, 200);
-      for (const target of ['/metrics', '/logs/', '/admin/model/x', '/v1/logs', '//admin/', '/%61dmin/model/x']) {
+      for (const target of [
+        '/metrics',
+        '/logs/',
+        '/admin/model/x',
+        '/train/',
+        '/v1/logs',
+        '//admin/',
+        '/%61dmin/model/x',
+      ]) {
         const reply = await get(`${prefix}${target}`, [], hidden);
         assert.equal(reply.status, 404, prefix + target);
         assert.doesNotMatch(sentenceOf(reply), /t0ken|0ther/);

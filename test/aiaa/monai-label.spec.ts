@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { centroidsOf } from '../../aiaa/inference/centroids';
 import { Datastore } from '../../aiaa/monai-label/datastore';
+import { publishModel } from '../../aiaa/registry/publish-model';
 import type { AnnotationServer } from '../../aiaa/server';
+import { writePhantomDataset } from '../../imaging/phantom-dataset';
 import { slicer, viewerInfers, viewerReads } from './support/monai-requests';
 import { parseNifti, volumeThat } from './support/nifti-bytes';
 import { exchange, jsonOf, plainRequest, replyParts, sentenceOf } from './support/raw-http';
+import { writeTinyModel } from './support/reference-model';
 import { Site, SPLEEN } from './support/server';
 
 /** A name with a space and an umlaut, as volumes have in Slicer. */
@@ -160,6 +163,56 @@ describe('AIAA for MONAI Label clients', () => {
     await json(plainRequest('DELETE', '/datastore/?id=to-delete&type=image'));
     assert.deepEqual(await site.everything(), kept);
     assert.equal((await send(plainRequest('DELETE', '/datastore/?id=to-delete&type=image'))).status, 404);
+  });
+});
+
+describe('AIAA training for MONAI Label clients', () => {
+  const MODEL = 'clara_ct_tiny';
+  let site: Site;
+  let server: AnnotationServer;
+  before(async () => {
+    site = await Site.make();
+    const file = path.join(site.workspace, 'tiny.safetensors');
+    await writeTinyModel(file);
+    await publishModel(site.workspace, { file, name: MODEL, version: '1' });
+    await rm(file);
+    await writePhantomDataset(path.join(site.workspace, 'samples', MODEL), {
+      cases: 1,
+      heldOut: 1,
+      seed: 4,
+      shape: [24, 24, 16],
+    });
+    // One that works until it is stopped.
+    server = await site.serve({ trainer: { command: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'] } });
+  });
+  after(() => site.clear());
+
+  const ask = async (request: Buffer, to = server) => {
+    const reply = await exchange(to.port, request);
+    return { status: reply.status, said: jsonOf(reply) as { status: string; details: string[] } };
+  };
+
+  it('begins, tells that it runs, refuses a second one, and stops', async () => {
+    const { trainers } = jsonOf(await exchange(server.port, slicer.info())) as Info;
+    assert.deepEqual(Object.keys(trainers), [MODEL]);
+    assert.equal((await ask(slicer.trainStatus(true))).status, 404);
+    const begun = await ask(slicer.trainStart(MODEL));
+    assert.equal(begun.status, 200);
+    assert.equal(begun.said.status, 'RUNNING');
+    assert.equal((await ask(slicer.trainStatus(true))).status, 200);
+    assert.equal((await ask(slicer.trainStart(''))).status, 429);
+    const stopped = await ask(slicer.trainStop());
+    assert.equal(stopped.said.status, 'ERROR');
+    assert.match(stopped.said.details.at(-1)!, /stopped/);
+    assert.equal((await ask(slicer.trainStatus(true))).status, 404);
+    assert.equal((await ask(slicer.trainStatus(false))).said.status, 'ERROR');
+  });
+
+  it('is not found for a model that is not there, and not offered without a trainer', async () => {
+    assert.equal((await ask(slicer.trainStart('nobody'))).status, 404);
+    const without = await site.serve();
+    assert.equal((await ask(slicer.trainStart(MODEL), without)).status, 501);
+    assert.equal((await ask(slicer.trainStatus(false), without)).status, 404);
   });
 });
 

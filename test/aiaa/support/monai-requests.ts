@@ -50,6 +50,10 @@ export const slicer = {
       ],
     ),
 
+  trainStart: (model: string) => jsonRequest('POST', `/train/${model}`, '{"max_epochs": 2, "client_id": "user-xyz"}'),
+  trainStatus: (check: boolean) => plainRequest('GET', `/train/${check ? '?check_if_running=true' : ''}`),
+  trainStop: () => plainRequest('DELETE', '/train/'),
+
   getSession: (id: string) => plainRequest('GET', `/session/${id}`),
   removeSession: (id: string) => plainRequest('DELETE', `/session/${id}`),
 };
