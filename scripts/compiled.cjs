@@ -14,6 +14,7 @@ const ROOMS = [
   'fl-site',
   'training',
   'imaging',
+  'annotation',
   'aiaa',
   'simulation',
   'fleet',
