@@ -18,6 +18,8 @@ const ROOMS = [
   'simulation',
   'fleet',
   'cli',
+  'components',
+  'stacks',
   'bench',
 ];
 /** What a program reads beside its code. */
