@@ -135,7 +135,7 @@ export class ClaraSite extends pulumi.ComponentResource {
     );
     this.bootstrap = new WorkspaceBootstrap(
       `${name}-bootstrap`,
-      { site, agent: this.agent, datasets: this.datasets },
+      { site, agent: this.agent, datasets: this.datasets, dataset: args.agent.dataset },
       child,
     );
     this.operations = new SiteOperations(

@@ -97,8 +97,12 @@ export async function deploySite(site: SiteConfiguration, stack: string): Promis
     Commands: {
       uploadDataset: pulumi.interpolate`aws s3 cp Task09_Spleen.tar s3://${datasets.bucketName}/`,
       putInvitation: pulumi.interpolate`aws secretsmanager put-secret-value --region ${site.region} --secret-id ${bootstrap.invitationSecretArn} --secret-string "$(cat ${site.siteId}.invitation)"`,
-      enrol: pulumi.interpolate`${bootstrap.commands.enrol} --region ${site.region}`,
-      preflight: pulumi.interpolate`${bootstrap.commands.preflight} --region ${site.region}`,
+      ...Object.fromEntries(
+        Object.entries(bootstrap.commands).map(([step, start]) => [
+          step,
+          pulumi.interpolate`${start} --region ${site.region}`,
+        ]),
+      ),
       shellInAgent: shell(agent.serviceName, 'agent'),
       shellInAnnotationServer: shell(annotation.serviceName, 'aiaa'),
       ...(bastion && {

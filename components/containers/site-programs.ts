@@ -50,6 +50,25 @@ export function preflightProgram(): Program {
   };
 }
 
+/**
+ * Brings the site's dataset from its bucket to where the agent and its trainers read it: resumable, and done only once.
+ *
+ * @param bucket name of the site's dataset bucket, which holds `<dataset>.tar`
+ * @param dataset folder below the datasets of the training room
+ */
+export function prepareProgram(bucket: string, dataset: string): Program {
+  return {
+    command: [
+      ...['site', 'prepare', '--dataset', `s3://${bucket}/${dataset}.tar`],
+      ...['--into', `${SITE_FOLDERS.training}/datasets/${dataset}`, '--json'],
+    ],
+    environment: COMMON_ENVIRONMENT,
+    secretVariables: [],
+    ports: [],
+    mounts: MOUNTS,
+  };
+}
+
 /** Holds the site's configuration as JSON, which is YAML too. */
 export const CONFIGURATION_VARIABLE = 'CONFIGURATION';
 

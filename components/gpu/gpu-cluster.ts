@@ -66,100 +66,20 @@ export class GpuCluster extends pulumi.ComponentResource {
       { vpcId: network.vpcId, description: `GPU instances of ${name}`, egress: network.awsApis },
       child,
     );
-    const grant = new aws.kms.Grant(
-      `${name}-disks`,
-      {
-        keyId: diskKey.keyId,
-        granteePrincipal: scalingServiceRole(this),
-        operations: [
-          'Encrypt',
-          'Decrypt',
-          'ReEncryptFrom',
-          'ReEncryptTo',
-          'GenerateDataKey',
-          'GenerateDataKeyWithoutPlaintext',
-          'DescribeKey',
-          'CreateGrant',
-        ],
-      },
-      child,
-    );
-
-    const providers = (Object.entries(families) as [GpuFamilyName, number][]).sort(byName).map(([family, most]) => {
-      const { legacy, imageParameter, instanceType } = gpuFamily(family);
-      if (legacy !== undefined) void pulumi.log.warn(`GPU family ${family}: ${legacy}`, this);
-      const template = new aws.ec2.LaunchTemplate(
-        `${name}-${family}`,
-        {
-          // EC2 looks the image up at each launch, so new instances have the newest one and no plan changes for it.
-          imageId: `resolve:ssm:${imageParameter}`,
-          instanceType,
-          updateDefaultVersion: true,
-          userData: cluster.name.apply((clusterName) => base64(nodeUserData({ clusterName }))),
-          iamInstanceProfile: { arn: profile.arn },
-          vpcSecurityGroupIds: [group.id],
-          metadataOptions: { httpEndpoint: 'enabled', httpTokens: 'required', httpPutResponseHopLimit: 1 },
-          monitoring: { enabled: true },
-          blockDeviceMappings: [
-            {
-              deviceName: '/dev/xvda',
-              ebs: {
-                volumeSize: diskGib,
-                volumeType: 'gp3',
-                encrypted: 'true',
-                kmsKeyId: diskKey.arn,
-                deleteOnTermination: 'true',
-              },
-            },
-          ],
-          tagSpecifications: ['instance', 'volume'].map((resourceType) => ({
-            resourceType,
-            tags: { Name: `${name}-${family}`, Project: 'clara-federation' },
-          })),
-        },
-        child,
-      );
-      const scaling = new aws.autoscaling.Group(
-        `${name}-${family}`,
-        {
-          minSize: 0,
-          maxSize: most,
-          vpcZoneIdentifiers: Object.values(network.privateSubnets),
-          launchTemplate: { id: template.id, version: '$Latest' },
-          protectFromScaleIn: true,
-          // A destroyed stack has no services any more; what is left are instances that wait for their 15 minutes.
-          forceDelete: true,
-          healthCheckType: 'EC2',
-          maxInstanceLifetime: 14 * 86_400,
-          tags: [
-            { key: 'AmazonECSManaged', value: 'true', propagateAtLaunch: true },
-            { key: 'Name', value: `${name}-${family}`, propagateAtLaunch: true },
-          ],
-        },
-        // ECS decides how many there are.
-        { ...child, ignoreChanges: ['desiredCapacity'], dependsOn: [grant] },
-      );
-      const provider = new aws.ecs.CapacityProvider(
-        `${name}-${family}`,
-        {
-          autoScalingGroupProvider: {
-            autoScalingGroupArn: scaling.arn,
-            managedTerminationProtection: 'ENABLED',
-            managedDraining: 'ENABLED',
-            managedScaling: {
-              status: 'ENABLED',
-              targetCapacity: 100,
-              minimumScalingStepSize: 1,
-              maximumScalingStepSize: 1,
-              instanceWarmupPeriod: 300,
-            },
-          },
-        },
-        child,
-      );
-      return [family, provider] as const;
+    const sorted = (Object.entries(families) as [GpuFamilyName, number][]).sort(byName);
+    const scaled = sorted.map(([family, most]) => {
+      const node = { name: `${name}-${family}`, family, most, diskGib, groupId: group.id, profileArn: profile.arn };
+      return [family, this.#scalingGroup(node, args, cluster)] as const;
     });
-
+    // After the groups, which start nothing by themselves: the first group of an account makes the role that is granted the key.
+    const grant = this.#diskGrant(
+      name,
+      diskKey,
+      scaled.map(([, scaling]) => scaling),
+    );
+    const providers = scaled.map(([family, scaling]) => {
+      return [family, this.#capacityProvider(`${name}-${family}`, scaling, grant)] as const;
+    });
     const association = new aws.ecs.ClusterCapacityProviders(
       name,
       {
@@ -181,6 +101,106 @@ export class GpuCluster extends pulumi.ComponentResource {
     });
   }
 
+  /** Launch template and Auto Scaling group of one family. */
+  #scalingGroup(node: NodeOptions, { network, diskKey }: GpuClusterArgs, cluster: aws.ecs.Cluster) {
+    const child = { parent: this };
+    const { legacy, imageParameter, instanceType } = gpuFamily(node.family);
+    if (legacy !== undefined) void pulumi.log.warn(`GPU family ${node.family}: ${legacy}`, this);
+    const template = new aws.ec2.LaunchTemplate(
+      node.name,
+      {
+        // EC2 looks the image up at each launch, so new instances have the newest one and no plan changes for it.
+        imageId: `resolve:ssm:${imageParameter}`,
+        instanceType,
+        updateDefaultVersion: true,
+        userData: cluster.name.apply((clusterName) => base64(nodeUserData({ clusterName }))),
+        iamInstanceProfile: { arn: node.profileArn },
+        vpcSecurityGroupIds: [node.groupId],
+        metadataOptions: { httpEndpoint: 'enabled', httpTokens: 'required', httpPutResponseHopLimit: 1 },
+        monitoring: { enabled: true },
+        blockDeviceMappings: [
+          {
+            deviceName: '/dev/xvda',
+            ebs: {
+              volumeSize: node.diskGib,
+              volumeType: 'gp3',
+              encrypted: 'true',
+              kmsKeyId: diskKey.arn,
+              deleteOnTermination: 'true',
+            },
+          },
+        ],
+        tagSpecifications: ['instance', 'volume'].map((resourceType) => ({
+          resourceType,
+          tags: { Name: node.name, Project: 'clara-federation' },
+        })),
+      },
+      child,
+    );
+    return new aws.autoscaling.Group(
+      node.name,
+      {
+        minSize: 0,
+        maxSize: node.most,
+        vpcZoneIdentifiers: Object.values(network.privateSubnets),
+        launchTemplate: { id: template.id, version: '$Latest' },
+        protectFromScaleIn: true,
+        // A destroyed stack has no services any more; what is left are instances that wait for their 15 minutes.
+        forceDelete: true,
+        healthCheckType: 'EC2',
+        maxInstanceLifetime: 14 * 86_400,
+        tags: [
+          { key: 'AmazonECSManaged', value: 'true', propagateAtLaunch: true },
+          { key: 'Name', value: node.name, propagateAtLaunch: true },
+        ],
+      },
+      // ECS decides how many there are.
+      { ...child, ignoreChanges: ['desiredCapacity'] },
+    );
+  }
+
+  #diskGrant(name: string, diskKey: aws.kms.Key, groups: readonly aws.autoscaling.Group[]): aws.kms.Grant {
+    return new aws.kms.Grant(
+      `${name}-disks`,
+      {
+        keyId: diskKey.keyId,
+        granteePrincipal: scalingServiceRole(this),
+        operations: [
+          'Encrypt',
+          'Decrypt',
+          'ReEncryptFrom',
+          'ReEncryptTo',
+          'GenerateDataKey',
+          'GenerateDataKeyWithoutPlaintext',
+          'DescribeKey',
+          'CreateGrant',
+        ],
+      },
+      { parent: this, dependsOn: [...groups] },
+    );
+  }
+
+  #capacityProvider(name: string, scaling: aws.autoscaling.Group, grant: aws.kms.Grant): aws.ecs.CapacityProvider {
+    return new aws.ecs.CapacityProvider(
+      name,
+      {
+        autoScalingGroupProvider: {
+          autoScalingGroupArn: scaling.arn,
+          managedTerminationProtection: 'ENABLED',
+          managedDraining: 'ENABLED',
+          managedScaling: {
+            status: 'ENABLED',
+            targetCapacity: 100,
+            minimumScalingStepSize: 1,
+            maximumScalingStepSize: 1,
+            instanceWarmupPeriod: 300,
+          },
+        },
+      },
+      { parent: this, dependsOn: [grant] },
+    );
+  }
+
   #nodeProfile(name: string, clusterArn: pulumi.Output<string>): aws.iam.InstanceProfile {
     const child = { parent: this };
     const role = serviceRole(
@@ -190,6 +210,16 @@ export class GpuCluster extends pulumi.ComponentResource {
     );
     return new aws.iam.InstanceProfile(`${name}-node`, { role: role.name }, child);
   }
+}
+
+interface NodeOptions {
+  readonly name: string;
+  readonly family: GpuFamilyName;
+  /** Instances. */
+  readonly most: number;
+  readonly diskGib: number;
+  readonly groupId: pulumi.Output<string>;
+  readonly profileArn: pulumi.Output<string>;
 }
 
 /**

@@ -83,7 +83,8 @@ export function runTasks(clusterArn: string, families: readonly string[], roleAr
       inCluster,
     ),
     allow('WatchTraining', ['ecs:DescribeTasks', 'ecs:StopTask'], `${prefix}:task/${name}/*`, inCluster),
-    allow('FindTraining', 'ecs:ListTasks', `${prefix}:container-instance/${name}/*`, inCluster),
+    allow('FindTraining', 'ecs:ListTasks', '*', inCluster),
+    allow('LookAtCluster', 'ecs:DescribeClusters', clusterArn),
     allow('TagTraining', 'ecs:TagResource', `${prefix}:task/${name}/*`, {
       StringEquals: { 'ecs:CreateAction': 'RunTask' },
     }),

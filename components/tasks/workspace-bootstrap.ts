@@ -8,11 +8,13 @@ import {
   enrolProgram,
   INVITATION_VARIABLE,
   preflightProgram,
+  prepareProgram,
 } from '../containers/site-programs';
 import type { DatasetBucket } from '../dataset-bucket';
 import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';
 import { given } from '../input-rules';
+import { DATASET_FOLDER } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask } from './container-task';
 import { agentMount, agentVolumes, type SiteAgent } from './site-agent';
@@ -22,22 +24,32 @@ export interface WorkspaceBootstrapArgs {
   readonly site: SiteContext;
   readonly agent: SiteAgent;
   readonly datasets: DatasetBucket;
+  /** Folder of the dataset, and name of its archive in the bucket. @default none: nothing is prepared */
+  readonly dataset?: string;
 }
 
-const ARGUMENTS = z.strictObject({ site: given, agent: given, datasets: given });
+const ARGUMENTS = z.strictObject({
+  site: given,
+  agent: given,
+  datasets: given,
+  dataset: DATASET_FOLDER.optional(),
+});
+
+/** A program whose arguments may name what is being made. */
+type StepProgram = Omit<Program, 'command'> & { readonly command: pulumi.Input<readonly string[]> };
 
 /** What is done once at a site, by a person who starts a task: `aws ecs run-task`, as the stack's outputs spell it. */
-export type BootstrapStep = 'enrol' | 'preflight';
+export type BootstrapStep = 'enrol' | 'prepare' | 'preflight';
 
 /**
- * One-shot tasks with the agent's rooms: enrolment with an invitation that the hospital puts into a secret, and the preflight
- * from where the agent runs. Each may be repeated.
+ * One-shot tasks with the agent's rooms: enrolment with an invitation that the hospital puts into a secret, bringing the dataset
+ * from its bucket to the workspace, and the preflight from where the agent runs. Each may be repeated.
  */
 export class WorkspaceBootstrap extends pulumi.ComponentResource {
   /** Secrets Manager secret that the one-time invitation goes into. */
   public readonly invitationSecretArn: pulumi.Output<string>;
   /** `aws ecs run-task ...` of each step. */
-  public readonly commands: Readonly<Record<BootstrapStep, pulumi.Output<string>>>;
+  public readonly commands: Readonly<Partial<Record<BootstrapStep, pulumi.Output<string>>>>;
 
   /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
   constructor(name: string, args: WorkspaceBootstrapArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -59,16 +71,27 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
     this.invitationSecretArn = invitation.arn;
     this.commands = {
       enrol: this.#step(name, 'enrol', enrolProgram(), args, { [INVITATION_VARIABLE]: invitation.arn }),
+      ...(args.dataset !== undefined && {
+        prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset), args, {}),
+      }),
       preflight: this.#step(name, 'preflight', preflightProgram(), args, {}),
     };
     this.registerOutputs({ invitationSecretArn: this.invitationSecretArn, commands: this.commands });
+  }
+
+  /** The bucket is known when it is made. */
+  #prepare({ bucketName }: DatasetBucket, dataset: string): StepProgram {
+    return {
+      ...prepareProgram('', dataset),
+      command: bucketName.apply((bucket) => prepareProgram(bucket, dataset).command),
+    };
   }
 
   /** @returns the command that starts it */
   #step(
     name: string,
     step: BootstrapStep,
-    program: Program,
+    program: StepProgram,
     { site, agent, datasets }: WorkspaceBootstrapArgs,
     secrets: Readonly<Record<string, pulumi.Output<string>>>,
   ): pulumi.Output<string> {
