@@ -1,6 +1,6 @@
-import * as aws from '@pulumi/aws';
 import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
+import { closedBucket } from './closed-bucket';
 import { dataKey } from './data-key';
 import { datasetBucketPolicy } from './dataset-bucket-policy';
 import { requireAwsProvider } from './explicit-provider';
@@ -50,58 +50,13 @@ export class DatasetBucket extends pulumi.ComponentResource {
 
     // The bucket itself does not mention the key. Without this edge a destroy would give up the key first, and the data
     // with it, before S3 refuses to delete a bucket that is not empty.
-    const bucket = new aws.s3.Bucket(name, { forceDestroy: false }, { ...child, dependsOn: ownKey ? [ownKey] : [] });
-    const versioning = new aws.s3.BucketVersioning(
-      `${name}-versioning`,
-      { bucket: bucket.bucket, versioningConfiguration: { status: 'Enabled' } },
-      child,
-    );
-    new aws.s3.BucketServerSideEncryptionConfiguration(
-      `${name}-encryption`,
+    const { bucket } = closedBucket(
+      name,
       {
-        bucket: bucket.bucket,
-        rules: [
-          {
-            applyServerSideEncryptionByDefault: { sseAlgorithm: 'aws:kms', kmsMasterKeyId: this.keyArn },
-            bucketKeyEnabled: true, // one KMS request a while instead of one an object
-          },
-        ],
-      },
-      child,
-    );
-    new aws.s3.BucketOwnershipControls(
-      `${name}-ownership`,
-      { bucket: bucket.bucket, rule: { objectOwnership: 'BucketOwnerEnforced' } },
-      child,
-    );
-    const closed = new aws.s3.BucketPublicAccessBlock(
-      `${name}-public-access`,
-      {
-        bucket: bucket.bucket,
-        blockPublicAcls: true,
-        blockPublicPolicy: true,
-        ignorePublicAcls: true,
-        restrictPublicBuckets: true,
-      },
-      child,
-    );
-    // S3 refuses two changes of a bucket's access at the same time ("OperationAborted"), hence one after the other.
-    new aws.s3.BucketPolicy(
-      `${name}-policy`,
-      {
-        bucket: bucket.bucket,
-        policy: pulumi.jsonStringify(
-          pulumi.all([bucket.arn, this.keyArn]).apply(([arn, key]) => datasetBucketPolicy(arn, key)),
-        ),
-      },
-      { ...child, dependsOn: [closed] },
-    );
-    // Rules about noncurrent versions are refused before versioning is on.
-    new aws.s3.BucketLifecycleConfiguration(
-      `${name}-lifecycle`,
-      {
-        bucket: bucket.bucket,
-        rules: [
+        encryption: { keyArn: this.keyArn },
+        forceDestroy: false,
+        policy: (bucketArn) => this.keyArn.apply((key) => datasetBucketPolicy(bucketArn, key)),
+        lifecycle: [
           {
             id: 'unfinished-uploads',
             status: 'Enabled',
@@ -117,7 +72,7 @@ export class DatasetBucket extends pulumi.ComponentResource {
           },
         ],
       },
-      { ...child, dependsOn: [versioning] },
+      { ...child, dependsOn: ownKey ? [ownKey] : [] },
     );
 
     this.bucketName = bucket.bucket;

@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
+import { isCidr, MOST_ZONES } from './network/address-plan';
 
 /** The forms of AWS identifiers, and rules for arguments that may be known only after another resource was made. */
 
@@ -42,3 +43,30 @@ export function subnetsByZone<Id extends z.ZodType>(id: Id) {
     }
   });
 }
+
+/** An IPv4 range whose prefix length is between the two. */
+export function cidrBlock(shortest: number, longest: number) {
+  const rule = `must be an IPv4 range such as 10.80.0.0/20, with a prefix of /${shortest} to /${longest} and no bits beyond it`;
+  return z.string({ error: rule }).refine((text) => {
+    const bits = Number(text.split('/')[1]);
+    return isCidr(text) && bits >= shortest && bits <= longest;
+  }, rule);
+}
+
+/** Zone names by zone id. */
+export const zoneNames = z
+  .record(z.string().regex(ZONE_ID, 'the key must be a zone id such as euw2-az1'), z.string().min(1))
+  .refine((zones) => Object.keys(zones).length >= 2, 'at least two zones are needed, so that one of them may fail')
+  .refine(
+    (zones) => Object.keys(zones).length <= MOST_ZONES,
+    `at most ${MOST_ZONES} zones, that many have a place in the address plan`,
+  );
+
+export const onOff = z.boolean({ error: 'must be true or false' });
+
+/** Arguments that other components made: checked by their types, and by AWS when they are known. */
+export const given = z.custom<never>((value) => value !== undefined, 'is needed');
+
+export const CERTIFICATE_ARN = /^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate\/[0-9a-f-]+$/;
+export const HOST_NAME = /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/;
+export const HOSTED_ZONE_ID = /^Z[0-9A-Z]{8,31}$/;

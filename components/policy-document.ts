@@ -9,9 +9,15 @@ export interface Statement {
   /** Says in a word why the statement is there; letters and digits only, as IAM demands. */
   readonly Sid: string;
   readonly Effect: 'Allow' | 'Deny';
-  readonly Principal: '*' | { readonly AWS: string } | { readonly Service: string };
-  readonly Action: string | readonly string[];
-  readonly Resource: string | readonly string[];
+  /** Absent in the policy of an identity. */
+  readonly Principal?:
+    | '*'
+    | { readonly AWS: string | readonly string[] }
+    | { readonly Service: string | readonly string[] };
+  readonly Action?: string | readonly string[];
+  /** Everything but these, in a deny. */
+  readonly NotAction?: readonly string[];
+  readonly Resource?: string | readonly string[];
   readonly Condition?: Condition;
 }
 
@@ -22,6 +28,16 @@ export interface PolicyDocument {
 
 export function policyDocument(...statements: readonly Statement[]): PolicyDocument {
   return { Version: '2012-10-17', Statement: statements };
+}
+
+/** A right of an identity. */
+export function allow(
+  Sid: string,
+  Action: string | readonly string[],
+  Resource: string | readonly string[],
+  Condition?: Condition,
+): Statement {
+  return { Sid, Effect: 'Allow', Action, Resource, ...(Condition && { Condition }) };
 }
 
 /**
@@ -37,4 +53,23 @@ export function denyWithoutTls(actions: string | readonly string[], resources: s
     Resource: resources,
     Condition: { Bool: { 'aws:SecureTransport': 'false' } },
   };
+}
+
+/**
+ * Services whose calls to STS do not say on whose account's behalf they come (IAM user guide, "The confused deputy problem"):
+ * EC2 hands a role only to instances of the role's own account.
+ */
+const WITHOUT_SOURCE_ACCOUNT: readonly string[] = ['ec2.amazonaws.com'];
+
+/** Who may take a role of a service, and only on behalf of this account: no other account deceives the service into it. */
+export function trustService(service: string, accountId: string): PolicyDocument {
+  return policyDocument({
+    Sid: 'ServiceOfThisAccount',
+    Effect: 'Allow',
+    Principal: { Service: service },
+    Action: 'sts:AssumeRole',
+    ...(WITHOUT_SOURCE_ACCOUNT.includes(service)
+      ? {}
+      : { Condition: { StringEquals: { 'aws:SourceAccount': accountId } } }),
+  });
 }

@@ -6,7 +6,7 @@ import { requireAwsProvider } from './explicit-provider';
 import { checked } from './faults';
 import { SUBNET_ID, subnetsByZone, textInput, VPC_ID } from './input-rules';
 import { workspacePolicy } from './workspace-policy';
-import { WORKSPACE_ROOMS, type WorkspaceRoomName } from './workspace-rooms';
+import { WORKSPACE_ROOMS, type WorkspaceRoom } from './workspace-rooms';
 
 /** NFS 4.1, the only protocol of EFS. */
 const NFS_PORT = 2049;
@@ -23,6 +23,8 @@ export interface WorkspaceFileSystemArgs {
   readonly retainOnDelete?: boolean;
   /** Daily backups by AWS Backup, kept 35 days (EFS user guide, "Automatic backups"). @default true */
   readonly backup?: boolean;
+  /** Folders with an access point each, by name. @default those of a site */
+  readonly rooms?: Readonly<Record<string, WorkspaceRoom>>;
 }
 
 const ARGUMENTS = z.strictObject({
@@ -30,11 +32,12 @@ const ARGUMENTS = z.strictObject({
   subnets: subnetsByZone(textInput(SUBNET_ID, 'must be the id of a subnet, subnet-...')),
   retainOnDelete: z.boolean({ error: 'must be true or false' }).default(true),
   backup: z.boolean({ error: 'must be true or false' }).default(true),
+  rooms: z.custom<Readonly<Record<string, WorkspaceRoom>>>().default(WORKSPACE_ROOMS),
 });
 
 /**
  * The shared workspace of a site: an elastic EFS file system, encrypted with a key of its own, with a mount target in
- * every given zone and one access point for each of the {@link WORKSPACE_ROOMS}.
+ * every given zone and one access point for each room.
  *
  * Who may connect is a security group that a task wears ({@link clientSecurityGroupId}); who may mount is an IAM right of
  * the task's role; both are needed.
@@ -45,7 +48,9 @@ export class WorkspaceFileSystem extends pulumi.ComponentResource {
   /** Resolves, inside the VPC, to the mount target of the caller's own zone. */
   public readonly dnsName: pulumi.Output<string>;
   /** Access point id of each room. */
-  public readonly accessPointIds: Readonly<Record<WorkspaceRoomName, pulumi.Output<string>>>;
+  public readonly accessPointIds: Readonly<Record<string, pulumi.Output<string>>>;
+  /** ARN of each: what the right of a task role to mount is tied to. */
+  public readonly accessPointArns: Readonly<Record<string, pulumi.Output<string>>>;
   /** The security group to give to a task that mounts the workspace. */
   public readonly clientSecurityGroupId: pulumi.Output<string>;
   public readonly keyArn: pulumi.Output<string>;
@@ -53,7 +58,7 @@ export class WorkspaceFileSystem extends pulumi.ComponentResource {
   /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
   constructor(name: string, args: WorkspaceFileSystemArgs, opts?: pulumi.ComponentResourceOptions) {
     const what = `WorkspaceFileSystem ${name}`;
-    const { vpcId, subnets, retainOnDelete, backup } = checked(what, ARGUMENTS, args);
+    const { vpcId, subnets, retainOnDelete, backup, rooms } = checked(what, ARGUMENTS, args);
     requireAwsProvider(what, opts);
     super('clara-federation:storage:WorkspaceFileSystem', name, {}, opts);
     const child = { parent: this };
@@ -94,9 +99,8 @@ export class WorkspaceFileSystem extends pulumi.ComponentResource {
         { ...child, dependsOn: [policy] },
       );
     }
-    const accessPoint = (room: WorkspaceRoomName): pulumi.Output<string> => {
-      const { path, uid, gid, permissions } = WORKSPACE_ROOMS[room];
-      return new aws.efs.AccessPoint(
+    const points = Object.entries(rooms).map(([room, { path, uid, gid, permissions }]) => {
+      const point = new aws.efs.AccessPoint(
         `${name}-${room}`,
         {
           fileSystemId: fileSystem.id,
@@ -105,17 +109,15 @@ export class WorkspaceFileSystem extends pulumi.ComponentResource {
           tags: { Name: `${name}-${room}` },
         },
         child,
-      ).id;
-    };
+      );
+      return [room, point] as const;
+    });
 
     this.fileSystemId = fileSystem.id;
     this.fileSystemArn = fileSystem.arn;
     this.dnsName = fileSystem.dnsName;
-    this.accessPointIds = {
-      aiaa: accessPoint('aiaa'),
-      training: accessPoint('training'),
-      agent: accessPoint('agent'),
-    };
+    this.accessPointIds = Object.fromEntries(points.map(([room, { id }]) => [room, id]));
+    this.accessPointArns = Object.fromEntries(points.map(([room, point]) => [room, point.arn]));
     this.clientSecurityGroupId = groups.clients.id;
     this.keyArn = key.arn;
     this.registerOutputs({
@@ -123,6 +125,7 @@ export class WorkspaceFileSystem extends pulumi.ComponentResource {
       fileSystemArn: this.fileSystemArn,
       dnsName: this.dnsName,
       accessPointIds: this.accessPointIds,
+      accessPointArns: this.accessPointArns,
       clientSecurityGroupId: this.clientSecurityGroupId,
       keyArn: this.keyArn,
     });

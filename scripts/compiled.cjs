@@ -19,6 +19,8 @@ const ROOMS = [
   'simulation',
   'fleet',
   'cli',
+  'components',
+  'stacks',
   'bench',
 ];
 /** What a program reads beside its code. */

@@ -1,3 +1,6 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ClaraError } from '../base/errors';
@@ -6,34 +9,83 @@ import { planStack } from '../test/engine/plan';
 import { planJson, planText } from '../test/engine/plan-text';
 
 /**
- * `npm run plan -- STACK [--json]`: what `pulumi up` would make of a stack, offline. Identifiers that AWS would choose
- * are invented, always the same ones; nothing is compared with what exists.
+ * `npm run plan -- STACK [--diff REF] [--json]`: what `pulumi up` would make of a stack, offline. Identifiers that AWS would choose
+ * are invented, always the same ones. With `--diff` the same is done with the programs and files of a git revision, and what
+ * differs is shown; nothing is compared with what exists in the cloud.
  */
 
-const USAGE = `usage: npm run plan -- STACK [--json]
+const USAGE = `usage: npm run plan -- STACK [--diff REF] [--json]
 
 Prints what the program of a stack would make, without a cloud: every resource with its options and inputs.
 
-example: npm run plan -- dev-st-marys
+  --diff REF   only what differs from the plan at a git revision, such as main
+  --json       for machines
+
+example: npm run plan -- dev-st-marys --diff main
 `;
+
+const ROOT = path.resolve(__dirname, '..');
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
-    options: { json: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
+    options: {
+      json: { type: 'boolean', default: false },
+      diff: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
     allowPositionals: true,
   });
   if (values.help || positionals.length !== 1) {
     (values.help ? process.stdout : process.stderr).write(USAGE);
     return values.help ? EXIT.ok : EXIT.badInput;
   }
-  const run = await planStack({ root: path.resolve(__dirname, '..'), stack: positionals[0] });
+  const [stack] = positionals;
+  const text = await planned(ROOT, stack, values.json);
+  process.stdout.write(values.diff === undefined ? text : await difference(stack, values.diff, text, values.json));
+  return EXIT.ok;
+}
+
+/** @throws ClaraError `invalid-input` with what the program of the stack said */
+async function planned(root: string, stack: string, json: boolean): Promise<string> {
+  const run = await planStack({ root, stack });
   if (run.exitCode !== 0) {
     const errors = run.logs.filter(({ severity }) => severity === 'error').map(({ message }) => message);
-    process.stderr.write(`${errors.join('\n') || run.printed}\n`);
-    return EXIT.badInput;
+    throw new ClaraError('invalid-input', errors.join('\n') || run.printed);
   }
-  process.stdout.write(values.json ? `${planJson(run)}\n` : planText(run));
-  return EXIT.ok;
+  return json ? `${planJson(run)}\n` : planText(run);
+}
+
+/** Unified diff from the plan of a revision to `now`; empty when they are the same. */
+async function difference(stack: string, revision: string, now: string, json: boolean): Promise<string> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'plan-'));
+  try {
+    const then = path.join(folder, 'tree');
+    git('worktree', 'add', '--detach', then, revision);
+    try {
+      // Its programs run with the packages that are installed here.
+      symlinkSync(path.join(ROOT, 'node_modules'), path.join(then, 'node_modules'));
+      const files = { [revision]: await planned(then, stack, json), now };
+      for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, fileName(name)), text);
+      const { stdout } = spawnSync('git', ['diff', '--no-index', '--no-color', fileName(revision), 'now'], {
+        cwd: folder,
+        encoding: 'utf8',
+      });
+      return stdout;
+    } finally {
+      git('worktree', 'remove', '--force', then);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function git(...args: readonly string[]): void {
+  const { status, stderr } = spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' });
+  if (status !== 0) throw new ClaraError('invalid-input', `git ${args.join(' ')}: ${stderr.trim()}`);
+}
+
+function fileName(revision: string): string {
+  return revision.replace(/[^A-Za-z0-9_.-]/g, '-');
 }
 
 main().then(

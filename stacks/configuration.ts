@@ -1,7 +1,34 @@
 import { z } from 'zod';
-import { DeploymentInputError, type Fault, faultsOf } from '../components/faults';
-import { ACCOUNT_ID, days, KMS_KEY_ARN, ROLE_ARN, SUBNET_ID, subnetsByZone, VPC_ID } from '../components/input-rules';
-import { ownKeys, PROJECT, type RawConfiguration, textOf } from './raw-configuration';
+import { exposureFaults } from '../components/annotation/exposure';
+import { IMAGE, IMAGE_RULE, SITE_IMAGES } from '../components/containers/image';
+import type { Fault } from '../components/faults';
+import { GPU_FAMILY_NAMES } from '../components/gpu/gpu-families';
+import {
+  CERTIFICATE_ARN,
+  days,
+  HOST_NAME,
+  KMS_KEY_ARN,
+  onOff,
+  ROLE_ARN,
+  SUBNET_ID,
+  subnetsByZone,
+  VPC_ID,
+} from '../components/input-rules';
+import { AGENT_SETTINGS, DATASET_FOLDER, ENDPOINT_SERVICE, NIGHT_HOURS, TRAINER } from '../components/setting-rules';
+import {
+  COMMON,
+  COMMON_TEXT_KEYS,
+  cidrs,
+  coordinatorHost,
+  hostedZoneId,
+  region,
+  siteId,
+  text,
+  vpcCidr,
+  zones,
+} from './common-keys';
+import { keyFault, parseConfiguration } from './parse-configuration';
+import type { RawConfiguration } from './raw-configuration';
 
 /**
  * The configuration of a site stack. Pulumi.yaml declares the same keys with type, description and default; what is
@@ -9,40 +36,74 @@ import { ownKeys, PROJECT, type RawConfiguration, textOf } from './raw-configura
  */
 export type SiteConfiguration = Readonly<z.output<typeof SITE>>;
 
-export const ENVIRONMENTS = ['dev', 'prod'] as const;
-
-const text = (form: RegExp, rule: string) => z.string({ error: rule }).regex(form, rule);
-const onOff = z.boolean({ error: 'must be true or false' });
+const gpuFamily = z.enum(GPU_FAMILY_NAMES, { error: `must be one of ${GPU_FAMILY_NAMES.join(', ')}` });
+const subnet = text(SUBNET_ID, 'must be the id of a subnet, subnet-...');
 
 const SITE = z.strictObject({
   role: z.literal('site'),
-  environment: z.enum(ENVIRONMENTS, { error: `must be one of ${ENVIRONMENTS.join(', ')}` }),
-  siteId: text(
-    /^[a-z](?:[a-z0-9]|-(?=[a-z0-9])){1,30}$/,
-    'must be 2 to 31 lower-case letters, digits and single hyphens, beginning with a letter',
-  ),
-  accountId: text(ACCOUNT_ID, "must be the 12 digits of the hospital's AWS account, in quotes"),
-  region: text(/^[a-z]{2}(?:-[a-z]+)+-\d$/, 'must be an AWS region such as eu-west-2'),
-  deploymentRoleArn: text(ROLE_ARN, "must be the ARN of a role in the hospital's account, or empty").optional(),
-  vpcId: text(VPC_ID, 'must be the id of a VPC, vpc-...'),
-  subnets: subnetsByZone(text(SUBNET_ID, 'must be the id of a subnet, subnet-...')),
+  ...COMMON,
+  siteId,
+  networkEgress: z.enum(['nat', 'isolated'], { error: 'must be nat or isolated' }),
+  zones: zones.default([]),
+  vpcCidr,
+  vpcId: text(VPC_ID, 'must be the id of a VPC, vpc-..., or empty for a new one').optional(),
+  subnets: subnetsByZone(subnet).default({}),
+  publicSubnets: subnetsByZone(subnet).default({}),
   datasetKeyArn: text(KMS_KEY_ARN, 'must be the ARN of a KMS key, or empty').optional(),
   datasetNoncurrentVersionDays: days,
   datasetUnfinishedUploadDays: days,
   retainWorkspaceOnDelete: onOff,
   backUpWorkspace: onOff,
+  gpuFamilies: z
+    .partialRecord(gpuFamily, z.number().int().min(1, 'must be at least 1 instance').max(50), {
+      error: `must map GPU families to the most instances of each; there are ${GPU_FAMILY_NAMES.join(', ')}`,
+    })
+    .refine((families) => Object.keys(families).length > 0, 'must name at least one GPU family'),
+  annotationGpuFamily: gpuFamily.optional(),
+  annotationServer: z.enum(['own', 'clara-train'], { error: 'must be own or clara-train' }),
+  annotationTasks: z.number().int().min(1).max(10),
+  loadBalancer: z.enum(['internal', 'public'], { error: 'must be internal or public' }),
+  clientCidrs: cidrs.min(1, 'must name at least one range of addresses that people annotate from'),
+  certificateArn: text(CERTIFICATE_ARN, 'must be the ARN of an ACM certificate, or empty').optional(),
+  serviceHostName: text(HOST_NAME, 'must be the host name in the certificate of the annotation server').optional(),
+  hostedZoneId: hostedZoneId.optional(),
+  insecureHttp: onOff,
+  dataAreDeidentified: onOff,
+  nightHours: NIGHT_HOURS.optional(),
+  images: z.record(z.enum(SITE_IMAGES), text(IMAGE, IMAGE_RULE), {
+    error: `must name the images ${SITE_IMAGES.join(', ')}`,
+  }),
+  trainers: z
+    .array(TRAINER)
+    .min(1, 'must name at least one trainer; the first is the one that the agent uses')
+    .refine((list) => new Set(list.map(({ name }) => name)).size === list.length, 'must have different names'),
+  dataset: DATASET_FOLDER.optional(),
+  agentSettings: AGENT_SETTINGS.default({}),
+  coordinatorHost,
+  coordinatorEndpointService: text(
+    ENDPOINT_SERVICE,
+    "must be the name of the coordinator's endpoint service, com.amazonaws.vpce..., or empty",
+  ).optional(),
+  coordinatorRegion: region.optional(),
+  coordinatorCidrs: cidrs.default([]),
+  bastion: onOff,
 });
 
-/** Keys of the other roles. Pulumi.yaml gives them defaults, so they appear in every stack. */
-const KEYS_OF_OTHER_ROLES = ['sites'];
+export const SITE_KEYS = Object.keys(SITE.shape);
 
-/** Everything but text reaches the program as JSON. */
-const JSON_KEYS: readonly string[] = [
-  'subnets',
-  'datasetNoncurrentVersionDays',
-  'datasetUnfinishedUploadDays',
-  'retainWorkspaceOnDelete',
-  'backUpWorkspace',
+const TEXT_KEYS = [
+  ...COMMON_TEXT_KEYS,
+  'siteId',
+  'networkEgress',
+  'vpcId',
+  'datasetKeyArn',
+  'annotationGpuFamily',
+  'annotationServer',
+  'loadBalancer',
+  'certificateArn',
+  'serviceHostName',
+  'dataset',
+  'coordinatorRegion',
 ];
 
 /**
@@ -52,31 +113,34 @@ const JSON_KEYS: readonly string[] = [
  *   edited would otherwise deploy one hospital's site from another's file
  * @throws DeploymentInputError with every fault: key, value, rule
  */
-export function siteConfiguration(raw: RawConfiguration, stack: string): SiteConfiguration {
-  const input: Record<string, unknown> = {};
-  for (const key of ownKeys(raw)) {
-    const value = textOf(raw, key);
-    if (value !== undefined && !KEYS_OF_OTHER_ROLES.includes(key)) {
-      input[key] = JSON_KEYS.includes(key) ? parsedJson(value) : value;
-    }
-  }
-  const result = SITE.safeParse(input);
-  const faults = [...(result.success ? [] : faultsOf(result.error, input)), ...crossFaults(input, stack)];
-  if (result.success && faults.length === 0) return result.data;
-  const named = faults.map((fault) => ({ ...fault, path: `${PROJECT}:${fault.path}` }));
-  throw new DeploymentInputError(`The configuration of stack ${stack}`, named);
+export function siteConfiguration(
+  raw: RawConfiguration,
+  stack: string,
+  otherRoles: readonly string[] = [],
+): SiteConfiguration {
+  return parseConfiguration({ schema: SITE, textKeys: TEXT_KEYS, otherRoles, cross: crossFaults }, raw, stack);
 }
 
-/** Rules between two values. They look at the raw input, so that they are reported beside the faults of single values. */
 function crossFaults(input: Readonly<Record<string, unknown>>, stack: string): Fault[] {
-  const { environment, siteId, accountId, region, deploymentRoleArn, datasetKeyArn } = input as Record<string, string>;
+  return [
+    ...identityFaults(input as Partial<SiteConfiguration>, stack),
+    ...networkFaults(input as Partial<SiteConfiguration>),
+    ...gpuFaults(input as Partial<SiteConfiguration>),
+    ...exposureFaults({
+      ...(input as Partial<SiteConfiguration>),
+      hostName: (input as Partial<SiteConfiguration>).serviceHostName,
+    }).map(({ path, rule }) => keyFault(input, path === 'hostName' ? 'serviceHostName' : path, rule)),
+  ];
+}
+
+type Input = Readonly<Partial<SiteConfiguration>>;
+
+function identityFaults(input: Input, stack: string): Fault[] {
+  const { environment, siteId: site, accountId, region: area, deploymentRoleArn, datasetKeyArn, images = {} } = input;
   const faults: Fault[] = [];
-  if (environment && siteId && stack !== `${environment}-${siteId}`) {
-    faults.push({
-      path: 'siteId',
-      value: JSON.stringify(siteId),
-      rule: `environment and site must make the name of the stack; ${environment}-${siteId} is not ${stack}`,
-    });
+  const fault = (path: string, rule: string) => faults.push(keyFault(input, path, rule));
+  if (environment && site && stack !== `${environment}-${site}`) {
+    fault('siteId', `environment and site must make the name of the stack; ${environment}-${site} is not ${stack}`);
   }
   if (
     accountId &&
@@ -84,27 +148,66 @@ function crossFaults(input: Readonly<Record<string, unknown>>, stack: string): F
     ROLE_ARN.test(deploymentRoleArn) &&
     deploymentRoleArn.split(':')[4] !== accountId
   ) {
-    faults.push({
-      path: 'deploymentRoleArn',
-      value: JSON.stringify(deploymentRoleArn),
-      rule: `must be a role in account ${accountId}, the accountId of the site`,
-    });
+    fault('deploymentRoleArn', `must be a role in account ${accountId}, the accountId of the site`);
   }
-  if (region && datasetKeyArn && KMS_KEY_ARN.test(datasetKeyArn) && datasetKeyArn.split(':')[3] !== region) {
-    faults.push({
-      path: 'datasetKeyArn',
-      value: JSON.stringify(datasetKeyArn),
-      rule: `must be a key in region ${region}, because S3 takes no key of another region`,
-    });
+  if (area && datasetKeyArn && KMS_KEY_ARN.test(datasetKeyArn) && datasetKeyArn.split(':')[3] !== area) {
+    fault('datasetKeyArn', `must be a key in region ${area}, because S3 takes no key of another region`);
+  }
+  for (const [name, image] of Object.entries(images)) {
+    const imageRegion = IMAGE.exec(String(image))?.groups?.region;
+    if (area && imageRegion !== undefined && imageRegion !== area) {
+      fault(`images.${name}`, `must be the copy in region ${area}, where the site is`);
+    }
   }
   return faults;
 }
 
-/** Text that is no JSON stays text, and the rule of its key then says what it should have been. */
-function parsedJson(value: string): unknown {
-  try {
-    return JSON.parse(value) as unknown;
-  } catch {
-    return value;
+function networkFaults(input: Input): Fault[] {
+  const { vpcId, subnets = {}, publicSubnets = {}, zones: zoneIds = [], loadBalancer, networkEgress } = input;
+  const { coordinatorEndpointService, coordinatorCidrs = [] } = input;
+  const faults: Fault[] = [];
+  const fault = (path: string, rule: string) => faults.push(keyFault(input, path, rule));
+  const existing = vpcId !== undefined;
+  const isolated = networkEgress === 'isolated' && !existing;
+  const count = (values: unknown) => Object.keys(values ?? {}).length;
+  const prefix = Number(String(input.vpcCidr).split('/')[1]);
+  if (!existing && (prefix < 16 || prefix > 24)) fault('vpcCidr', 'must be /16 to /24 for a new network');
+  if (existing && count(subnets) === 0) fault('subnets', 'are needed with vpcId: private subnets by zone id');
+  if (existing && zoneIds.length > 0) fault('zones', 'are for a new network; remove them, or vpcId');
+  if (!existing && zoneIds.length === 0) fault('zones', 'are needed for a new network; or name an existing one, vpcId');
+  if (!existing && count(subnets) > 0) fault('subnets', 'are of an existing network; name it, vpcId');
+  if (existing && loadBalancer === 'public' && count(publicSubnets) === 0) {
+    fault('publicSubnets', 'are needed for a public load balancer in an existing network');
   }
+  if (isolated && loadBalancer === 'public') {
+    fault('loadBalancer', 'must be internal in an isolated network, which has no way to the internet');
+  }
+  if (coordinatorEndpointService === undefined && count(coordinatorCidrs) === 0) {
+    fault(
+      'coordinatorEndpointService',
+      'is needed for a private link to the coordinator; or coordinatorCidrs for a public one',
+    );
+  }
+  if (coordinatorEndpointService !== undefined && count(coordinatorCidrs) > 0) {
+    fault('coordinatorCidrs', 'and coordinatorEndpointService exclude each other; remove one');
+  }
+  if (isolated && coordinatorEndpointService === undefined) {
+    fault('networkEgress', 'must be nat with a public link to the coordinator; or give a coordinatorEndpointService');
+  }
+  return faults;
+}
+
+function gpuFaults(input: Input): Fault[] {
+  const { gpuFamilies = {}, annotationGpuFamily, trainers = [] } = input;
+  const missing = (family: string | undefined) => family !== undefined && !(family in gpuFamilies);
+  return [
+    ...(missing(annotationGpuFamily)
+      ? [keyFault(input, 'annotationGpuFamily', 'must be one of the gpuFamilies of the site')]
+      : []),
+    ...(Array.isArray(trainers) ? trainers : []).flatMap(({ gpuFamily: family }, index) =>
+      missing(family)
+        ? [keyFault(input, `trainers.${index}.gpuFamily`, 'must be one of the gpuFamilies of the site')]
+        : [],
+    ),
+  ];
 }

@@ -8,10 +8,27 @@ import { stackRole } from './role';
 export = async (): Promise<Record<string, pulumi.Input<unknown>>> => {
   const stack = pulumi.getStack();
   const configuration = pulumi.runtime.allConfig();
-  switch (stackRole(configuration, stack)) {
+  const role = stackRole(configuration, stack);
+  const { keysOfOtherRoles } = await import('./all-keys');
+  const otherRoles = keysOfOtherRoles(role);
+  switch (role) {
     case 'site': {
-      const [{ siteConfiguration }, { deploySite }] = await Promise.all([import('./configuration'), import('./site')]);
-      return deploySite(siteConfiguration(configuration, stack));
+      const { siteConfiguration } = await import('./configuration');
+      const site = siteConfiguration(configuration, stack, otherRoles);
+      const { deploySite } = await import('./site');
+      return deploySite(site, stack);
+    }
+    case 'coordinator': {
+      const { coordinatorConfiguration } = await import('./coordinator-configuration');
+      const environment = coordinatorConfiguration(configuration, stack, otherRoles);
+      const { deployCoordinator } = await import('./coordinator');
+      return deployCoordinator(environment, stack);
+    }
+    case 'organization': {
+      const { organizationConfiguration } = await import('./organization-configuration');
+      const organization = organizationConfiguration(configuration, stack, otherRoles);
+      const { deployOrganization } = await import('./organization');
+      return deployOrganization(organization);
     }
   }
 };

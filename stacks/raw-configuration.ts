@@ -4,9 +4,13 @@ export const PROJECT = 'clara-federation';
 /** Configuration as the engine hands it over: `project:key` to text; lists, maps, numbers and switches as JSON. */
 export type RawConfiguration = Readonly<Record<string, string>>;
 
-/** The text of one of our keys. A key that is empty counts as absent: that is what the defaults of Pulumi.yaml mean. */
+/** What the defaults of Pulumi.yaml mean that say "nothing": a key without a default would be demanded from every stack. */
+const NOTHING: readonly string[] = ['', '[]', '{}'];
+
+/** The text of one of our keys; absent when it is empty. */
 export function textOf(configuration: RawConfiguration, key: string): string | undefined {
-  return configuration[`${PROJECT}:${key}`] || undefined;
+  const text = configuration[`${PROJECT}:${key}`] ?? '';
+  return NOTHING.includes(text) ? undefined : text;
 }
 
 /** Our keys, without the namespace. */

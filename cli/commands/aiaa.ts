@@ -61,7 +61,12 @@ export function aiaaCommand(): Command {
       'address to listen on; anything but a loopback address opens it to a network',
       '127.0.0.1',
     )
-    .option('--prefix <path...>', 'secret paths, such as /st-marys/4f1c2a, of which clients need one before all others')
+    .addOption(
+      new Option(
+        '--prefix <path...>',
+        'secret paths, such as /st-marys/4f1c2a, of which clients need one before all others',
+      ).env('CLARA_FED_AIAA_PREFIX'),
+    )
     .option('--cors-origin <origin...>', 'origins of web pages that may call this server')
     .option('--slots <n>', 'inference processes, each with the memory of one segmentation', '1')
     .option('--admin-from <address...>', 'addresses or networks that may administer (default: this machine alone)')

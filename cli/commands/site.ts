@@ -53,7 +53,11 @@ export function siteCommand(): Command {
     .description(
       "Makes the site's key and trades a one-time invitation for a certificate; the key never leaves this machine.",
     )
-    .requiredOption('--invitation <text|@file>', 'the invitation line, or @ and a file that holds it')
+    .addOption(
+      new Option('--invitation <text|@file>', 'the invitation line, or @ and a file that holds it')
+        .env('CLARA_FED_INVITATION')
+        .makeOptionMandatory(),
+    )
     .requiredOption('--credentials <dir>', 'where key and certificates go')
     .option('--json', 'one JSON object')
     .addHelpText(

@@ -99,6 +99,13 @@ export class Deployment {
     return { urn, id: made.id, outputs };
   }
 
+  /** What the engine answers about a resource that somebody refers to by its URN. */
+  stateOf(urn: string): Properties {
+    const resource = this.#resources.get(urn);
+    if (resource === undefined) throw new RegistrationRefused(`no resource '${urn}' was registered`);
+    return { urn, id: resource.id, state: resource.outputs ?? {} };
+  }
+
   /** What a component or the stack says at the end of its construction. */
   completeOutputs(urn: string, outputs: Properties): void {
     const component = this.#resources.get(urn);

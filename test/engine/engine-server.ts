@@ -7,13 +7,14 @@ import monitor from '@pulumi/pulumi/proto/resource_pb';
 import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
 import { type JavaScriptValue, Struct } from 'google-protobuf/google/protobuf/struct_pb';
 import { answerInvoke } from './aws-double';
+import { expandVpc } from './awsx-vpc';
 import type { Deployment, RegistrationRequest } from './deployment';
 import type { Properties } from './property-values';
 
 /**
  * The two gRPC services that a Pulumi program talks to, Engine and ResourceMonitor (pulumi/pulumi, proto/pulumi/
  * engine.proto and resource.proto), in front of a {@link Deployment}. Functions that a program of ours must not need
- * (reading resources, remote components, transforms) are left unimplemented, and gRPC says so.
+ * (reading resources, transforms) are left unimplemented, and gRPC says so. The one remote component that we use is expanded.
  */
 
 export interface EngineLog {
@@ -70,22 +71,39 @@ function monitorHandlers(deployment: Deployment): grpc.UntypedServiceImplementat
       new monitor.SupportsFeatureResponse().setHassupport(FEATURES.includes(request.getId())),
     ),
     registerResource: unary<monitor.RegisterResourceRequest>((request) => {
-      const { urn, id, outputs } = deployment.register(registrationOf(request));
-      return new monitor.RegisterResourceResponse().setUrn(urn).setId(id).setObject(structOf(outputs));
+      const registration = registrationOf(request);
+      const { urn, id, outputs } = deployment.register(registration);
+      const state = request.getRemote() ? expandRemote(deployment, registration, urn) : outputs;
+      return new monitor.RegisterResourceResponse().setUrn(urn).setId(id).setObject(structOf(state));
     }),
     registerResourceOutputs: unary<monitor.RegisterResourceOutputsRequest>((request) => {
       deployment.completeOutputs(request.getUrn(), propertiesOf(request.getOutputs()));
       return new Empty();
     }),
     invoke: unary<monitor.ResourceInvokeRequest>((request) => {
+      if (request.getTok() === 'pulumi:pulumi:getResource') {
+        const state = deployment.stateOf(String(propertiesOf(request.getArgs()).urn));
+        return new provider.InvokeResponse().setReturn(structOf(state));
+      }
       const reference = request.getProvider();
       const urn = reference.slice(0, reference.lastIndexOf('::'));
       const configuration = deployment.resources.find((resource) => resource.urn === urn)?.inputs ?? {};
-      const answer = answerInvoke(request.getTok(), configuration, deployment.options.partition);
+      const answer = answerInvoke(
+        request.getTok(),
+        configuration,
+        deployment.options.partition,
+        propertiesOf(request.getArgs()),
+      );
       return new provider.InvokeResponse().setReturn(structOf(answer));
     }),
     signalAndWaitForShutdown: unary(() => new Empty()),
   };
+}
+
+/** A remote component is made by its own provider, which registers the children. */
+function expandRemote(deployment: Deployment, component: RegistrationRequest, urn: string): Properties {
+  if (component.type === 'awsx:ec2:Vpc') return expandVpc(deployment, component, urn);
+  throw new Error(`the engine double does not expand ${component.type}; see test/engine/awsx-vpc.ts`);
 }
 
 /** A thrown error becomes the status of the call; the SDK shows its message to the user. */

@@ -67,6 +67,11 @@ export function wireSecret(value: unknown): Properties {
   return { [SIGNATURE]: SECRET_SIGNATURE, value };
 }
 
+/** A resource that is the value of an output: the SDK asks the engine for it by its URN. */
+export function resourceReference(urn: string, id: string): Properties {
+  return { [SIGNATURE]: RESOURCE_SIGNATURE, urn, id };
+}
+
 export function isWireSecret(value: unknown): boolean {
   return isObject(value) && value[SIGNATURE] === SECRET_SIGNATURE;
 }

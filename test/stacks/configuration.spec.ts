@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import fc from 'fast-check';
 import { DeploymentInputError } from '../../components/faults';
+import { keysOfOtherRoles } from '../../stacks/all-keys';
 import { siteConfiguration } from '../../stacks/configuration';
 import { stackRole } from '../../stacks/role';
 import { stackConfiguration } from '../engine/project-files';
@@ -10,7 +11,7 @@ const ROOT = path.resolve(__dirname, '../..');
 const STACK = 'dev-st-marys';
 
 const configured = (changes: Readonly<Record<string, unknown>> = {}, stack = STACK) =>
-  siteConfiguration(stackConfiguration(ROOT, STACK, changes), stack);
+  siteConfiguration(stackConfiguration(ROOT, STACK, changes), stack, keysOfOtherRoles('site'));
 
 function refusal(changes: Readonly<Record<string, unknown>>, stack = STACK): DeploymentInputError {
   try {
@@ -46,7 +47,7 @@ describe('configuration of a site stack', () => {
       datasetNoncurrentVersionDays: 0,
       keepWorkspace: true,
     });
-    for (const path of ['environment', 'accountId', 'region', 'vpcId', 'subnets.eu-west-2a', 'subnets']) {
+    for (const path of ['environment', 'accountId', 'region', 'zones', 'subnets.eu-west-2a', 'subnets']) {
       assert.ok(paths(error).includes(path), `${path} is missing in ${error.message}`);
     }
     assert.ok(paths(error).includes('keepWorkspace'), 'a key that nobody reads is a fault');
@@ -68,6 +69,47 @@ describe('configuration of a site stack', () => {
   it('must encrypt with a key of the region of the bucket', () => {
     const error = refusal({ datasetKeyArn: 'arn:aws:kms:eu-west-1:111122223333:key/5d6c' });
     assert.deepEqual(paths(error), ['datasetKeyArn']);
+  });
+
+  for (const [rule, changes, path] of [
+    ['plain HTTP only with de-identified data', { dataAreDeidentified: false }, 'insecureHttp'],
+    ['a certificate for HTTPS', { insecureHttp: false, serviceHostName: 'a.example.org' }, 'certificateArn'],
+    [
+      'a host name for HTTPS',
+      { insecureHttp: false, certificateArn: `arn:aws:acm:eu-west-2:111122223333:certificate/0a-1` },
+      'serviceHostName',
+    ],
+    ['public subnets for a public load balancer', { loadBalancer: 'public' }, 'publicSubnets'],
+    ['no zones beside an existing network', { zones: ['euw2-az1', 'euw2-az2'] }, 'zones'],
+    ['somebody who may come', { clientCidrs: [] }, 'clientCidrs'],
+    ['addresses without bits beyond their prefix', { clientCidrs: ['10.120.0.1/16'] }, 'clientCidrs.0'],
+    ['a way to the coordinator', { coordinatorEndpointService: '' }, 'coordinatorEndpointService'],
+    ['one way to the coordinator', { coordinatorCidrs: ['198.51.100.1/32'] }, 'coordinatorCidrs'],
+    ['a GPU family that exists', { gpuFamilies: { g4: 1 } }, 'gpuFamilies.g4'],
+    ['capacity for the annotation server', { annotationGpuFamily: 'g5' }, 'annotationGpuFamily'],
+    ['capacity for the trainers', { gpuFamilies: { g5: 1 } }, 'trainers.0.gpuFamily'],
+    ['a retention that CloudWatch has', { logRetentionDays: 31 }, 'logRetentionDays'],
+    [
+      'night hours in a time zone',
+      { nightHours: { from: '22:00', to: '6', timezone: 'Mars/Base' } },
+      'nightHours.timezone',
+    ],
+    ['images by digest', { images: { aiaa: 'aiaa:latest', agent: 'x', collector: 'y' } }, 'images.aiaa'],
+  ] as const) {
+    it(`needs ${rule}`, () => {
+      assert.ok(paths(refusal(changes)).includes(path), refusal(changes).message);
+    });
+  }
+
+  it('needs a private load balancer and a private link in an isolated network', () => {
+    const isolated = { networkEgress: 'isolated', vpcId: '', subnets: {}, zones: ['euw2-az1', 'euw2-az2'] };
+    const error = refusal({
+      ...isolated,
+      loadBalancer: 'public',
+      coordinatorEndpointService: '',
+      coordinatorCidrs: ['198.51.100.1/32'],
+    });
+    assert.deepEqual(paths(error).sort(), ['loadBalancer', 'networkEgress']);
   });
 
   it('keeps the names of buckets within the 63 characters of S3, or refuses the site id', () => {
@@ -97,16 +139,14 @@ describe('role of a stack', () => {
     assert.equal(role('site'), 'site');
   });
 
-  for (const later of ['coordinator', 'organization']) {
-    it(`is refused when it is ${later}, saying what this version deploys`, () => {
-      assert.throws(() => role(later), {
-        message: new RegExp(`clara-federation:role \\(${later}\\): this version deploys only sites`),
-      });
+  for (const name of ['coordinator', 'organization']) {
+    it(`may be ${name}`, () => {
+      assert.equal(role(name), name);
     });
   }
 
   it('is refused when it is missing or unknown', () => {
-    assert.throws(() => role(''), /clara-federation:role: must be site/);
-    assert.throws(() => role('hospital'), /clara-federation:role \(hospital\): must be site/);
+    assert.throws(() => role(''), /clara-federation:role: must be one of site, coordinator, organization/);
+    assert.throws(() => role('hospital'), /clara-federation:role \(hospital\): must be one of site/);
   });
 });

@@ -1,0 +1,332 @@
+import * as aws from '@pulumi/aws';
+import * as pulumi from '@pulumi/pulumi';
+import { z } from 'zod';
+import {
+  ANNOTATION_HEALTH_PATH,
+  ANNOTATION_PORT,
+  annotationProgram,
+  CLARA_TRAIN_HEALTH_PATH,
+  claraTrainProgram,
+  PREFIX_VARIABLE,
+} from '../containers/annotation-program';
+import { requireAwsProvider } from '../explicit-provider';
+import { checked } from '../faults';
+import { containerMemory, GPU_FAMILY_NAMES, type GpuFamilyName } from '../gpu/gpu-families';
+import { CERTIFICATE_ARN, cidrBlock, given, HOST_NAME, HOSTED_ZONE_ID, onOff } from '../input-rules';
+import { HTTPS_PORT } from '../network/site-network';
+import { addRules, type SecurityRule, securityGroup } from '../network/task-security-group';
+import { NIGHT_HOURS, type NightHours } from '../setting-rules';
+import { type SiteContext, stackPrefix } from '../site-context';
+import { type ContainerTask, containerTask } from '../tasks/container-task';
+import { mountWorkspace } from '../tasks/task-policies';
+import { accessLogBucket } from './access-log-bucket';
+import { exposureFaults } from './exposure';
+import { guardAdministration } from './listener-rules';
+import { nightSchedule } from './night-schedule';
+import { type SecretPath, secretPath } from './secret-path';
+
+/** Seconds: an inference of a large CT on a cold GPU takes minutes in one request, and the load balancer's own 60 s cut it off. */
+export const IDLE_SECONDS = 600;
+/** TLS 1.2 with forward secrecy and 1.3 (ELB user guide, "Security policies for your Application Load Balancer"). */
+export const TLS_POLICY = 'ELBSecurityPolicy-TLS13-1-2-Res-2021-06';
+const HTTP_PORT = 80;
+
+export interface AnnotationServiceArgs {
+  readonly site: SiteContext;
+  /** Which server: the project's own, or NVIDIA's in its mirrored container. @default 'own' */
+  readonly server?: 'own' | 'clara-train';
+  /** `public` needs public subnets. @default 'internal' */
+  readonly loadBalancer?: 'internal' | 'public';
+  /** Addresses of the people who annotate; nobody else reaches the load balancer. */
+  readonly clientCidrs: readonly string[];
+  /** ACM certificate of {@link hostName}. Needed unless `insecureHttp`. */
+  readonly certificateArn?: string;
+  /** Name under which people open the service; without TLS the load balancer's own name will do. */
+  readonly hostName?: string;
+  /** Route 53 zone in which `hostName` is made to point at the load balancer. @default none: the hospital does it */
+  readonly hostedZoneId?: string;
+  /** Plain HTTP, for old clients. @default false */
+  readonly insecureHttp?: boolean;
+  /** The statement without which plain HTTP is refused. @default false */
+  readonly dataAreDeidentified?: boolean;
+  readonly gpuFamily: GpuFamilyName;
+  /** Tasks, each with a GPU of its own; they share sessions and models. @default 1 */
+  readonly tasks?: number;
+  /** Nobody annotates at night. @default always on */
+  readonly night?: NightHours;
+}
+
+const ARGUMENTS = z
+  .strictObject({
+    site: given,
+    server: z.enum(['own', 'clara-train'], { error: 'must be own or clara-train' }).default('own'),
+    loadBalancer: z.enum(['internal', 'public'], { error: 'must be internal or public' }).default('internal'),
+    clientCidrs: z
+      .array(cidrBlock(8, 32))
+      .min(1, 'must name at least one range: without an allow-list nobody or everybody could come')
+      .max(50),
+    certificateArn: z.string().regex(CERTIFICATE_ARN, 'must be the ARN of an ACM certificate').optional(),
+    hostName: z.string().regex(HOST_NAME, 'must be a host name').optional(),
+    hostedZoneId: z.string().regex(HOSTED_ZONE_ID, 'must be the id of a Route 53 zone, Z...').optional(),
+    insecureHttp: onOff.default(false),
+    dataAreDeidentified: onOff.default(false),
+    gpuFamily: z.enum(GPU_FAMILY_NAMES),
+    tasks: z.number().int('must be a whole number of tasks').min(1, 'must be at least 1').max(10).default(1),
+    night: NIGHT_HOURS.optional(),
+  })
+  .superRefine((args, context) => {
+    for (const { path, rule } of exposureFaults(args))
+      context.addIssue({ code: 'custom', path: [path], message: rule });
+  });
+
+/** The annotation server of a site behind its load balancer: what a radiologist's 3D Slicer talks to. */
+export class AnnotationService extends pulumi.ComponentResource {
+  /** As it is pasted into a browser or into Slicer: scheme, host, secret path. A secret where there is a secret path. */
+  public readonly url: pulumi.Output<string>;
+  public readonly serviceName: pulumi.Output<string>;
+  public readonly loadBalancerSuffix: pulumi.Output<string>;
+  public readonly targetGroupSuffix: pulumi.Output<string>;
+  public readonly logGroupName: pulumi.Output<string>;
+
+  /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
+  constructor(name: string, args: AnnotationServiceArgs, opts?: pulumi.ComponentResourceOptions) {
+    const what = `AnnotationService ${name}`;
+    const parsed = checked(what, ARGUMENTS, args);
+    requireAwsProvider(what, opts);
+    super('clara-federation:annotation:AnnotationService', name, {}, opts);
+    const child = { parent: this };
+    const { site } = args;
+    const { network, cluster } = site;
+    const secure = !parsed.insecureHttp;
+
+    const front = securityGroup(
+      `${name}-front`,
+      {
+        vpcId: network.vpcId,
+        description: `Load balancer of ${name}`,
+        ingress: parsed.clientCidrs.flatMap((cidr, index) => clientRules(cidr, index, secure)),
+      },
+      child,
+    );
+    const tasks = securityGroup(
+      `${name}-tasks`,
+      {
+        vpcId: network.vpcId,
+        description: `Tasks of ${name}`,
+        ingress: [rule('from-front', 'Requests', { group: front.id })],
+        egress: network.awsApis,
+      },
+      child,
+    );
+    addRules(`${name}-front`, front, { egress: [rule('to-tasks', 'Requests', { group: tasks.id })] }, child);
+
+    const logs = accessLogBucket(`${name}-access`, { days: site.logDays }, child);
+    const isPublic = parsed.loadBalancer === 'public';
+    const loadBalancer = new aws.lb.LoadBalancer(
+      name,
+      {
+        // A prefix instead of a name: with 32 characters there is no room for a hospital's id and a unique end.
+        namePrefix: 'clara-',
+        loadBalancerType: 'application',
+        internal: !isPublic,
+        subnets: Object.values(isPublic ? network.publicSubnets : network.privateSubnets),
+        securityGroups: [front.id],
+        idleTimeout: IDLE_SECONDS,
+        dropInvalidHeaderFields: true,
+        desyncMitigationMode: 'strictest',
+        accessLogs: { enabled: true, bucket: logs.bucket.bucket },
+        tags: { Name: `${stackPrefix(site)}-annotation` },
+      },
+      { ...child, dependsOn: [logs.policy] },
+    );
+    const targets = new aws.lb.TargetGroup(
+      name,
+      {
+        namePrefix: 'clara-',
+        vpcId: network.vpcId,
+        targetType: 'ip',
+        protocol: 'HTTP',
+        port: ANNOTATION_PORT,
+        // A segmentation that runs may end before its task does.
+        deregistrationDelay: 300,
+        healthCheck: {
+          path: parsed.server === 'own' ? ANNOTATION_HEALTH_PATH : CLARA_TRAIN_HEALTH_PATH,
+          matcher: '200',
+          interval: 60,
+          timeout: 55,
+          healthyThreshold: 2,
+          unhealthyThreshold: 3,
+        },
+        tags: { Name: `${stackPrefix(site)}-annotation` },
+      },
+      child,
+    );
+    const listener = this.#listeners(name, { loadBalancer, targets, certificateArn: parsed.certificateArn });
+    guardAdministration(name, listener.arn, { vpcCidr: network.cidr, targetGroupArn: targets.arn }, child);
+
+    const prefix = parsed.server === 'own' ? secretPath(name, site, child) : undefined;
+    const task = this.#task(name, args, parsed.server, prefix);
+    const provider = cluster.capacityProviders[parsed.gpuFamily];
+    if (provider === undefined) {
+      throw new pulumi.RunError(`${what}: the cluster has no capacity of GPU family ${parsed.gpuFamily}`);
+    }
+    const service = new aws.ecs.Service(
+      name,
+      {
+        cluster: cluster.clusterArn,
+        taskDefinition: task.definition.arn,
+        desiredCount: parsed.tasks,
+        capacityProviderStrategies: [{ capacityProvider: provider, weight: 1, base: 0 }],
+        // One GPU cannot hold two tasks: the old one goes before the new one comes.
+        deploymentMinimumHealthyPercent: 0,
+        deploymentMaximumPercent: 100,
+        availabilityZoneRebalancing: 'DISABLED',
+        deploymentCircuitBreaker: { enable: true, rollback: true },
+        // An instance starts, the image of several GiB is fetched, the models are loaded.
+        healthCheckGracePeriodSeconds: 1200,
+        enableExecuteCommand: true,
+        propagateTags: 'SERVICE',
+        networkConfiguration: {
+          subnets: Object.values(network.privateSubnets),
+          securityGroups: [tasks.id, site.workspace.clientSecurityGroupId],
+          assignPublicIp: false,
+        },
+        loadBalancers: [{ targetGroupArn: targets.arn, containerName: 'aiaa', containerPort: ANNOTATION_PORT }],
+        orderedPlacementStrategies: [{ type: 'spread', field: 'attribute:ecs.availability-zone' }],
+      },
+      {
+        ...child,
+        dependsOn: [...cluster.ready, listener],
+        ...(parsed.night && { ignoreChanges: ['desiredCount'] }),
+      },
+    );
+    if (parsed.night) {
+      nightSchedule(
+        name,
+        { clusterName: cluster.clusterName, serviceName: service.name, tasks: parsed.tasks, night: parsed.night },
+        child,
+      );
+    }
+    if (parsed.hostedZoneId !== undefined) {
+      new aws.route53.Record(
+        name,
+        {
+          zoneId: parsed.hostedZoneId,
+          name: parsed.hostName!,
+          type: 'A',
+          aliases: [{ name: loadBalancer.dnsName, zoneId: loadBalancer.zoneId, evaluateTargetHealth: false }],
+        },
+        child,
+      );
+    }
+
+    const host = parsed.hostName === undefined ? loadBalancer.dnsName : pulumi.output(parsed.hostName);
+    this.url = pulumi.interpolate`${secure ? 'https' : 'http'}://${host}${prefix?.path ?? ''}/`;
+    this.serviceName = service.name;
+    this.loadBalancerSuffix = loadBalancer.arnSuffix;
+    this.targetGroupSuffix = targets.arnSuffix;
+    this.logGroupName = task.log.name;
+    this.registerOutputs({ url: this.url, serviceName: this.serviceName });
+  }
+
+  /** @returns the listener that requests for the server arrive at */
+  #listeners(
+    name: string,
+    options: {
+      readonly loadBalancer: aws.lb.LoadBalancer;
+      readonly targets: aws.lb.TargetGroup;
+      readonly certificateArn?: string;
+    },
+  ): aws.lb.Listener {
+    const child = { parent: this };
+    const { loadBalancer, targets, certificateArn } = options;
+    const toTargets = [{ type: 'forward', targetGroupArn: targets.arn }];
+    if (certificateArn === undefined) {
+      return new aws.lb.Listener(
+        `${name}-http`,
+        { loadBalancerArn: loadBalancer.arn, port: HTTP_PORT, protocol: 'HTTP', defaultActions: toTargets },
+        child,
+      );
+    }
+    new aws.lb.Listener(
+      `${name}-http`,
+      {
+        loadBalancerArn: loadBalancer.arn,
+        port: HTTP_PORT,
+        protocol: 'HTTP',
+        defaultActions: [
+          { type: 'redirect', redirect: { protocol: 'HTTPS', port: String(HTTPS_PORT), statusCode: 'HTTP_301' } },
+        ],
+      },
+      child,
+    );
+    return new aws.lb.Listener(
+      `${name}-https`,
+      {
+        loadBalancerArn: loadBalancer.arn,
+        port: HTTPS_PORT,
+        protocol: 'HTTPS',
+        sslPolicy: TLS_POLICY,
+        certificateArn,
+        defaultActions: toTargets,
+      },
+      child,
+    );
+  }
+
+  #task(
+    name: string,
+    { site, gpuFamily }: AnnotationServiceArgs,
+    server: 'own' | 'clara-train',
+    prefix: SecretPath | undefined,
+  ): ContainerTask {
+    const { workspace } = site;
+    const program = server === 'own' ? annotationProgram() : claraTrainProgram();
+    return containerTask(
+      name,
+      {
+        family: `${stackPrefix(site)}-aiaa`,
+        launch: { kind: 'instances' },
+        containers: [
+          {
+            name: 'aiaa',
+            image: site.images.aiaa,
+            ...program,
+            ...(prefix && { secrets: { [PREFIX_VARIABLE]: prefix.secretArn } }),
+            memory: containerMemory(gpuFamily),
+            gpus: 1,
+            stopTimeout: 120,
+            // NVIDIA's server writes all over its image.
+            readonlyRootFilesystem: server === 'own',
+          },
+        ],
+        volumes: {
+          workspace: { fileSystemId: workspace.fileSystemId, accessPointId: workspace.accessPointIds.aiaa },
+          scratch: 'scratch',
+        },
+        statements: pulumi
+          .all([workspace.fileSystemArn, workspace.accessPointArns.aiaa])
+          .apply(([fileSystem, room]) => [mountWorkspace(fileSystem, [room])]),
+        logDays: site.logDays,
+        logKeyArn: site.operationsKeyArn,
+        secretKeyArns: prefix ? [site.operationsKeyArn] : [],
+      },
+      { parent: this },
+    );
+  }
+}
+
+/** With TLS, port 80 is open to the same people, for the redirect. */
+function clientRules(cidr: string, index: number, secure: boolean): SecurityRule[] {
+  const ports = secure ? [HTTPS_PORT, HTTP_PORT] : [HTTP_PORT];
+  return ports.map((port) => ({
+    name: `from-clients-${index + 1}-${port}`,
+    description: 'Clients of the annotation server',
+    port,
+    peer: { cidr },
+  }));
+}
+
+function rule(name: string, description: string, peer: SecurityRule['peer']): SecurityRule {
+  return { name, description, port: ANNOTATION_PORT, peer };
+}

@@ -1,0 +1,196 @@
+import * as aws from '@pulumi/aws';
+import * as pulumi from '@pulumi/pulumi';
+import { z } from 'zod';
+import {
+  COORDINATOR_NAMES,
+  COORDINATORS,
+  type CoordinatorName,
+  coordinatorProgram,
+} from '../containers/coordinator-program';
+import { IMAGE, IMAGE_RULE } from '../containers/image';
+import { ALIVE } from '../containers/program';
+import { requireAwsProvider } from '../explicit-provider';
+import { checked } from '../faults';
+import { given } from '../input-rules';
+import type { SiteNetwork } from '../network/site-network';
+import { type SecurityRule, securityGroup } from '../network/task-security-group';
+import { logGroup } from '../operations/log-group';
+import { placeOf } from '../place';
+import { containerTask } from '../tasks/container-task';
+import { collectorStatements, metricsCollector } from '../tasks/metrics-collector';
+import { mountWorkspace } from '../tasks/task-policies';
+import type { WorkspaceFileSystem } from '../workspace-file-system';
+import type { CoordinatorEntrance } from './coordinator-entrance';
+import { type FederationStore, storeStatements } from './federation-store';
+
+export interface CoordinatorServiceArgs {
+  readonly environment: string;
+  readonly federation: string;
+  readonly hostName: string;
+  readonly network: SiteNetwork;
+  readonly entrance: CoordinatorEntrance;
+  readonly store: FederationStore;
+  /** Has the rooms `trust`, `a` and `b`. */
+  readonly workspace: WorkspaceFileSystem;
+  readonly images: { readonly coordinator: string; readonly collector: string };
+  readonly logDays: number;
+  readonly logKeyArn: pulumi.Input<string>;
+}
+
+const ARGUMENTS = z.looseObject({
+  environment: z.string(),
+  federation: z.string(),
+  hostName: z.string(),
+  network: given,
+  images: z.strictObject({
+    coordinator: z.string().regex(IMAGE, IMAGE_RULE),
+    collector: z.string().regex(IMAGE, IMAGE_RULE),
+  }),
+});
+
+/**
+ * Two coordinators in two zones on one store: one leads, the other stands by. Two services of one task each, and not one service of
+ * two: each coordinator has a workspace and ports of its own, and an update replaces the second one only when the first is up
+ * again, so that one of them always leads.
+ */
+export class CoordinatorService extends pulumi.ComponentResource {
+  public readonly clusterName: pulumi.Output<string>;
+  public readonly serviceNames: Readonly<Record<CoordinatorName, pulumi.Output<string>>>;
+
+  /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
+  constructor(name: string, args: CoordinatorServiceArgs, opts?: pulumi.ComponentResourceOptions) {
+    const what = `CoordinatorService ${name}`;
+    checked(what, ARGUMENTS, args);
+    requireAwsProvider(what, opts);
+    super('clara-federation:federation:CoordinatorService', name, {}, opts);
+    const child = { parent: this };
+    const cluster = new aws.ecs.Cluster(name, { settings: [{ name: 'containerInsights', value: 'enabled' }] }, child);
+    const capacity = new aws.ecs.ClusterCapacityProviders(
+      name,
+      { clusterName: cluster.name, capacityProviders: ['FARGATE'] },
+      child,
+    );
+    const figures = logGroup(`${name}-figures`, { retentionDays: args.logDays, keyArn: args.logKeyArn }, child);
+
+    let before: aws.ecs.Service | undefined;
+    const services = COORDINATOR_NAMES.map((coordinator, index) => {
+      const group = this.#securityGroup(`${name}-${coordinator}`, coordinator, args);
+      const task = this.#task(`${name}-${coordinator}`, coordinator, args, figures);
+      const service: aws.ecs.Service = new aws.ecs.Service(
+        `${name}-${coordinator}`,
+        {
+          cluster: cluster.arn,
+          taskDefinition: task.definition.arn,
+          desiredCount: 1,
+          capacityProviderStrategies: [{ capacityProvider: 'FARGATE', weight: 1, base: 0 }],
+          platformVersion: 'LATEST',
+          // One process a workspace.
+          deploymentMinimumHealthyPercent: 0,
+          deploymentMaximumPercent: 100,
+          availabilityZoneRebalancing: 'DISABLED',
+          deploymentCircuitBreaker: { enable: true, rollback: true },
+          // Replaying journals comes before answering.
+          healthCheckGracePeriodSeconds: 300,
+          enableExecuteCommand: true,
+          propagateTags: 'SERVICE',
+          waitForSteadyState: true,
+          networkConfiguration: {
+            // Its own zone: the other coordinator is in another one.
+            subnets: [Object.values(args.network.privateSubnets)[index]],
+            securityGroups: [group.id, args.workspace.clientSecurityGroupId],
+            assignPublicIp: false,
+          },
+          loadBalancers: args.entrance.targets[coordinator].map(({ port, arn }) => ({
+            targetGroupArn: arn,
+            containerName: 'coordinator',
+            containerPort: port,
+          })),
+        },
+        {
+          ...child,
+          dependsOn: [capacity, ...args.entrance.listeners, args.workspace, ...(before === undefined ? [] : [before])],
+        },
+      );
+      before = service;
+      return [coordinator, service.name] as const;
+    });
+    this.clusterName = cluster.name;
+    this.serviceNames = Object.fromEntries(services) as Record<CoordinatorName, pulumi.Output<string>>;
+    this.registerOutputs({ clusterName: this.clusterName, serviceNames: this.serviceNames });
+  }
+
+  #securityGroup(name: string, coordinator: CoordinatorName, { network, entrance }: CoordinatorServiceArgs) {
+    const ingress = Object.values(COORDINATORS[coordinator]).map(
+      (port): SecurityRule => ({
+        name: `from-entrance-${port}`,
+        description: 'Sites and operators',
+        port,
+        peer: { group: entrance.securityGroupId },
+      }),
+    );
+    return securityGroup(
+      name,
+      { vpcId: network.vpcId, description: `Coordinator ${coordinator}`, ingress, egress: network.awsApis },
+      { parent: this },
+    );
+  }
+
+  #task(name: string, coordinator: CoordinatorName, args: CoordinatorServiceArgs, figures: aws.cloudwatch.LogGroup) {
+    const { environment, federation, hostName, store, workspace, images, logDays, logKeyArn } = args;
+    const { region } = placeOf(this);
+    const { fileSystemId, accessPointIds } = workspace;
+    const program = pulumi.all([store.bucketName, store.keyArn]).apply(([bucket, storeKeyArn]) =>
+      coordinatorProgram({
+        name: coordinator,
+        federation,
+        hostNames: [hostName],
+        store: `s3://${bucket}/coordinator`,
+        storeKeyArn,
+      }),
+    );
+    return containerTask(
+      name,
+      {
+        family: `${environment}-coordinator-${coordinator}`,
+        launch: { kind: 'fargate', cpu: 4096, memory: 16_384 },
+        containers: [
+          {
+            name: 'coordinator',
+            image: images.coordinator,
+            // The command names the bucket, which is known when it is made.
+            command: program.command,
+            environment: program.environment,
+            ports: Object.values(COORDINATORS[coordinator]),
+            mounts: { coordinator: '/coordinator', trust: '/trust', scratch: '/tmp' },
+            memory: 14_336,
+            healthCheck: ALIVE,
+            stopTimeout: 120,
+          },
+          metricsCollector(images.collector, environment, figures.name, region),
+        ],
+        volumes: {
+          coordinator: { fileSystemId, accessPointId: accessPointIds[coordinator] },
+          trust: { fileSystemId, accessPointId: accessPointIds.trust },
+          scratch: 'scratch',
+        },
+        statements: pulumi
+          .all([
+            workspace.fileSystemArn,
+            workspace.accessPointArns.trust,
+            workspace.accessPointArns[coordinator],
+            store.bucketArn,
+            store.keyArn,
+            figures.arn,
+          ])
+          .apply(([fileSystem, trust, own, bucket, key, figuresArn]) => [
+            mountWorkspace(fileSystem, [trust, own]),
+            ...storeStatements(bucket, key),
+            ...collectorStatements(figuresArn),
+          ]),
+        logDays,
+        logKeyArn,
+      },
+      { parent: this },
+    );
+  }
+}

@@ -1,0 +1,16 @@
+import * as aws from '@pulumi/aws';
+import type * as pulumi from '@pulumi/pulumi';
+
+export interface LogGroupOptions {
+  readonly retentionDays: number;
+  readonly keyArn: pulumi.Input<string>;
+}
+
+/** A log group that forgets after a while, and is readable only with a key of the site. */
+export function logGroup(
+  name: string,
+  { retentionDays, keyArn }: LogGroupOptions,
+  child: { readonly parent: pulumi.Resource },
+): aws.cloudwatch.LogGroup {
+  return new aws.cloudwatch.LogGroup(name, { retentionInDays: retentionDays, kmsKeyId: keyArn }, child);
+}

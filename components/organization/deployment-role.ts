@@ -1,0 +1,60 @@
+import * as aws from '@pulumi/aws';
+import * as pulumi from '@pulumi/pulumi';
+import { requireAwsProvider } from '../explicit-provider';
+import { placeOf } from '../place';
+import { deploymentBoundary, deploymentPolicy, deploymentTrust } from './deployment-policies';
+
+export interface DeploymentRoleArgs {
+  /** The same in every account, because stack files name it. */
+  readonly roleName: string;
+  readonly deployerArns: readonly string[];
+  readonly organizationId: string;
+}
+
+/** The role with which stacks of an account are deployed, below its boundary. */
+export class DeploymentRole extends pulumi.ComponentResource {
+  public readonly roleArn: pulumi.Output<string>;
+
+  /** @throws DeploymentInputError without an explicit aws provider */
+  constructor(
+    name: string,
+    { roleName, deployerArns, organizationId }: DeploymentRoleArgs,
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    requireAwsProvider(`DeploymentRole ${name}`, opts);
+    super('clara-federation:organization:DeploymentRole', name, {}, opts);
+    const child = { parent: this };
+    const { partition, accountId } = placeOf(this);
+    const place = pulumi.all([partition, accountId]);
+    const boundary = new aws.iam.Policy(
+      `${name}-boundary`,
+      {
+        name: `${roleName}-boundary`,
+        description: 'Ceiling of deployments: they make the platform and never see data',
+        policy: pulumi.jsonStringify(place.apply(([part, account]) => deploymentBoundary(part, account, roleName))),
+      },
+      child,
+    );
+    const role = new aws.iam.Role(
+      name,
+      {
+        name: roleName,
+        description: 'Deploys the stacks of this account',
+        assumeRolePolicy: pulumi.jsonStringify(deploymentTrust(deployerArns, organizationId)),
+        permissionsBoundary: boundary.arn,
+        maxSessionDuration: 4 * 3600,
+      },
+      child,
+    );
+    new aws.iam.RolePolicy(
+      name,
+      {
+        role: role.name,
+        policy: pulumi.jsonStringify(place.apply(([part, account]) => deploymentPolicy(part, account))),
+      },
+      child,
+    );
+    this.roleArn = role.arn;
+    this.registerOutputs({ roleArn: this.roleArn });
+  }
+}

@@ -1,0 +1,59 @@
+import { type PolicyDocument, policyDocument } from '../policy-document';
+
+/**
+ * Resource control policies: who from outside can touch the resources of a member account, whatever a resource's own policy says.
+ * They see S3, KMS, Secrets Manager, SQS, STS and ECR ("Resource control policies", Organizations user guide).
+ */
+export function organizationPerimeter(organizationId: string): PolicyDocument {
+  return policyDocument(
+    {
+      Sid: 'DenyOtherOrganizations',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: ['s3:*', 'kms:*', 'secretsmanager:*', 'sqs:*'],
+      Resource: '*',
+      Condition: {
+        StringNotEqualsIfExists: { 'aws:PrincipalOrgID': organizationId },
+        // Services act for this organisation's accounts: load balancer logs, trails, alarms.
+        BoolIfExists: { 'aws:PrincipalIsAWSService': 'false' },
+      },
+    },
+    {
+      Sid: 'DenyDeceivedServices',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: ['s3:*', 'kms:*', 'secretsmanager:*', 'sqs:*'],
+      Resource: '*',
+      Condition: {
+        StringNotEqualsIfExists: { 'aws:SourceOrgID': organizationId },
+        Bool: { 'aws:PrincipalIsAWSService': 'true' },
+        Null: { 'aws:SourceAccount': 'false' },
+      },
+    },
+    {
+      Sid: 'DenyWithoutTls',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: ['s3:*', 'secretsmanager:*', 'sqs:*'],
+      Resource: '*',
+      Condition: { BoolIfExists: { 'aws:SecureTransport': 'false' } },
+    },
+  );
+}
+
+/** Hospitals do not read each other, even where both belong to the organisation: data answer only to their own account. */
+export function hospitalPerimeter(): PolicyDocument {
+  return policyDocument({
+    Sid: 'DenyOtherAccounts',
+    Effect: 'Deny',
+    Principal: '*',
+    Action: ['s3:*', 'kms:*', 'secretsmanager:*', 'sqs:*'],
+    Resource: '*',
+    Condition: {
+      // A policy variable: the account that the resource is in, one policy for all hospitals.
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: IAM fills it in, not JavaScript.
+      StringNotEqualsIfExists: { 'aws:PrincipalAccount': '${aws:ResourceAccount}' },
+      BoolIfExists: { 'aws:PrincipalIsAWSService': 'false' },
+    },
+  });
+}

@@ -1,0 +1,177 @@
+import { type PolicyDocument, policyDocument, type Statement } from '../policy-document';
+
+/**
+ * Service control policies: what no identity of a member account can do, its administrators included. They bind member accounts
+ * only, never the management account, and grant nothing. Five may be attached to a target, each of at most 5,120 characters.
+ */
+
+/** Organizations quotas, "Maximum size of a service control policy document". */
+export const SCP_MOST_CHARACTERS = 5120;
+/** The same for resource control policies. */
+export const RCP_MOST_CHARACTERS = 5120;
+
+export interface GuardRails {
+  readonly partition: string;
+  /** Name of the deployment role in every account. */
+  readonly deploymentRole: string;
+  readonly allowedRegions: readonly string[];
+}
+
+/** Services that are the same everywhere, whose calls carry a region of their own choosing. */
+const GLOBAL_ACTIONS = [
+  'account:*',
+  'budgets:*',
+  'ce:*',
+  'cloudfront:*',
+  'health:*',
+  'iam:*',
+  'kms:DescribeKey',
+  'organizations:*',
+  'route53:*',
+  'route53domains:*',
+  's3:GetAccountPublic*',
+  's3:ListAllMyBuckets',
+  's3:PutAccountPublic*',
+  'shield:*',
+  'sts:*',
+  'support:*',
+  'tag:*',
+  'trustedadvisor:*',
+  'waf:*',
+] as const;
+
+/** For every account of platform and hospitals. */
+export function baseline({ partition, deploymentRole, allowedRegions }: GuardRails): PolicyDocument {
+  return policyDocument(
+    {
+      Sid: 'DenyOtherRegions',
+      Effect: 'Deny',
+      NotAction: GLOBAL_ACTIONS,
+      Resource: '*',
+      Condition: { StringNotEquals: { 'aws:RequestedRegion': allowedRegions } },
+    },
+    deny('DenyLeaving', ['organizations:LeaveOrganization', 'account:CloseAccount']),
+    deny('DenyRootUser', '*', { StringLike: { 'aws:PrincipalArn': `arn:${partition}:iam::*:root` } }),
+    deny(
+      'DenyBlindingAudit',
+      [
+        'cloudtrail:DeleteTrail',
+        'cloudtrail:StopLogging',
+        'cloudtrail:PutEventSelectors',
+        'cloudtrail:UpdateTrail',
+        'config:DeleteConfigurationRecorder',
+        'config:StopConfigurationRecorder',
+        'ec2:DeleteFlowLogs',
+        'guardduty:DeleteDetector',
+      ],
+      exceptDeployment(partition, deploymentRole),
+    ),
+    deny(
+      'DenyTouchingDeployment',
+      [
+        'iam:AttachRolePolicy',
+        'iam:DeleteRole',
+        'iam:DeleteRolePermissionsBoundary',
+        'iam:DeleteRolePolicy',
+        'iam:DetachRolePolicy',
+        'iam:PutRolePermissionsBoundary',
+        'iam:PutRolePolicy',
+        'iam:UpdateAssumeRolePolicy',
+        'iam:UpdateRole',
+      ],
+      undefined,
+      `arn:${partition}:iam::*:role/${deploymentRole}`,
+    ),
+    deny('DenyAccessKeys', ['iam:CreateAccessKey', 'iam:CreateLoginProfile', 'iam:CreateUser']),
+    deny('DenyPublicSharing', [
+      'ec2:ModifyImageAttribute',
+      'ec2:ModifySnapshotAttribute',
+      'ram:EnableSharingWithAwsOrganization',
+    ]),
+  );
+}
+
+/** For accounts that hold data: what is encrypted stays encrypted, and what is closed stays closed. */
+export function protectData({ partition, deploymentRole }: GuardRails): PolicyDocument {
+  const others = exceptDeployment(partition, deploymentRole);
+  return policyDocument(
+    deny(
+      'DenyOpeningBuckets',
+      [
+        's3:PutAccountPublicAccessBlock',
+        's3:PutBucketPublicAccessBlock',
+        's3:DeleteBucketPolicy',
+        's3:PutBucketAcl',
+        's3:PutObjectAcl',
+      ],
+      others,
+    ),
+    deny('DenyPlainFileSystems', 'elasticfilesystem:CreateFileSystem', {
+      Bool: { 'elasticfilesystem:Encrypted': 'false' },
+    }),
+    deny(
+      'DenyPlainVolumes',
+      'ec2:CreateVolume',
+      { Bool: { 'ec2:Encrypted': 'false' } },
+      `arn:${partition}:ec2:*:*:volume/*`,
+    ),
+    deny(
+      'DenyOldMetadata',
+      'ec2:RunInstances',
+      { StringNotEquals: { 'ec2:MetadataHttpTokens': 'required' } },
+      `arn:${partition}:ec2:*:*:instance/*`,
+    ),
+    deny('DenyLosingKeys', ['kms:ScheduleKeyDeletion', 'kms:DisableKey'], others),
+    deny(
+      'DenyLosingBackups',
+      [
+        'backup:DeleteBackupVault',
+        'backup:DeleteRecoveryPoint',
+        's3:DeleteBucket',
+        's3:PutBucketVersioning',
+        'elasticfilesystem:DeleteFileSystem',
+        'elasticfilesystem:DeleteFileSystemPolicy',
+      ],
+      others,
+    ),
+  );
+}
+
+/** For hospitals that left: nothing but looking, until the account is closed. */
+export function suspended({ partition, deploymentRole }: GuardRails): PolicyDocument {
+  return policyDocument({
+    Sid: 'DenyAllButLooking',
+    Effect: 'Deny',
+    NotAction: [
+      'account:Get*',
+      'budgets:View*',
+      'ce:Get*',
+      'cloudtrail:Get*',
+      'cloudtrail:LookupEvents',
+      'ec2:Describe*',
+      'ecs:Describe*',
+      'ecs:List*',
+      'iam:Get*',
+      'iam:List*',
+      's3:GetBucketLocation',
+      's3:ListAllMyBuckets',
+      'sts:*',
+      'support:*',
+    ],
+    Resource: '*',
+    Condition: exceptDeployment(partition, deploymentRole),
+  });
+}
+
+function exceptDeployment(partition: string, role: string) {
+  return { ArnNotLike: { 'aws:PrincipalArn': `arn:${partition}:iam::*:role/${role}` } };
+}
+
+function deny(
+  Sid: string,
+  Action: string | readonly string[],
+  Condition?: Statement['Condition'],
+  Resource: string = '*',
+): Statement {
+  return { Sid, Effect: 'Deny', Action, Resource, ...(Condition && { Condition }) };
+}

@@ -1,0 +1,131 @@
+import * as aws from '@pulumi/aws';
+import * as pulumi from '@pulumi/pulumi';
+import { type Container, containerDefinitions } from '../containers/container-definition';
+import { repositoryArn } from '../containers/image';
+import { logGroup } from '../operations/log-group';
+import { placeOf } from '../place';
+import type { Statement } from '../policy-document';
+import { executionStatements, shellChannel } from './task-policies';
+import { serviceRole } from './task-role';
+
+/** A container whose log and secrets the task fills in. */
+export interface TaskContainer extends Omit<Container, 'log' | 'secrets' | 'environment' | 'command'> {
+  readonly command: pulumi.Input<readonly string[]>;
+  readonly environment: pulumi.Input<Readonly<Record<string, pulumi.Input<string>>>>;
+  /** Variable to the ARN of its secret. */
+  readonly secrets?: Readonly<Record<string, pulumi.Input<string>>>;
+}
+
+/** A folder of a file system by access point, or room on the host that goes with the task. */
+export type TaskVolume =
+  | 'scratch'
+  | { readonly fileSystemId: pulumi.Input<string>; readonly accessPointId: pulumi.Input<string> };
+
+export interface ContainerTaskOptions {
+  /** Name of the family: unique in account and region, so it carries environment and site. */
+  readonly family: string;
+  readonly containers: readonly TaskContainer[];
+  readonly volumes: Readonly<Record<string, TaskVolume>>;
+  /** `fargate` with its size, or `instances`, where the containers' own limits count. */
+  readonly launch:
+    | { readonly kind: 'fargate'; readonly cpu: number; readonly memory: number }
+    | { readonly kind: 'instances' };
+  /** Rights of the containers, beyond a shell. */
+  readonly statements: pulumi.Input<readonly Statement[]>;
+  readonly logDays: number;
+  readonly logKeyArn: pulumi.Input<string>;
+  /** Keys that the secrets are encrypted with. */
+  readonly secretKeyArns?: readonly pulumi.Input<string>[];
+}
+
+export interface ContainerTask {
+  readonly definition: aws.ecs.TaskDefinition;
+  readonly taskRole: aws.iam.Role;
+  readonly executionRole: aws.iam.Role;
+  readonly log: aws.cloudwatch.LogGroup;
+}
+
+/** A task definition with everything that is its own: log group, and two roles with the rights of this task alone. */
+export function containerTask(
+  name: string,
+  options: ContainerTaskOptions,
+  child: pulumi.CustomResourceOptions & { readonly parent: pulumi.Resource },
+): ContainerTask {
+  const { family, containers, volumes, launch, statements, logDays, logKeyArn, secretKeyArns = [] } = options;
+  const { partition, region } = placeOf(child.parent);
+  const log = logGroup(name, { retentionDays: logDays, keyArn: logKeyArn }, child);
+  const taskRole = serviceRole(
+    `${name}-task`,
+    { statements: pulumi.output(statements).apply((list) => [shellChannel(), ...list]) },
+    child,
+  );
+  const secretArns = containers.flatMap(({ secrets = {} }) => Object.values(secrets) as pulumi.Input<string>[]);
+  const executionRole = serviceRole(
+    `${name}-execution`,
+    {
+      statements: pulumi
+        .all([partition, log.arn, pulumi.all(secretArns), pulumi.all([...secretKeyArns])])
+        .apply(([part, logGroupArn, secrets, keys]) =>
+          executionStatements({
+            repositoryArns: [...new Set(containers.map(({ image }) => repositoryArn(image, part)))].sort(),
+            logGroupArn,
+            secretArns: [...new Set(secrets)].sort(),
+            secretKeyArns: [...new Set(keys)].sort(),
+          }),
+        ),
+    },
+    child,
+  );
+  const definition = new aws.ecs.TaskDefinition(
+    name,
+    {
+      family,
+      networkMode: 'awsvpc',
+      requiresCompatibilities: [launch.kind === 'fargate' ? 'FARGATE' : 'EC2'],
+      ...(launch.kind === 'fargate' && {
+        cpu: String(launch.cpu),
+        memory: String(launch.memory),
+        ephemeralStorage: { sizeInGib: 40 },
+      }),
+      runtimePlatform: { operatingSystemFamily: 'LINUX', cpuArchitecture: 'X86_64' },
+      taskRoleArn: taskRole.arn,
+      executionRoleArn: executionRole.arn,
+      volumes: Object.keys(volumes)
+        .sort()
+        .map((volume) => taskVolume(volume, volumes[volume])),
+      containerDefinitions: pulumi
+        .all([log.name, region, pulumi.all(containers.map(resolved))])
+        .apply(([group, area, maps]) =>
+          containerDefinitions(
+            containers.map((container, index) => ({ ...container, ...maps[index], log: { group, region: area } })),
+          ),
+        ),
+    },
+    child,
+  );
+  return { definition, taskRole, executionRole, log };
+}
+
+/** An access point is the root of what it shows; naming another root would be refused. */
+function taskVolume(name: string, volume: TaskVolume): aws.types.input.ecs.TaskDefinitionVolume {
+  if (volume === 'scratch') return { name };
+  return {
+    name,
+    efsVolumeConfiguration: {
+      fileSystemId: volume.fileSystemId,
+      rootDirectory: '/',
+      transitEncryption: 'ENABLED',
+      authorizationConfig: { accessPointId: volume.accessPointId, iam: 'ENABLED' },
+    },
+  };
+}
+
+function resolved({ command, environment, secrets = {} }: TaskContainer) {
+  return pulumi
+    .all([pulumi.output(command), pulumi.output(environment), pulumi.output(secrets)])
+    .apply(([words, variables, arns]) => ({
+      command: words as readonly string[],
+      environment: variables as Record<string, string>,
+      secrets: arns as Record<string, string>,
+    }));
+}

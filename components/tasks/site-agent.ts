@@ -1,0 +1,207 @@
+import * as aws from '@pulumi/aws';
+import * as pulumi from '@pulumi/pulumi';
+import { z } from 'zod';
+import { coordinatorAddresses } from '../containers/coordinator-program';
+import { ALIVE } from '../containers/program';
+import { agentConfiguration } from '../containers/site-configuration';
+import { agentProgram, CONFIGURATION_VARIABLE, configurationWriter } from '../containers/site-programs';
+import { requireAwsProvider } from '../explicit-provider';
+import { checked } from '../faults';
+import type { FederationLink } from '../federation/federation-link';
+import { given, HOST_NAME } from '../input-rules';
+import { securityGroup } from '../network/task-security-group';
+import { logGroup } from '../operations/log-group';
+import { placeOf } from '../place';
+import { allow } from '../policy-document';
+import { AGENT_SETTINGS, DATASET_FOLDER, type Trainer } from '../setting-rules';
+import { type SiteContext, stackPrefix } from '../site-context';
+import { containerTask, type TaskContainer, type TaskVolume } from './container-task';
+import { collectorStatements, metricsCollector } from './metrics-collector';
+import { mountWorkspace, runTasks } from './task-policies';
+import { TRAINER_CONTAINER, type TrainingTasks } from './training-tasks';
+
+export interface SiteAgentArgs {
+  readonly site: SiteContext;
+  readonly link: FederationLink;
+  readonly training: TrainingTasks;
+  /** The trainer of `training` that the agent uses. */
+  readonly trainer: Trainer;
+  readonly coordinatorHost: string;
+  /** Folder of the Decathlon dataset in the training room. @default the trainer finds its data by itself */
+  readonly dataset?: string;
+  /** `limits`, `policy`, `statistics` of docs/site-configuration.md, which are the hospital's own. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+const ARGUMENTS = z.strictObject({
+  site: given,
+  link: given,
+  training: given,
+  trainer: given,
+  coordinatorHost: z.string().regex(HOST_NAME, 'must be a host name'),
+  dataset: DATASET_FOLDER.optional(),
+  settings: AGENT_SETTINGS.default({}),
+});
+
+/** The rooms that the agent and its one-shot tasks enter. */
+export function agentVolumes({ workspace }: SiteContext): Readonly<Record<string, TaskVolume>> {
+  const { fileSystemId, accessPointIds } = workspace;
+  return {
+    agent: { fileSystemId, accessPointId: accessPointIds.agent },
+    training: { fileSystemId, accessPointId: accessPointIds.training },
+    annotation: { fileSystemId, accessPointId: accessPointIds.aiaa },
+    scratch: 'scratch',
+  };
+}
+
+/** The right to mount them. */
+export function agentMount({ workspace }: SiteContext) {
+  const { agent, training, aiaa } = workspace.accessPointArns;
+  return pulumi
+    .all([workspace.fileSystemArn, agent, training, aiaa])
+    .apply(([fileSystem, ...rooms]) => mountWorkspace(fileSystem, rooms));
+}
+
+/**
+ * The hospital's agent: one Fargate task that dials the coordinator and starts the training tasks of its own site, and nothing
+ * else. Its key was made in its room of the workspace, encrypted with the site's KMS key, and never leaves.
+ */
+export class SiteAgent extends pulumi.ComponentResource {
+  public readonly serviceName: pulumi.Output<string>;
+  public readonly securityGroupId: pulumi.Output<string>;
+  public readonly logGroupName: pulumi.Output<string>;
+  /** The JSON of `site.yaml`, for one-shot tasks that need the same. */
+  public readonly configuration: pulumi.Output<string>;
+
+  /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
+  constructor(name: string, args: SiteAgentArgs, opts?: pulumi.ComponentResourceOptions) {
+    const what = `SiteAgent ${name}`;
+    const { coordinatorHost, dataset, settings } = checked(what, ARGUMENTS, args);
+    requireAwsProvider(what, opts);
+    super('clara-federation:federation:SiteAgent', name, {}, opts);
+    const child = { parent: this };
+    const { site, link, training } = args;
+    const { network, cluster } = site;
+    const { region } = placeOf(this);
+
+    const group = securityGroup(
+      name,
+      {
+        vpcId: network.vpcId,
+        description: `Agent of ${stackPrefix(site)}`,
+        egress: [...network.awsApis, ...link.egress],
+      },
+      child,
+    );
+    this.configuration = pulumi.jsonStringify(
+      pulumi.all([this.#trainer(args), region]).apply(([trainer]) =>
+        agentConfiguration({
+          siteId: site.siteId,
+          coordinators: coordinatorAddresses(coordinatorHost),
+          trainer,
+          ...(dataset !== undefined && { dataset }),
+          settings,
+        }),
+      ),
+    );
+    const figures = logGroup(`${name}-figures`, { retentionDays: site.logDays, keyArn: site.operationsKeyArn }, child);
+    const writer = configurationWriter();
+    const containers: readonly TaskContainer[] = [
+      {
+        name: 'configure',
+        image: site.images.agent,
+        ...writer,
+        environment: { ...writer.environment, [CONFIGURATION_VARIABLE]: this.configuration },
+        memory: 128,
+        essential: false,
+      },
+      {
+        name: 'agent',
+        image: site.images.agent,
+        ...agentProgram(),
+        memory: 3072,
+        after: ['configure'],
+        healthCheck: ALIVE,
+        // It waits for a trainer to end before it ends itself; Fargate allows no more.
+        stopTimeout: 120,
+      },
+      metricsCollector(site.images.collector, stackPrefix(site), figures.name, region),
+    ];
+    const task = containerTask(
+      name,
+      {
+        family: `${stackPrefix(site)}-agent`,
+        launch: { kind: 'fargate', cpu: 1024, memory: 4096 },
+        containers,
+        volumes: agentVolumes(site),
+        statements: pulumi
+          .all([cluster.clusterArn, training.roleArns, agentMount(site), figures.arn, training.logGroupArns])
+          .apply(([clusterArn, roleArns, mount, figuresArn, trainerLogs]) => [
+            mount,
+            ...runTasks(clusterArn, Object.values(training.families), roleArns),
+            allow(
+              'ReadTrainerLog',
+              'logs:GetLogEvents',
+              trainerLogs.map((arn) => `${arn}:log-stream:*`),
+            ),
+            ...collectorStatements(figuresArn),
+          ]),
+        logDays: site.logDays,
+        logKeyArn: site.operationsKeyArn,
+      },
+      child,
+    );
+    const service = new aws.ecs.Service(
+      name,
+      {
+        cluster: cluster.clusterArn,
+        taskDefinition: task.definition.arn,
+        desiredCount: 1,
+        capacityProviderStrategies: [{ capacityProvider: 'FARGATE', weight: 1, base: 0 }],
+        platformVersion: 'LATEST',
+        // One agent at a time uses a workspace, so the old one goes before the new one comes.
+        deploymentMinimumHealthyPercent: 0,
+        deploymentMaximumPercent: 100,
+        availabilityZoneRebalancing: 'DISABLED',
+        deploymentCircuitBreaker: { enable: true, rollback: true },
+        enableExecuteCommand: true,
+        propagateTags: 'SERVICE',
+        networkConfiguration: {
+          subnets: Object.values(network.privateSubnets),
+          securityGroups: [group.id, site.workspace.clientSecurityGroupId],
+          assignPublicIp: false,
+        },
+      },
+      { ...child, dependsOn: [...cluster.ready, link] },
+    );
+
+    this.serviceName = service.name;
+    this.securityGroupId = group.id;
+    this.logGroupName = task.log.name;
+    this.registerOutputs({ serviceName: this.serviceName, securityGroupId: this.securityGroupId });
+  }
+
+  /** The part `trainer` of the site's configuration: a task of the cluster, on an instance of the trainer's GPU family. */
+  #trainer({ site, training, trainer }: SiteAgentArgs) {
+    const { cluster, network, workspace } = site;
+    const { region } = placeOf(this);
+    return pulumi.output({
+      name: trainer.name,
+      adapter: 'ecs-task',
+      command: [...(trainer.command ?? [])],
+      ...(trainer.supports !== undefined && { supports: [...trainer.supports] }),
+      ecs: {
+        cluster: cluster.clusterName,
+        taskDefinition: training.families[trainer.name],
+        container: TRAINER_CONTAINER,
+        capacityProvider: cluster.capacityProviders[trainer.gpuFamily]!,
+        network: {
+          subnets: Object.values(network.privateSubnets),
+          securityGroups: [training.securityGroupId, workspace.clientSecurityGroupId],
+        },
+        logs: { group: training.logGroupNames[trainer.name], streamPrefix: TRAINER_CONTAINER },
+        region,
+      },
+    });
+  }
+}

@@ -1,0 +1,95 @@
+import { allow, type Statement } from '../policy-document';
+
+/** Rights of containers, as statements. Each names its resources; see `star-reasons.ts` for the few that cannot. */
+
+/** A shell by ECS Exec runs with the rights of the task, so the task's own role needs these. */
+export function shellChannel(): Statement {
+  return allow(
+    'ShellChannel',
+    [
+      'ssmmessages:CreateControlChannel',
+      'ssmmessages:CreateDataChannel',
+      'ssmmessages:OpenControlChannel',
+      'ssmmessages:OpenDataChannel',
+    ],
+    '*',
+  );
+}
+
+/**
+ * Mounts a file system by access points, and by these only.
+ *
+ * @param readOnly the client may not write, whatever the folder's permissions say
+ */
+export function mountWorkspace(fileSystemArn: string, accessPointArns: readonly string[], readOnly = false): Statement {
+  return allow(
+    'MountWorkspace',
+    ['elasticfilesystem:ClientMount', ...(readOnly ? [] : ['elasticfilesystem:ClientWrite'])],
+    fileSystemArn,
+    { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPointArns } },
+  );
+}
+
+export function readObjects(sid: string, bucketArn: string, keyArn: string): Statement[] {
+  return [
+    allow(`${sid}List`, 's3:ListBucket', bucketArn),
+    allow(`${sid}Read`, 's3:GetObject', `${bucketArn}/*`),
+    allow(`${sid}Decrypt`, 'kms:Decrypt', keyArn),
+  ];
+}
+
+/** What ECS itself does before a container runs: fetch the image, open the log, read the secrets that are named. */
+export interface ExecutionRights {
+  /** Repositories of the images, whatever account they are in. */
+  readonly repositoryArns: readonly string[];
+  readonly logGroupArn: string;
+  readonly secretArns: readonly string[];
+  readonly secretKeyArns: readonly string[];
+}
+
+export function executionStatements(rights: ExecutionRights): Statement[] {
+  const { repositoryArns, logGroupArn, secretArns, secretKeyArns } = rights;
+  return [
+    allow('RegistryToken', 'ecr:GetAuthorizationToken', '*'),
+    ...(repositoryArns.length === 0
+      ? []
+      : [
+          allow(
+            'PullImages',
+            ['ecr:BatchCheckLayerAvailability', 'ecr:GetDownloadUrlForLayer', 'ecr:BatchGetImage'],
+            repositoryArns,
+          ),
+        ]),
+    allow('WriteLog', ['logs:CreateLogStream', 'logs:PutLogEvents'], `${logGroupArn}:*`),
+    ...(secretArns.length === 0
+      ? []
+      : [
+          allow('ReadSecrets', 'secretsmanager:GetSecretValue', secretArns),
+          allow('DecryptSecrets', 'kms:Decrypt', secretKeyArns),
+        ]),
+  ];
+}
+
+/** Starts, watches and ends the given tasks in one cluster, and hands them exactly the given roles. */
+export function runTasks(clusterArn: string, families: readonly string[], roleArns: readonly string[]): Statement[] {
+  const [prefix] = clusterArn.split(':cluster/');
+  const name = clusterArn.slice(clusterArn.indexOf(':cluster/') + ':cluster/'.length);
+  const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn } };
+  return [
+    allow(
+      'StartTraining',
+      'ecs:RunTask',
+      families.map((family) => `${prefix}:task-definition/${family}:*`),
+      inCluster,
+    ),
+    allow('WatchTraining', ['ecs:DescribeTasks', 'ecs:StopTask'], `${prefix}:task/${name}/*`, inCluster),
+    allow('FindTraining', 'ecs:ListTasks', '*', inCluster),
+    allow('LookAtCluster', 'ecs:DescribeClusters', clusterArn),
+    allow('TagTraining', 'ecs:TagResource', `${prefix}:task/${name}/*`, {
+      StringEquals: { 'ecs:CreateAction': 'RunTask' },
+    }),
+    allow('HandOverRoles', 'iam:PassRole', roleArns, {
+      StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' },
+    }),
+  ];
+}

@@ -1,0 +1,134 @@
+import * as aws from '@pulumi/aws';
+import * as pulumi from '@pulumi/pulumi';
+import { z } from 'zod';
+import type { Program } from '../containers/program';
+import {
+  CONFIGURATION_VARIABLE,
+  configurationWriter,
+  enrolProgram,
+  INVITATION_VARIABLE,
+  preflightProgram,
+  prepareProgram,
+} from '../containers/site-programs';
+import type { DatasetBucket } from '../dataset-bucket';
+import { requireAwsProvider } from '../explicit-provider';
+import { checked } from '../faults';
+import { given } from '../input-rules';
+import { DATASET_FOLDER } from '../setting-rules';
+import { type SiteContext, stackPrefix } from '../site-context';
+import { containerTask } from './container-task';
+import { agentMount, agentVolumes, type SiteAgent } from './site-agent';
+import { readObjects } from './task-policies';
+
+export interface WorkspaceBootstrapArgs {
+  readonly site: SiteContext;
+  readonly agent: SiteAgent;
+  readonly datasets: DatasetBucket;
+  /** Folder of the dataset, and name of its archive in the bucket. @default none: nothing is prepared */
+  readonly dataset?: string;
+}
+
+const ARGUMENTS = z.strictObject({
+  site: given,
+  agent: given,
+  datasets: given,
+  dataset: DATASET_FOLDER.optional(),
+});
+
+/** A program whose arguments may name what is being made. */
+type StepProgram = Omit<Program, 'command'> & { readonly command: pulumi.Input<readonly string[]> };
+
+/** What is done once at a site, by a person who starts a task: `aws ecs run-task`, as the stack's outputs spell it. */
+export type BootstrapStep = 'enrol' | 'prepare' | 'preflight';
+
+/**
+ * One-shot tasks with the agent's rooms: enrolment with an invitation that the hospital puts into a secret, bringing the dataset
+ * from its bucket to the workspace, and the preflight from where the agent runs. Each may be repeated.
+ */
+export class WorkspaceBootstrap extends pulumi.ComponentResource {
+  /** Secrets Manager secret that the one-time invitation goes into. */
+  public readonly invitationSecretArn: pulumi.Output<string>;
+  /** `aws ecs run-task ...` of each step. */
+  public readonly commands: Readonly<Partial<Record<BootstrapStep, pulumi.Output<string>>>>;
+
+  /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
+  constructor(name: string, args: WorkspaceBootstrapArgs, opts?: pulumi.ComponentResourceOptions) {
+    const what = `WorkspaceBootstrap ${name}`;
+    checked(what, ARGUMENTS, args);
+    requireAwsProvider(what, opts);
+    super('clara-federation:federation:WorkspaceBootstrap', name, {}, opts);
+    const { site } = args;
+
+    const invitation = new aws.secretsmanager.Secret(
+      `${name}-invitation`,
+      {
+        description: `One-time invitation of ${stackPrefix(site)}; the hospital puts it in, it is worthless once used`,
+        kmsKeyId: site.operationsKeyArn,
+        recoveryWindowInDays: 7,
+      },
+      { parent: this },
+    );
+    this.invitationSecretArn = invitation.arn;
+    this.commands = {
+      enrol: this.#step(name, 'enrol', enrolProgram(), args, { [INVITATION_VARIABLE]: invitation.arn }),
+      ...(args.dataset !== undefined && {
+        prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset), args, {}),
+      }),
+      preflight: this.#step(name, 'preflight', preflightProgram(), args, {}),
+    };
+    this.registerOutputs({ invitationSecretArn: this.invitationSecretArn, commands: this.commands });
+  }
+
+  /** The bucket is known when it is made. */
+  #prepare({ bucketName }: DatasetBucket, dataset: string): StepProgram {
+    return {
+      ...prepareProgram('', dataset),
+      command: bucketName.apply((bucket) => prepareProgram(bucket, dataset).command),
+    };
+  }
+
+  /** @returns the command that starts it */
+  #step(
+    name: string,
+    step: BootstrapStep,
+    program: StepProgram,
+    { site, agent, datasets }: WorkspaceBootstrapArgs,
+    secrets: Readonly<Record<string, pulumi.Output<string>>>,
+  ): pulumi.Output<string> {
+    const writer = configurationWriter();
+    const task = containerTask(
+      `${name}-${step}`,
+      {
+        family: `${stackPrefix(site)}-${step}`,
+        launch: { kind: 'fargate', cpu: 2048, memory: 8192 },
+        containers: [
+          {
+            name: 'configure',
+            image: site.images.agent,
+            ...writer,
+            environment: { ...writer.environment, [CONFIGURATION_VARIABLE]: agent.configuration },
+            memory: 128,
+            essential: false,
+          },
+          { name: step, image: site.images.agent, ...program, secrets, memory: 7168, after: ['configure'] },
+        ],
+        volumes: agentVolumes(site),
+        statements: pulumi
+          .all([agentMount(site), datasets.bucketArn, datasets.keyArn])
+          .apply(([mount, bucket, key]) => [mount, ...readObjects('Datasets', bucket, key)]),
+        logDays: site.logDays,
+        logKeyArn: site.operationsKeyArn,
+        secretKeyArns: Object.keys(secrets).length === 0 ? [] : [site.operationsKeyArn],
+      },
+      { parent: this },
+    );
+    const network = pulumi.jsonStringify({
+      awsvpcConfiguration: {
+        subnets: Object.values(site.network.privateSubnets),
+        securityGroups: [agent.securityGroupId, site.workspace.clientSecurityGroupId],
+        assignPublicIp: 'DISABLED',
+      },
+    });
+    return pulumi.interpolate`aws ecs run-task --cluster ${site.cluster.clusterName} --launch-type FARGATE --task-definition ${task.definition.family} --network-configuration '${network}'`;
+  }
+}

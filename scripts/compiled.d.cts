@@ -1,0 +1,3 @@
+export const DIST: string;
+export const ROOT: string;
+export function isCurrent(): boolean;

@@ -1,0 +1,111 @@
+import type { Deployment, RegistrationRequest } from './deployment';
+import { type Properties, resourceReference, UNKNOWN_WIRE } from './property-values';
+
+/**
+ * What the provider of `@pulumi/awsx` registers for an `awsx.ec2.Vpc` (pulumi-awsx, awsx/ec2/vpc.ts), with explicit ranges and at
+ * most one NAT gateway: that is all that our adaptor asks for, and anything else is refused. Every child goes through the
+ * engine's rules, so one that finds no provider fails here as it would there.
+ */
+export function expandVpc(deployment: Deployment, component: RegistrationRequest, urn: string): Properties {
+  const { name, inputs } = component;
+  const {
+    availabilityZoneNames: zones,
+    subnetSpecs: specs,
+    natGateways,
+    cidrBlock,
+    tags,
+  } = inputs as unknown as VpcInputs;
+  const strategy = natGateways?.strategy;
+  if (zones === undefined || specs === undefined || (strategy !== 'None' && strategy !== 'Single')) {
+    throw new Error(
+      `the engine double expands awsx.ec2.Vpc only with explicit zones, ranges and one NAT gateway or none: ${name}`,
+    );
+  }
+  const make = (type: string, childName: string, parent: string, childInputs: Properties) => {
+    const dependencies = parent === urn ? [] : [parent];
+    const made = deployment.register({ ...BARE, type, name: childName, parent, inputs: childInputs, dependencies });
+    return { ...made, id: made.id || UNKNOWN_WIRE };
+  };
+
+  const { enableDnsHostnames, enableDnsSupport } = inputs;
+  const vpc = make('aws:ec2/vpc:Vpc', name, urn, { cidrBlock, enableDnsHostnames, enableDnsSupport, tags });
+  const gateway = make('aws:ec2/internetGateway:InternetGateway', name, vpc.urn, { vpcId: vpc.id, tags });
+  const ids: Record<SubnetType, string[]> = { Private: [], Public: [], Isolated: [] };
+  const tables: Properties[] = [];
+  let nat: string | undefined;
+  zones.forEach((zone, index) => {
+    // Public subnets first, because the NAT gateway stands in one.
+    for (const spec of [...specs].sort((a, b) => Number(b.type === 'Public') - Number(a.type === 'Public'))) {
+      const subnetName = `${name}-${spec.name}-${index + 1}`;
+      const subnetTags = { ...tags, Name: subnetName, SubnetType: spec.type };
+      const subnet = make('aws:ec2/subnet:Subnet', subnetName, vpc.urn, {
+        vpcId: vpc.id,
+        availabilityZone: zone,
+        cidrBlock: spec.cidrBlocks[index],
+        mapPublicIpOnLaunch: spec.type === 'Public',
+        tags: subnetTags,
+      });
+      ids[spec.type].push(subnet.id);
+      const table = make('aws:ec2/routeTable:RouteTable', subnetName, subnet.urn, { vpcId: vpc.id, tags: subnetTags });
+      tables.push(resourceReference(table.urn, table.id));
+      make('aws:ec2/routeTableAssociation:RouteTableAssociation', subnetName, table.urn, {
+        routeTableId: table.id,
+        subnetId: subnet.id,
+      });
+      const gatewayName = `${name}-${index + 1}`;
+      if (spec.type === 'Public' && strategy === 'Single' && nat === undefined) {
+        const address = make('aws:ec2/eip:Eip', gatewayName, subnet.urn, { tags: { ...tags, Name: gatewayName } });
+        nat = make('aws:ec2/natGateway:NatGateway', gatewayName, subnet.urn, {
+          subnetId: subnet.id,
+          allocationId: address.outputs.allocationId ?? UNKNOWN_WIRE,
+          tags: { ...tags, Name: gatewayName },
+        }).id;
+      }
+      const way =
+        spec.type === 'Public' ? { gatewayId: gateway.id } : nat === undefined ? undefined : { natGatewayId: nat };
+      if (way !== undefined && spec.type !== 'Isolated') {
+        make('aws:ec2/route:Route', subnetName, table.urn, {
+          routeTableId: table.id,
+          destinationCidrBlock: '0.0.0.0/0',
+          ...way,
+        });
+      }
+    }
+  });
+  const outputs = {
+    vpcId: vpc.id,
+    privateSubnetIds: ids.Private,
+    publicSubnetIds: ids.Public,
+    isolatedSubnetIds: ids.Isolated,
+    routeTables: tables,
+  };
+  if (deployment.options.mode === 'update') return outputs;
+  return Object.fromEntries(Object.keys(outputs).map((key) => [key, UNKNOWN_WIRE]));
+}
+
+type SubnetType = 'Private' | 'Public' | 'Isolated';
+
+interface VpcInputs {
+  readonly cidrBlock: string;
+  readonly availabilityZoneNames?: readonly string[];
+  readonly natGateways?: { readonly strategy: string };
+  readonly subnetSpecs?: readonly {
+    readonly type: SubnetType;
+    readonly name: string;
+    readonly cidrBlocks: readonly string[];
+  }[];
+  readonly tags: Properties;
+}
+
+const BARE = {
+  custom: true,
+  provider: '',
+  providers: {},
+  protect: undefined,
+  retainOnDelete: false,
+  deleteBeforeReplace: false,
+  ignoreChanges: [],
+  replaceOnChanges: [],
+  aliases: [],
+  secretOutputs: [],
+} as const;

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import type { ProgramRun } from '../engine/run-program';
+import { containers, made, needs, ofType, one, planOf, policies, rights } from './plans';
+
+const SERVICE = 'aws:ecs/service:Service';
+
+describe('coordinator stack', () => {
+  let plan: ProgramRun;
+  before(async () => {
+    plan = await planOf('prod');
+  });
+
+  it('runs two coordinators in two zones, each with a workspace of its own and one authority', () => {
+    const services = ofType(plan, SERVICE).map(({ inputs }) => inputs);
+    const subnets = services.map(({ networkConfiguration }) => (networkConfiguration as { subnets: string[] }).subnets);
+    assert.deepEqual(
+      subnets.map((list) => list.length),
+      [1, 1],
+    );
+    const zones = new Map(ofType(plan, 'aws:ec2/subnet:Subnet').map(({ id, inputs }) => [id, inputs.availabilityZone]));
+    assert.equal(new Set(subnets.map(([subnet]) => zones.get(subnet))).size, 2);
+    const rooms = ['a', 'b'].map((name) => {
+      const { volumes } = one(plan, 'aws:ecs/taskDefinition:TaskDefinition', `prod-coordinator-${name}`).inputs;
+      const list = volumes as {
+        name: string;
+        efsVolumeConfiguration?: { authorizationConfig: { accessPointId: string } };
+      }[];
+      const room = (volume: string) =>
+        list.find((each) => each.name === volume)!.efsVolumeConfiguration!.authorizationConfig.accessPointId;
+      return { own: room('coordinator'), trust: room('trust') };
+    });
+    assert.notEqual(rooms[0].own, rooms[1].own);
+    assert.equal(rooms[0].trust, rooms[1].trust);
+  });
+
+  it('updates the second coordinator only when the first is up again', () => {
+    const [a, b] = ['a', 'b'].map((name) => one(plan, SERVICE, `prod-coordinator-${name}`));
+    assert.equal(a.inputs.waitForSteadyState, true);
+    assert.ok(b.dependencies.includes(a.urn));
+    assert.ok(!needs(plan, a.urn).has(b.urn));
+  });
+
+  it('passes TLS through on the same port numbers inside and outside', () => {
+    assert.equal(one(plan, 'aws:lb/loadBalancer:LoadBalancer').inputs.loadBalancerType, 'network');
+    const targets = new Map(
+      ofType(plan, 'aws:lb/targetGroup:TargetGroup').map(({ inputs, outputs }) => [outputs?.arn, inputs]),
+    );
+    const listeners = ofType(plan, 'aws:lb/listener:Listener').map(({ inputs }) => inputs);
+    assert.deepEqual(listeners.map(({ port, protocol }) => `${protocol} ${port}`).sort(), [
+      'TCP 8443',
+      'TCP 8444',
+      'TCP 9443',
+      'TCP 9444',
+    ]);
+    for (const { port, defaultActions } of listeners) {
+      const [{ targetGroupArn }] = defaultActions as { targetGroupArn: string }[];
+      assert.equal(targets.get(targetGroupArn)?.port, port);
+    }
+  });
+
+  it('starts each coordinator on the ports that it is reached by, and names both to its callers', () => {
+    for (const [name, service, enrolment] of [
+      ['a', 8443, 8444],
+      ['b', 9443, 9444],
+    ] as const) {
+      const container = containers(plan, `prod-coordinator-${name}`).find((each) => each.name === 'coordinator')!;
+      const words = (container.command as string[]).join(' ');
+      assert.ok(words.includes(`--listen 0.0.0.0:${service} --enrolment 0.0.0.0:${enrolment}`), words);
+      assert.ok(words.includes('--host-name fl.spleen-consortium.org'), words);
+      assert.ok(words.includes('--advertise fl.spleen-consortium.org:8443 fl.spleen-consortium.org:9443'), words);
+      assert.match(words, /--store s3:\/\/prod-store-[0-9a-f]{7}\/coordinator --store-kms-key arn:aws:kms:/);
+      assert.deepEqual(
+        (container.portMappings as { containerPort: number }[]).map(({ containerPort }) => containerPort),
+        [service, enrolment],
+      );
+    }
+  });
+
+  it('lets in the endpoints of sites with a private link, one by one, and the addresses of the others', () => {
+    const service = one(plan, 'aws:ec2/vpcEndpointService:VpcEndpointService').inputs;
+    assert.equal(service.acceptanceRequired, true);
+    assert.deepEqual(service.allowedPrincipals, ['arn:aws:iam::777788889999:root', 'arn:aws:iam::555566667777:root']);
+    assert.deepEqual(service.supportedRegions, ['eu-central-1']);
+    const group = one(plan, 'aws:ec2/securityGroup:SecurityGroup', 'prod-entrance').id;
+    const open = ofType(plan, 'aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule')
+      .map(({ inputs }) => inputs)
+      .filter(({ securityGroupId }) => securityGroupId === group);
+    assert.deepEqual([...new Set(open.map(({ cidrIpv4 }) => cidrIpv4))], ['10.0.0.0/16', '203.0.113.20/32']);
+  });
+
+  it('has fixed addresses when a site comes over the internet, and none otherwise', async () => {
+    assert.equal((plan.outputs!.PublicCidrs as string[]).length, 2);
+    const dev = await planOf('dev');
+    assert.equal(one(dev, 'aws:lb/loadBalancer:LoadBalancer').inputs.internal, true);
+    assert.deepEqual(dev.outputs?.PublicCidrs, []);
+  });
+
+  it('keeps journals and models: protected, versioned, with a key of their own that outlives the stack', () => {
+    for (const [type, name] of [
+      ['aws:s3/bucket:Bucket', 'prod-store'],
+      ['aws:s3/bucket:Bucket', 'prod-store-audit'],
+      ['aws:kms/key:Key', 'prod-store-key'],
+      ['aws:efs/fileSystem:FileSystem', 'prod-coordinators'],
+    ]) {
+      assert.equal(one(plan, type, name).protect, true, name);
+    }
+    assert.equal(one(plan, 'aws:kms/key:Key', 'prod-store-key').retainOnDelete, true);
+  });
+
+  it('keeps audit records that nobody can delete', () => {
+    assert.equal(one(plan, 'aws:s3/bucket:Bucket', 'prod-store-audit').inputs.objectLockEnabled, true);
+    const { rule } = one(plan, 'aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration').inputs;
+    assert.deepEqual(rule, { defaultRetention: { mode: 'COMPLIANCE', days: 2557 } });
+    assert.equal(one(plan, 'aws:cloudtrail/trail:Trail').inputs.enableLogFileValidation, true);
+  });
+
+  it('lets a coordinator work with objects of its store and do nothing to the bucket', () => {
+    const actions = rights(plan, 'prod-coordinator-a-task')
+      .flatMap(({ Action }) => Action ?? [])
+      .filter((action) => action.startsWith('s3:'));
+    assert.deepEqual(actions.sort(), [
+      's3:AbortMultipartUpload',
+      's3:DeleteObject',
+      's3:GetObject',
+      's3:ListBucket',
+      's3:ListBucketMultipartUploads',
+      's3:ListMultipartUploadParts',
+      's3:PutObject',
+    ]);
+  });
+
+  it('mirrors every image in every region of its sites, for their accounts to pull by digest', () => {
+    const repositories = ofType(plan, 'aws:ecr/repository:Repository').map(({ inputs }) => inputs);
+    const inRegion = (region: string | undefined) =>
+      repositories.filter((each) => each.region === region).map(({ name }) => name);
+    assert.deepEqual(inRegion('eu-central-1'), inRegion(undefined));
+    assert.equal(inRegion(undefined).length, 6);
+    assert.ok(repositories.every(({ imageTagMutability }) => imageTagMutability === 'IMMUTABLE'));
+    const [{ statements }] = policies(plan).filter(({ on }) => on === 'aws:ecr/repositoryPolicy:RepositoryPolicy');
+    assert.deepEqual(statements[0].Principal, {
+      AWS: ['555566667777', '777788889999', '888899990000'].map((account) => `arn:aws:iam::${account}:root`),
+    });
+    const replication = one(plan, 'aws:ecr/replicationConfiguration:ReplicationConfiguration');
+    const urns = ofType(plan, 'aws:ecr/repository:Repository').map(({ urn }) => urn);
+    for (const urn of urns) assert.ok(replication.dependencies.includes(urn), 'copies need their repositories first');
+  });
+
+  it('tells of a round that is stuck', () => {
+    const { inputs } = one(plan, 'aws:cloudwatch/metricAlarm:MetricAlarm', 'prod-watch-round-stuck');
+    assert.deepEqual([inputs.metricName, inputs.threshold], ['clara_open_stage_age_seconds', 24 * 3600]);
+  });
+
+  it('has no public address but those of its entrance', () => {
+    const addresses = made(plan)
+      .filter(({ type }) => type === 'aws:ec2/eip:Eip')
+      .map(({ name }) => name);
+    assert.deepEqual(addresses.sort(), ['prod-entrance-euw2-az1', 'prod-entrance-euw2-az2', 'prod-network-1']);
+  });
+});
