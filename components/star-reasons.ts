@@ -11,7 +11,9 @@ export const STAR_REASONS: Readonly<Record<string, string>> = {
   ShellChannel:
     'the ssmmessages actions of ECS Exec know no resource; who may open a shell is decided by ecs:ExecuteCommand',
   AgentOfTheNode: 'the ECS agent registers instances and polls by endpoints that know no resource',
-  DescribeDefinitions: 'ecs:DescribeTaskDefinition knows no resource; it reads definitions, which hold no secret',
+  FindTraining: 'ecs:ListTasks of a whole cluster knows no resource; the cluster is a condition',
+  ImageLayers:
+    'image layers come from a bucket of ECR, under identities of ECR that no policy can name; only that bucket is named',
   BuildPlatform:
     'a deployment makes resources that have no name yet; the boundary and the organisation policies limit it',
   BoundaryCeiling: 'a permission boundary grants nothing by itself; it is the ceiling of the role',

@@ -26,7 +26,9 @@ export const logRetention: ResourceRule = {
       if (enabled !== true) yield { field: 'accessLogs.enabled', value: enabled, wayOut: 'set it to true' };
     }
     if (type === 'aws:cloudtrail/trail:Trail') {
-      for (const field of ['enableLogFileValidation', 'isMultiRegionTrail'] as const) {
+      // A trail of the organisation sees all regions; one of a bucket's objects is where the bucket is.
+      const needed = props.isOrganizationTrail === true ? ['isMultiRegionTrail'] : [];
+      for (const field of ['enableLogFileValidation', ...needed]) {
         if (props[field] !== true) yield { field, value: props[field], wayOut: 'set it to true' };
       }
       if (props.enableLogging === false) yield { field: 'enableLogging', value: false, wayOut: 'leave it out' };

@@ -56,6 +56,11 @@ const SHARING: Readonly<Record<string, string>> = {
   'aws:organizations/policy:Policy': 'a control policy speaks of all accounts',
 };
 
+/** Statements, by Sid, that let named roles of another account in, and why; each must be bound to the organisation. */
+const LET_IN: Readonly<Record<string, string>> = {
+  DeployersOfTheOrganization: "the organisation's pipeline takes the deployment role of each account",
+};
+
 export const ownAccount: ResourceRule = {
   name: 'own-account',
   rule: 'A stack works in its own account and lets no other account in.',
@@ -67,8 +72,9 @@ export const ownAccount: ResourceRule = {
       for (const arn of texts(value)) yield* foreign(field, arn, account);
     }
     for (const { field, statements } of documentsOf(resource)) {
-      for (const { sid, effect, principals, resources } of statements) {
-        if (effect !== 'Allow') continue;
+      for (const statement of statements) {
+        const { sid, effect, principals, resources } = statement;
+        if (effect !== 'Allow' || (LET_IN[sid] !== undefined && isBound(statement))) continue;
         for (const arn of [...principals.aws, ...resources]) yield* foreign(`${field}.Statement.${sid}`, arn, account);
       }
     }

@@ -19,12 +19,26 @@ const ENCRYPTION = 'aws:s3/bucketServerSideEncryptionConfiguration:BucketServerS
 const BLOCK = 'aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock';
 const INGRESS = 'aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule';
 const EGRESS = 'aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule';
+const TEMPLATE = 'aws:ec2/launchTemplate:LaunchTemplate';
+const LOG = 'aws:cloudwatch/logGroup:LogGroup';
+const LISTENER = 'aws:lb/listener:Listener';
+const BALANCER = 'aws:lb/loadBalancer:LoadBalancer';
+const TASK = 'aws:ecs/taskDefinition:TaskDefinition';
+const SERVICE = 'aws:ecs/service:Service';
+const ROLE_POLICY = 'aws:iam/rolePolicy:RolePolicy';
+const ADMINISTRATOR = 'arn:aws:iam::aws:policy/AdministratorAccess';
+const FIRST_MOUNT = 'inputs.volumes.0.efsVolumeConfiguration';
 const BY_DEFAULT = 'inputs.rules.0.applyServerSideEncryptionByDefault';
 
 export const MUTATIONS: readonly Mutation[] = [
   { policy: 'encryption-at-rest', of: 'aws:efs/fileSystem:FileSystem', set: ['inputs.encrypted', false] },
   { policy: 'encryption-at-rest', of: 'aws:efs/fileSystem:FileSystem', set: ['inputs.kmsKeyId', undefined] },
-  { policy: 'bucket-encryption', of: ENCRYPTION, set: [`${BY_DEFAULT}.kmsMasterKeyId`, 'alias/aws/s3'] },
+  {
+    policy: 'bucket-encryption',
+    of: ENCRYPTION,
+    set: [`${BY_DEFAULT}.kmsMasterKeyId`, 'alias/aws/s3'],
+    named: /-datasets-encryption$/,
+  },
   { policy: 'bucket-encryption', of: ENCRYPTION, set: [`${BY_DEFAULT}.sseAlgorithm`, 'none'] },
   { policy: 'key-care', of: 'aws:kms/key:Key', set: ['inputs.enableKeyRotation', false] },
   { policy: 'key-care', of: 'aws:kms/key:Key', set: ['inputs.deletionWindowInDays', 7] },
@@ -83,9 +97,38 @@ export const MUTATIONS: readonly Mutation[] = [
   { policy: 'own-account', of: 'aws:efs/fileSystem:FileSystem', set: ['inputs.kmsKeyId', FOREIGN_KEY] },
   { policy: 'tags', of: 'aws:efs/fileSystem:FileSystem', set: ['inputs.tags.PatientName', 'Smith'] },
   { policy: 'explicit-provider', of: 'aws:s3/bucket:Bucket', set: ['provider', 'default:aws'] },
-  { policy: 'protected-data', of: 'aws:s3/bucket:Bucket', set: ['protect', false] },
+  { policy: 'protected-data', of: 'aws:s3/bucket:Bucket', set: ['protect', false], named: /-datasets$/ },
   { policy: 'protected-data', of: 'aws:efs/fileSystem:FileSystem', set: ['protect', false] },
   { policy: 'protected-data', of: 'aws:kms/key:Key', set: ['protect', false] },
+  { policy: 'encryption-at-rest', of: LOG, set: ['inputs.kmsKeyId', undefined] },
+  { policy: 'encryption-at-rest', of: 'aws:secretsmanager/secret:Secret', set: ['inputs.kmsKeyId', undefined] },
+  { policy: 'encryption-at-rest', of: 'aws:sns/topic:Topic', set: ['inputs.kmsMasterKeyId', undefined] },
+  { policy: 'encryption-at-rest', of: TEMPLATE, set: ['inputs.blockDeviceMappings.0.ebs.encrypted', 'false'] },
+  { policy: 'encryption-at-rest', of: TEMPLATE, set: ['inputs.blockDeviceMappings.0.ebs.kmsKeyId', undefined] },
+  {
+    policy: 'encryption-at-rest',
+    of: 'aws:ecr/repository:Repository',
+    set: ['inputs.encryptionConfigurations', undefined],
+  },
+  { policy: 'bucket-encryption', of: ENCRYPTION, set: ['type', 'gone'], at: 'aws:s3/bucket:Bucket' },
+  { policy: 'tls-only', of: LISTENER, set: ['inputs.sslPolicy', 'ELBSecurityPolicy-2016-08'], named: /-https$/ },
+  { policy: 'tls-only', of: LISTENER, set: ['inputs.protocol', 'HTTP'], named: /-https$/ },
+  { policy: 'tls-only', of: LISTENER, set: ['inputs.defaultActions.0.type', 'forward'], named: /-http$/ },
+  { policy: 'tls-only', of: TASK, set: [`${FIRST_MOUNT}.transitEncryption`, 'DISABLED'], named: /-agent$/ },
+  { policy: 'tls-only', of: TASK, set: [`${FIRST_MOUNT}.authorizationConfig.iam`, 'DISABLED'], named: /-agent$/ },
+  { policy: 'no-public-address', of: SERVICE, set: ['inputs.networkConfiguration.assignPublicIp', true] },
+  { policy: 'imdsv2', of: TEMPLATE, set: ['inputs.metadataOptions.httpTokens', 'optional'] },
+  { policy: 'imdsv2', of: TEMPLATE, set: ['inputs.metadataOptions.httpPutResponseHopLimit', 2] },
+  { policy: 'log-retention', of: LOG, set: ['inputs.retentionInDays', 0] },
+  { policy: 'log-retention', of: 'aws:ec2/flowLog:FlowLog', set: ['inputs.trafficType', 'REJECT'] },
+  { policy: 'log-retention', of: BALANCER, set: ['inputs.accessLogs.enabled', false], named: /-annotation$/ },
+  { policy: 'log-retention', of: 'aws:cloudtrail/trail:Trail', set: ['inputs.enableLogFileValidation', false] },
+  { policy: 'flow-logged', of: 'aws:ec2/flowLog:FlowLog', set: ['type', 'gone'], at: 'aws:ec2/vpc:Vpc' },
+  { policy: 'least-privilege', of: ROLE_POLICY, set: ['inputs.policy.Statement.0.Action', '*'] },
+  { policy: 'least-privilege', of: 'aws:iam/role:Role', set: ['inputs.managedPolicyArns', [ADMINISTRATOR]] },
+  { policy: 'own-account', of: ROLE_POLICY, set: ['inputs.policy.Statement.0.Resource', FOREIGN_KEY] },
+  { policy: 'own-account', of: LOG, set: ['inputs.kmsKeyId', FOREIGN_KEY] },
+  { policy: 'gpu-families', of: TEMPLATE, set: ['inputs.instanceType', 'p3.2xlarge'] },
 ];
 
 /** The resources of a plan with the mutation in every one that it concerns, and which these are. */

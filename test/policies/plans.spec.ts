@@ -3,8 +3,8 @@ import path from 'node:path';
 import { RULES } from '../../policies/rules';
 import { type Analyzer, startAnalyzer } from '../engine/analyzer';
 import type { ProgramRun } from '../engine/run-program';
-import { deployableStacks, planOf } from './plans';
 import { MUTATIONS, mutated } from './mutations';
+import { deployableStacks, planOf } from './plans';
 
 /** One pack, started as the engine starts it, is asked about all plans. */
 describe('policy pack on the plans of all stacks', () => {
@@ -37,7 +37,7 @@ describe('policy pack on the plans of all stacks', () => {
 
   for (const mutation of MUTATIONS) {
     const { policy, of, set, named, at = of } = mutation;
-    it(`finds ${of} ${named?.source ?? ''} with ${set[0]} = ${JSON.stringify(set[1]) ?? 'nothing'}`, async () => {
+    it(`finds ${of} ${named?.source ?? ''} with ${set[0]} = ${JSON.stringify(set[1]) ?? 'nothing'}`, async function () {
       // Production is where everything holds.
       for (const [stack, plan] of [...plans].filter(([name]) => name.startsWith('prod'))) {
         const { resources, broken } = mutated(plan.resources, mutation);
@@ -52,7 +52,11 @@ describe('policy pack on the plans of all stacks', () => {
         );
         return;
       }
-      assert.fail(`no plan has a resource ${of} ${named ?? ''}; a mutation of nothing shows nothing`);
+      // A type that no stack makes yet is not covered, and says so; a name that nothing has any more is a mistake here.
+      const hasType = [...plans.values()].some((plan) => plan.resources.some(({ type }) => type === of));
+      assert.ok(!hasType, `no plan has a resource ${of} ${named ?? ''}; a mutation of nothing shows nothing`);
+      console.log(`      no stack makes a ${of} yet`);
+      this.skip();
     });
   }
 

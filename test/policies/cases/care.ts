@@ -26,7 +26,12 @@ export const CARE_CASES: readonly RuleCases[] = [
         accessLogs: { enabled: true },
       }),
       resource('aws:lb/loadBalancer:LoadBalancer', 'through', { loadBalancerType: 'network' }),
-      resource('aws:cloudtrail/trail:Trail', 'trail', { enableLogFileValidation: true, isMultiRegionTrail: true }),
+      resource('aws:cloudtrail/trail:Trail', 'trail', {
+        enableLogFileValidation: true,
+        isMultiRegionTrail: true,
+        isOrganizationTrail: true,
+      }),
+      resource('aws:cloudtrail/trail:Trail', 'objects', { enableLogFileValidation: true }),
     ],
     broken: [
       { of: 'log', set: ['props.retentionInDays', undefined] },

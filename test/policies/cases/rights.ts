@@ -166,11 +166,29 @@ export const RIGHTS_CASES: readonly RuleCases[] = [
       resource('aws:kms/key:Key', 'key', {
         policy: document({ Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` }, Action: 'kms:*', Resource: '*' }),
       }),
+      resource('aws:iam/role:Role', 'deployment', {
+        assumeRolePolicy: document({
+          Sid: 'DeployersOfTheOrganization',
+          Principal: { AWS: `arn:aws:iam::${OTHER_ACCOUNT}:role/ci` },
+          Action: 'sts:AssumeRole',
+          Condition: { StringEquals: { 'aws:PrincipalOrgID': 'o-1' } },
+        }),
+      }),
       resource('aws:ecr/repositoryPolicy:RepositoryPolicy', 'mirror', {
         policy: document({ Principal: { AWS: `arn:aws:iam::${OTHER_ACCOUNT}:root` }, Action: 'ecr:BatchGetImage' }),
       }),
     ],
     broken: [
+      {
+        of: 'deployment',
+        set: ['props.assumeRolePolicy.Statement.0.Condition', undefined],
+        field: 'assumeRolePolicy.Statement.DeployersOfTheOrganization',
+      },
+      {
+        of: 'deployment',
+        set: ['props.assumeRolePolicy.Statement.0.Sid', 'Somebody'],
+        field: 'assumeRolePolicy.Statement.Somebody',
+      },
       { of: 'files', set: ['props.kmsKeyId', `arn:aws:kms:eu-west-2:${OTHER_ACCOUNT}:key/5d6c`] },
       {
         of: 'rights',
