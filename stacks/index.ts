@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import { protectData } from './protect-data';
 import { stackRole } from './role';
 
 /**
@@ -8,6 +9,7 @@ import { stackRole } from './role';
 export = async (): Promise<Record<string, pulumi.Input<unknown>>> => {
   const stack = pulumi.getStack();
   const configuration = pulumi.runtime.allConfig();
+  if (/^(org|prod)(-|$)/.test(stack)) protectData();
   const role = stackRole(configuration, stack);
   const { keysOfOtherRoles } = await import('./all-keys');
   const otherRoles = keysOfOtherRoles(role);

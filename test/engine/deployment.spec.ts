@@ -12,6 +12,7 @@ const BARE: RegistrationRequest = {
   providers: {},
   inputs: {},
   dependencies: [],
+  propertyDependencies: {},
   protect: undefined,
   retainOnDelete: false,
   deleteBeforeReplace: false,

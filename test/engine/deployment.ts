@@ -22,6 +22,8 @@ export interface RegistrationRequest {
   /** As they came over the wire. */
   readonly inputs: Properties;
   readonly dependencies: readonly string[];
+  /** URNs that the value of each input was made from. */
+  readonly propertyDependencies: Readonly<Record<string, readonly string[]>>;
   readonly protect: boolean | undefined;
   readonly retainOnDelete: boolean;
   readonly deleteBeforeReplace: boolean;

@@ -127,6 +127,9 @@ function registrationOf(request: monitor.RegisterResourceRequest): RegistrationR
     providers: Object.fromEntries(request.getProvidersMap().toArray()),
     inputs: propertiesOf(request.getObject()),
     dependencies: [...request.getDependenciesList()].sort(),
+    propertyDependencies: Object.fromEntries(
+      [...request.getPropertydependenciesMap().entries()].map(([property, from]) => [property, from.getUrnsList()]),
+    ),
     protect: request.hasProtect() ? request.getProtect() : undefined,
     retainOnDelete: request.getRetainondelete() ?? false,
     deleteBeforeReplace: request.getDeletebeforereplace(),

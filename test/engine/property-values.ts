@@ -63,6 +63,15 @@ export function plainProperties(values: Properties): Properties {
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, plainOf(value)]));
 }
 
+/** The wire form of a plain value: what {@link plainOf} was made from. */
+export function wireOfPlain(value: unknown): unknown {
+  if (value === UNKNOWN) return UNKNOWN_WIRE;
+  if (value instanceof Secret) return wireSecret(wireOfPlain(value.value));
+  if (Array.isArray(value)) return value.map(wireOfPlain);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, wireOfPlain(inner)]));
+}
+
 export function wireSecret(value: unknown): Properties {
   return { [SIGNATURE]: SECRET_SIGNATURE, value };
 }

@@ -113,6 +113,6 @@ function runNode(
 }
 
 /** The caller's environment without what would change a plan: AWS settings become provider inputs. */
-function neutralEnvironment(): NodeJS.ProcessEnv {
+export function neutralEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(AWS|PULUMI)_/.test(name)));
 }
