@@ -107,5 +107,6 @@ const BARE = {
   ignoreChanges: [],
   replaceOnChanges: [],
   aliases: [],
+  propertyDependencies: {},
   secretOutputs: [],
 } as const;
