@@ -28,6 +28,7 @@ import { showHealth, showLife } from './routes/health';
 import { showLogs } from './routes/logs';
 import { showMetrics } from './routes/metrics';
 import { showModels } from './routes/models';
+import { fixPolygon, maskToPolygons } from './routes/polygons';
 import { segment } from './routes/segmentation';
 import { closeSession, openSession, showSession } from './routes/sessions';
 import { nothingAt, wrongMethod } from './wrong-address';
@@ -72,8 +73,8 @@ const HANDLERS: Readonly<Record<OperationId, Handler>> = {
   monaiStopTraining: stopTraining,
   dextr3d: refuse('/v1/dextr3d'),
   deepgrow: refuse('/v1/deepgrow'),
-  mask2polygon: refuse('/v1/mask2polygon'),
-  fixpolygon: refuse('/v1/fixpolygon'),
+  mask2polygon: maskToPolygons,
+  fixpolygon: fixPolygon,
 };
 
 /** The whole API. Every handler throws what goes wrong; what an error looks like to a client is decided here once. */

@@ -41,12 +41,13 @@ const SEGMENTATION = {
       in: 'form',
       schema: { type: 'string', contentMediaType: JSON_TYPE, default: '{}' },
       description:
-        'JSON object; optional result_extension (such as ".nii.gz"), result_dtype (such as "uint16"), result_compress.',
+        'JSON object; optional result_extension (".nii.gz", ".nii", ".nrrd", or ".dcm" for a DICOM segmentation of a DICOM series), result_dtype (such as "uint16"), result_compress.',
     },
     {
       name: 'datapoint',
       in: 'file',
-      description: 'The volume. The field names image and file are taken too; at most one file.',
+      description:
+        'The volume: NIfTI, NRRD, or a DICOM series as a zip archive or as files in image0, image1 and so on. The field names image and file are taken too.',
     },
   ],
   answers: [
@@ -143,8 +144,53 @@ export const AIAA_ENDPOINTS = {
   },
   dextr3d: notOffered('/v1/dextr3d', 'Segments from extreme points.'),
   deepgrow: notOffered('/v1/deepgrow', 'Segments from clicks.'),
-  mask2polygon: notOffered('/v1/mask2polygon', 'Polygons around a mask.'),
-  fixpolygon: notOffered('/v1/fixpolygon', 'Moves a vertex of a polygon.'),
+  mask2polygon: {
+    ...AIAA,
+    method: 'POST',
+    path: '/v1/mask2polygon',
+    summary: 'Polygons round what is in a mask.',
+    parameters: [
+      {
+        name: 'params',
+        in: 'form',
+        schema: { type: 'string', contentMediaType: JSON_TYPE, default: '{}' },
+        description: 'JSON object; more_points: pixels of an outline from one vertex to the next, at most (10).',
+      },
+      { name: 'datapoint', in: 'file', description: 'The mask: everything that is not 0 counts.' },
+    ],
+    answers: [
+      {
+        type: JSON_TYPE,
+        description: 'Of each slice its polygons, of each polygon its vertices [x, y], as image indices.',
+        schema: list(list(list(list({ type: 'number' })))),
+      },
+    ],
+    errors: [400, 413, 503, 507],
+  },
+  fixpolygon: {
+    ...AIAA,
+    method: 'POST',
+    path: '/v1/fixpolygon',
+    summary: 'Moves a vertex of polygons, and what is near along with it.',
+    parameters: [
+      {
+        name: 'params',
+        in: 'form',
+        schema: { type: 'string', contentMediaType: JSON_TYPE },
+        description:
+          'JSON object {poly, vertex_offset, dimension, polygon_index, vertex_index, propagate_neighbor}; in three dimensions also slice_index and propagate_neighbor_3d.',
+      },
+      { name: 'datapoint', in: 'file', description: 'The image: a PNG picture of a slice, or the volume.' },
+    ],
+    answers: [
+      {
+        type: FORM_TYPE,
+        description: 'The text part "params" with the polygons as "poly", and the mask that they enclose as a file.',
+        schema: object({ params: { type: 'string', contentMediaType: JSON_TYPE }, file: binary }, ['params', 'file']),
+      },
+    ],
+    errors: [400, 413, 503, 507],
+  },
 } as const satisfies Readonly<Record<string, Endpoint>>;
 
 function notOffered<Path extends string>(path: Path, summary: string) {

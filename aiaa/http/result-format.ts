@@ -6,8 +6,10 @@ import type { VolumeExtension } from '../storage/uploaded-volume';
 
 /** How the mask is wanted. */
 export interface ResultFormat {
-  readonly extension: VolumeExtension;
+  readonly extension: VolumeExtension | '.dcm';
   readonly dtype: MaskDtype;
+  /** Whether a `.nrrd` file is compressed. */
+  readonly compress: boolean;
 }
 
 /** The part of `params` that this server reads; anything else in it belongs to other kinds of models. */
@@ -44,12 +46,19 @@ export function parseParams(text: string | undefined): RequestParams {
 /** @throws ClaraError `unsupported` for a file format that this server does not write */
 export function resultFormatOf(params: RequestParams): ResultFormat {
   const { result_extension: wanted, result_compress: compress, result_dtype: dtype = 'uint8' } = params;
-  const extension = wanted === undefined || wanted === '' ? '.nii.gz' : `.${wanted.replace(/^\./, '').toLowerCase()}`;
-  if (wanted && extension === '.nii.gz') return { extension, dtype };
-  if (extension === '.nii.gz') return { extension: compress === false ? '.nii' : extension, dtype };
-  if (extension === '.nii') return { extension: compress === true ? '.nii.gz' : extension, dtype };
-  throw new ClaraError(
-    'unsupported',
-    `Masks are not written as ${showValue(wanted)}; ask for the result_extension ".nii.gz" or ".nii".`,
-  );
+  const rest = { dtype, compress: compress !== false };
+  const extension = wanted ? `.${wanted.replace(/^\./, '').toLowerCase()}` : compress === false ? '.nii' : '.nii.gz';
+  switch (extension) {
+    case '.nii.gz':
+    case '.nrrd':
+    case '.dcm':
+      return { extension, ...rest };
+    case '.nii':
+      return { extension: compress === true ? '.nii.gz' : extension, ...rest };
+    default:
+      throw new ClaraError(
+        'unsupported',
+        `Masks are not written as ${showValue(wanted)}; ask for the result_extension ".nii.gz", ".nii", ".nrrd" or ".dcm".`,
+      );
+  }
 }

@@ -1,5 +1,6 @@
 import { type OpenedModel, sourceOf } from '../registry/model-registry';
 import { BoundedQueue } from './bounded-queue';
+import type { FileJob, SizedFileJob } from './file-jobs';
 import type { ModelDescription } from './inference-engine';
 import { type InferenceObserver, InferenceSlot, outcomeOf, type SlotOptions } from './inference-slot';
 import type { Interaction } from './interaction';
@@ -16,11 +17,13 @@ export interface ServiceOptions extends SlotOptions {
 
 export interface SegmentRequest {
   readonly model: OpenedModel;
-  /** NIfTI file. */
+  /** Volume to be read. */
   readonly input: string;
-  /** NIfTI file to be written. */
+  /** File to be written; its extension says how. */
   readonly output: string;
   readonly dtype: MaskDtype;
+  /** Whether a `.nrrd` file is compressed. @default true */
+  readonly compress?: boolean;
   /** What a person has pointed at, for models that need it. */
   readonly interaction?: Interaction;
 }
@@ -64,14 +67,23 @@ export class InferenceService {
 
   /** @throws ClaraError; AiaaError 503 when the queue is full */
   segment(request: SegmentRequest, signal: AbortSignal): Promise<InferenceResult> {
-    const { model, ...files } = request;
+    const { model, compress = true, ...files } = request;
+    const { name, version, labels } = model.entry;
     const job: InferenceJob = {
       kind: 'segment',
       ...files,
+      compress,
+      about: { name, version, labels },
       model: sourceOf(model),
       maxVolumeBytes: this.options.volumeBytes,
     };
     return this.run(model.entry.name, job, signal, this.options.inferenceMs);
+  }
+
+  /** Work on files without a model, which would hold the server's own process up. Waits in line like a segmentation. */
+  async work(job: SizedFileJob, signal: AbortSignal): Promise<void> {
+    const sized: FileJob = { ...job, maxVolumeBytes: this.options.volumeBytes };
+    await this.run(job.kind, sized, signal, this.options.inferenceMs);
   }
 
   /** A tiny inference with this model, unless all slots are taken: a probe never waits in line. */

@@ -1,15 +1,15 @@
 import { ClaraError } from '../../base/errors';
 import { digestOfFile } from '../../federation/tensors/file';
-import { type NiftiVolume, readNifti, writeNifti } from '../../imaging/nifti';
-import type { Mask, Volume, VoxelArray } from '../../imaging/volume';
+import type { Mask, Volume } from '../../imaging/volume';
 import type { Told } from '../config/pipeline';
-import { aboutTheUpload } from '../storage/uploaded-volume';
 import { centroidsOf } from './centroids';
 import { extremePointsOf, type VoxelIndex } from './extreme-points';
+import { isFileJob, runFileJob } from './file-job-runner';
 import { type Engines, type LoadedModel, loadModel, type SegmentOptions } from './inference-engine';
 import type { ModelSource } from './model-source';
 import { probeModel } from './probe';
-import type { InferenceJob, InferenceResult, MaskDtype, Stage } from './worker-protocol';
+import { maskWriter, readUpload } from './volume-files';
+import type { InferenceJob, InferenceResult, Stage } from './worker-protocol';
 
 /** A failure together with the stage in which it happened. */
 export class StageError extends Error {
@@ -33,6 +33,10 @@ export class JobRunner {
 
   /** @throws StageError */
   async run(job: InferenceJob, options: Omit<SegmentOptions, 'interaction'>): Promise<InferenceResult> {
+    if (isFileJob(job)) {
+      await at('input', () => runFileJob(job, options.signal));
+      return { extremePoints: [], centroids: [], told: {} };
+    }
     const model = await at('model', () => this.load(job.model));
     if (job.kind === 'probe') {
       await at('inference', () => probeModel(model, options.signal));
@@ -43,9 +47,10 @@ export class JobRunner {
         ...(model.description && { description: model.description }),
       };
     }
-    const volume = await at('input', () => read(job.input, job.maxVolumeBytes, options.signal));
+    const volume = await at('input', () => readUpload(job.input, job.maxVolumeBytes, options.signal));
+    const write = await at('input', () => maskWriter(job));
     const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));
-    await at('output', () => writeNifti(job.output, withDtype(mask, job.dtype), { like: volume.header }));
+    await at('output', () => write(mask, volume));
     const extremePoints = extremePointsOf(mask);
     return { extremePoints, centroids: centroidsOf(mask), told: toldOf(model.told ?? {}, extremePoints) };
   }
@@ -85,14 +90,6 @@ function toldOf({ points, boundingBox }: Told, extremePoints: readonly VoxelInde
   };
 }
 
-async function read(file: string, maxBytes: number, signal?: AbortSignal): Promise<NiftiVolume> {
-  try {
-    return await readNifti(file, { maxBytes, signal });
-  } catch (error) {
-    throw aboutTheUpload(error, file);
-  }
-}
-
 async function segment(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<Mask> {
   const mask = await model.segment(volume, options);
   if (mask.data.length !== volume.data.length) {
@@ -107,19 +104,4 @@ async function at<Result>(stage: Stage, work: () => Promise<Result>): Promise<Re
   } catch (thrown) {
     throw new StageError(stage, ClaraError.from(thrown));
   }
-}
-
-const ARRAYS: Readonly<Record<MaskDtype, new (from: ArrayLike<number>) => VoxelArray>> = {
-  uint8: Uint8Array,
-  int8: Int8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  float32: Float32Array,
-  float64: Float64Array,
-};
-
-function withDtype(mask: Mask, dtype: MaskDtype): Volume {
-  return dtype === 'uint8' ? mask : { geometry: mask.geometry, data: new ARRAYS[dtype](mask.data) };
 }

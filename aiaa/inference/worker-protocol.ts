@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ClaraError, ERROR_CODES, hasCode } from '../../base/errors';
+import { fileJobSchemas } from './file-jobs';
 import { interactionSchema } from './interaction';
 import { modelSourceSchema } from './model-source';
 
@@ -13,11 +14,15 @@ export type MaskDtype = (typeof MASK_DTYPES)[number];
 const segmentSchema = z.object({
   kind: z.literal('segment'),
   model: modelSourceSchema,
-  /** NIfTI file to read. */
+  /** Volume to read. */
   input: z.string(),
-  /** NIfTI file to write; `.nii.gz` compresses. */
+  /** File to write: `.nii`, `.nii.gz`, `.nrrd`, or `.dcm` for a DICOM segmentation. */
   output: z.string(),
   dtype: z.enum(MASK_DTYPES),
+  /** Whether a `.nrrd` file is compressed. */
+  compress: z.boolean().default(true),
+  /** What a DICOM segmentation says of the model. */
+  about: z.object({ name: z.string(), version: z.string(), labels: z.array(z.string()).readonly() }),
   maxVolumeBytes: z.number(),
   interaction: interactionSchema.optional(),
 });
@@ -25,7 +30,7 @@ const segmentSchema = z.object({
 /** A tiny inference on a made-up volume. */
 const probeSchema = z.object({ kind: z.literal('probe'), model: modelSourceSchema });
 
-export const jobSchema = z.discriminatedUnion('kind', [segmentSchema, probeSchema]);
+export const jobSchema = z.discriminatedUnion('kind', [segmentSchema, probeSchema, ...fileJobSchemas]);
 
 export type InferenceJob = z.infer<typeof jobSchema>;
 

@@ -7,7 +7,7 @@ import { sendFile, sendMultipart } from '../http/file-reply';
 import { type ReceivedFile, type ReceivedForm, receiveForm } from '../http/receive-form';
 import { receiveJson } from '../http/receive-json';
 import { parseParams, type RequestParams, resultFormatOf } from '../http/result-format';
-import { linkOrCopy, takeFromSession, takeUpload } from '../http/routes/segmentation';
+import { linkOrCopy, takeFromSession, takeUpload } from '../http/take-volume';
 import { type Interaction, interactionSchema } from '../inference/interaction';
 import { type ModelObject, modelObjectOf } from '../registry/model-entry';
 import { listModels, openModel } from '../registry/model-registry';
@@ -54,23 +54,30 @@ export async function infer(c: AnnotationContext): Promise<Response> {
   const params = parseParams(form.fields.get('params'));
   const format = resultFormatOf(params);
   const files = form.files.filter(({ field }) => field !== 'label');
+  const { extension } = format;
+  if (params.save_label === true && extension === '.dcm') {
+    throw new ClaraError(
+      'unsupported',
+      'Labels are kept as volumes; ask for the result_extension ".nii.gz" or ".nrrd".',
+    );
+  }
   const input = sessionId
     ? await takeFromSession(c, sessionId, folder)
     : files.length > 0 || !image
-      ? await takeUpload({ ...form, files }, folder, limits.volumeBytes)
+      ? (await takeUpload(c, { ...form, files }, folder)).file
       : await takeFromDatastore(c, image, folder);
   const mask = path.join(folder, `mask${format.extension}`);
   const interaction = interactionOf(model.entry, params);
   const result = await inference.segment(
-    { model, input, output: mask, dtype: format.dtype, ...(interaction && { interaction }) },
+    { model, input, output: mask, dtype: format.dtype, compress: format.compress, ...(interaction && { interaction }) },
     c.var.scope.signal,
   );
   const told = inferParamsOf(result, model.entry);
-  if (params.save_label === true && image && !sessionId) {
-    const copy = path.join(folder, `kept${format.extension}`);
+  if (params.save_label === true && image && !sessionId && extension !== '.dcm') {
+    const copy = path.join(folder, `kept${extension}`);
     await copyFile(mask, copy);
     const info = { model: model.entry.name, params: told };
-    await datastore.putLabel(image, ORIGINAL, { file: copy, extension: format.extension, info });
+    await datastore.putLabel(image, ORIGINAL, { file: copy, extension, info });
   }
   const file = { file: mask, name: `${model.entry.name}${format.extension}` };
   if (output === 'json') return c.json(told);

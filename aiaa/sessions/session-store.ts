@@ -6,6 +6,7 @@ import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { showBytes } from '../../base/show-bytes';
 import { sessionGone, sessionsFull } from '../errors';
+import { seriesFileOf } from '../storage/uploaded-series';
 import type { VolumeExtension } from '../storage/uploaded-volume';
 
 /** What a session's file says and what `GET /session/{id}` answers. Times are seconds since 1970, as in Python's time.time(). */
@@ -78,7 +79,9 @@ export class SessionStore {
     const incomplete = path.join(this.root, INCOMPLETE + name);
     await mkdir(incomplete, { recursive: true, mode: 0o700 });
     try {
-      await rename(volumeFile, path.join(incomplete, path.basename(session.path)));
+      const kept = path.join(incomplete, path.basename(session.path));
+      await rename(volumeFile, kept);
+      await rename(seriesFileOf(volumeFile), seriesFileOf(kept)).catch(unlessMissing); // of a DICOM series
       await writeFileDurably(path.join(incomplete, SESSION_FILE), JSON.stringify(session), { mode: 0o600 });
       await rename(incomplete, this.folderOf(name));
     } catch (error) {
@@ -174,4 +177,8 @@ export class SessionStore {
   private folderOf(id: string): string {
     return path.join(this.root, id);
   }
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }

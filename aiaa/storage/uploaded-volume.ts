@@ -1,17 +1,16 @@
 import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { ClaraError } from '../../base/errors';
-import { readNiftiHeader } from '../../imaging/nifti';
+import { checkVolumeHeader, isNrrd } from '../../imaging/volume-file';
 import { AiaaError } from '../errors';
 
 /** Extension under which an uploaded volume is kept. It follows from the bytes: names sent by clients are not trusted. */
-export type VolumeExtension = '.nii' | '.nii.gz';
+export type VolumeExtension = '.nii' | '.nii.gz' | '.nrrd';
 
 /** Signatures of what people send by mistake, at their byte offset. */
 const FOREIGN: readonly { readonly offset: number; readonly bytes: string; readonly what: string }[] = [
-  { offset: 0, bytes: 'NRRD', what: 'a NRRD file' },
-  { offset: 128, bytes: 'DICM', what: 'a DICOM file' },
-  { offset: 0, bytes: 'PK\u0003\u0004', what: 'a ZIP archive' },
+  { offset: 0, bytes: 'NRRD', what: 'a gzipped NRRD file' },
+  { offset: 128, bytes: 'DICM', what: 'a gzipped DICOM file' },
   { offset: 0, bytes: 'ObjectType', what: 'a MetaImage file' },
   { offset: 344, bytes: 'ni1\0', what: 'the header half of a NIfTI pair (.hdr/.img)' },
 ];
@@ -29,7 +28,7 @@ const ENOUGH_BYTES = 352;
 export async function inspectVolume(file: string, maxBytes: number): Promise<VolumeExtension> {
   const extension = await volumeExtensionOf(file);
   try {
-    await readNiftiHeader(file, { maxBytes });
+    await checkVolumeHeader(file, { maxBytes });
   } catch (thrown) {
     throw aboutTheUpload(thrown, file);
   }
@@ -51,7 +50,8 @@ export function aboutTheUpload(thrown: unknown, file: string): ClaraError {
  * @throws ClaraError `invalid-input` naming what it is instead
  */
 async function volumeExtensionOf(file: string): Promise<VolumeExtension> {
-  const start = await firstBytes(file);
+  const start = await startOf(file);
+  if (isNrrd(start)) return '.nrrd';
   const gzipped = start[0] === 0x1f && start[1] === 0x8b;
   const head = gzipped ? await gunzipStart(start) : start;
   if (head.length >= ENOUGH_BYTES && isNifti1(head)) return gzipped ? '.nii.gz' : '.nii';
@@ -60,7 +60,8 @@ async function volumeExtensionOf(file: string): Promise<VolumeExtension> {
     foreign?.what ?? (head.length === 0 ? 'empty' : head.length < ENOUGH_BYTES ? 'too short' : 'something else');
   throw new ClaraError(
     'invalid-input',
-    `The uploaded volume is ${what}; send a NIfTI-1 volume in a single file (.nii or .nii.gz).`,
+    `The uploaded volume is ${what}; send a NIfTI-1 volume in a single file (.nii or .nii.gz), a NRRD volume (.nrrd), ` +
+      'or the slices of a DICOM series.',
   );
 }
 
@@ -69,7 +70,8 @@ function isNifti1(head: Buffer): boolean {
   return size.includes(NIFTI_1_HEADER_BYTES) && head.toString('latin1', 344, 348) === 'n+1\0';
 }
 
-async function firstBytes(file: string): Promise<Buffer> {
+/** The first bytes of a file, more than any signature needs. */
+export async function startOf(file: string): Promise<Buffer> {
   const handle = await open(file, 'r');
   try {
     const bytes = Buffer.alloc(64 * 1024);

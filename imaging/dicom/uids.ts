@@ -22,10 +22,7 @@ export const ENCODINGS: Readonly<Record<string, Encoding>> = {
 };
 
 export const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
-export const EXPLICIT_BIG_ENDIAN = '1.2.840.10008.1.2.2';
 export const SEGMENTATION_STORAGE = '1.2.840.10008.5.1.4.1.1.66.4';
-/** A DICOMDIR, which discs and archives carry beside the images. */
-export const DIRECTORY_STORAGE = '1.2.840.10008.1.3.10';
 
 /** A new identifier below 2.25, the arc of random UUIDs (PS3.5, annex B.2). */
 export function newUid(): string {

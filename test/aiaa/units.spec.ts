@@ -54,6 +54,9 @@ describe('AIAA result formats', () => {
     assert.equal(extension('{"result_extension":".nii"}'), '.nii');
     assert.equal(extension('{"result_extension":"NII","result_compress":"true"}'), '.nii.gz');
     assert.equal(extension('{"result_extension":".nii.gz","result_compress":false}'), '.nii.gz');
+    assert.equal(extension('{"result_extension":".nrrd"}'), '.nrrd');
+    assert.equal(extension('{"result_extension":"dcm","result_compress":true}'), '.dcm');
+    assert.throws(() => extension('{"result_extension":".mha"}'), { code: 'unsupported', message: /"\.mha"/ });
     assert.equal(resultFormatOf(parseParams('{"foreground":[[1,2,3]]}')).dtype, 'uint8');
   });
 });

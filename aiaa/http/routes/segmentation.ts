@@ -1,16 +1,14 @@
-import { copyFile, link, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../../base/errors';
 import { SERVED_TYPES } from '../../config/aiaa-config';
-import { sessionGone } from '../../errors';
 import type { InferenceResult } from '../../inference/worker-protocol';
 import type { ModelObject } from '../../registry/model-entry';
 import { openModel } from '../../registry/model-registry';
-import { inspectVolume } from '../../storage/uploaded-volume';
 import type { AnnotationContext } from '../context';
 import { sendFile, sendMultipart } from '../file-reply';
-import { type ReceivedForm, receiveForm } from '../receive-form';
+import { receiveForm } from '../receive-form';
 import { parseParams, resultFormatOf } from '../result-format';
+import { takeFromSession, takeUpload } from '../take-volume';
 
 /**
  * `POST /v1/segmentation` and `POST /v1/inference`: a volume (sent, or kept in the session `session_id`) becomes a mask of the same
@@ -39,46 +37,15 @@ export async function segment(c: AnnotationContext): Promise<Response> {
   const folder = await scope.folder();
   const form = await receiveForm(c.env.incoming, folder, { fileBytes: limits.uploadBytes });
   const format = resultFormatOf(parseParams(form.fields.get('params')));
-  const input = sessionId
-    ? await takeFromSession(c, sessionId, folder)
-    : await takeUpload(form, folder, limits.volumeBytes);
+  const input = sessionId ? await takeFromSession(c, sessionId, folder) : (await takeUpload(c, form, folder)).file;
   const mask = path.join(folder, `mask${format.extension}`);
-  const result = await inference.segment({ model, input, output: mask, dtype: format.dtype }, scope.signal);
+  const result = await inference.segment(
+    { model, input, output: mask, dtype: format.dtype, compress: format.compress },
+    scope.signal,
+  );
 
   const file = { file: mask, name: `${name}${format.extension}` };
   return output === 'image' ? sendFile(c, file) : sendMultipart(c, paramsOf(result, model.entry), file);
-}
-
-/** The one volume of a form, under the name that its bytes ask for. */
-export async function takeUpload({ files }: ReceivedForm, folder: string, maxBytes: number): Promise<string> {
-  if (files.length !== 1) {
-    const found = files.length === 0 ? 'no file' : `${files.length} files`;
-    throw new ClaraError(
-      'invalid-input',
-      `The form has ${found}; send one volume in the field "datapoint" or "image", or the session_id of a kept one.`,
-    );
-  }
-  const target = path.join(folder, `volume${await inspectVolume(files[0].path, maxBytes)}`);
-  await rename(files[0].path, target);
-  return target;
-}
-
-/** The session's volume under a name of this request's own, so that it stays when the session ends meanwhile. */
-export async function takeFromSession(c: AnnotationContext, id: string, folder: string): Promise<string> {
-  const { sessions } = c.var.services;
-  const kept = sessions.volumeOf(await sessions.use(id));
-  const target = path.join(folder, path.basename(kept));
-  try {
-    await linkOrCopy(kept, target);
-  } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? sessionGone() : error;
-  }
-  return target;
-}
-
-/** Not every file system has hard links. */
-export async function linkOrCopy(from: string, to: string): Promise<void> {
-  await link(from, to).catch(() => copyFile(from, to));
 }
 
 /** Clients read `points` as the extreme points of the one structure that was found. */

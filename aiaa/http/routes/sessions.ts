@@ -1,20 +1,22 @@
+import path from 'node:path';
 import { ClaraError, showValue } from '../../../base/errors';
 import { sessionGone } from '../../errors';
-import { inspectVolume } from '../../storage/uploaded-volume';
 import type { AnnotationContext } from '../context';
 import { sendFile } from '../file-reply';
-import { type ReceivedFile, receiveForm } from '../receive-form';
+import { receiveForm } from '../receive-form';
+import { takeUpload } from '../take-volume';
 
 /** `PUT /session/?expiry=SECONDS`: keeps a volume for later requests. */
 export async function openSession(c: AnnotationContext): Promise<Response> {
   const { sessions, limits } = c.var.services;
   const expiry = expiryOf(c.req.query('expiry'));
   checkSaveAs(c.req.query('save_as'));
-  const form = await receiveForm(c.env.incoming, await c.var.scope.folder(), { fileBytes: limits.uploadBytes });
-  const { path, field } = onlyVolume(form.files);
-  const session = await sessions.create(path, await inspectVolume(path, limits.volumeBytes), expiry);
+  const folder = await c.var.scope.folder();
+  const form = await receiveForm(c.env.incoming, folder, { fileBytes: limits.uploadBytes });
+  const { file, extension } = await takeUpload(c, form, folder);
+  const session = await sessions.create(file, extension, expiry);
   // MONAI Label's clients share the address; the field tells them apart.
-  const details = field === 'files' ? { session_info: session } : session;
+  const details = form.files[0].field === 'files' ? { session_info: session } : session;
   return c.json({ session_id: session.name, ...details });
 }
 
@@ -26,7 +28,7 @@ export async function showSession(c: AnnotationContext): Promise<Response> {
   if (!isTrue(c.req.query('image'))) return c.json(session);
   const file = sessions.volumeOf(session);
   try {
-    return await sendFile(c, { file, name: file.endsWith('.gz') ? 'image.nii.gz' : 'image.nii' });
+    return await sendFile(c, { file, name: path.basename(file) });
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? sessionGone() : error;
   }
@@ -48,21 +50,11 @@ function expiryOf(text: string | undefined): number {
 }
 
 function checkSaveAs(extension: string | undefined): void {
-  if (extension === undefined || /^(\.?nii(\.gz)?)?$/i.test(extension)) return;
+  if (extension === undefined || /^(\.?(nii(\.gz)?|nrrd))?$/i.test(extension)) return;
   throw new ClaraError(
     'unsupported',
     `Volumes are not kept as ${showValue(extension)}; leave save_as out, or use ".nii" or ".nii.gz".`,
   );
-}
-
-function onlyVolume(files: readonly ReceivedFile[]): ReceivedFile {
-  if (files.length === 1) return files[0];
-  const what = files.length === 0 ? 'no file' : `${files.length} files`;
-  const hint =
-    files.length === 0
-      ? 'send one in the field "image"'
-      : 'convert a DICOM series to one NIfTI volume before sending it';
-  throw new ClaraError('invalid-input', `The form has ${what}; ${hint}.`);
 }
 
 function isTrue(text: string | undefined): boolean {
