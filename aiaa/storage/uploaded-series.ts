@@ -32,9 +32,14 @@ export async function slicesOfUpload(
   folder: string,
   maxBytes: number,
 ): Promise<readonly string[] | undefined> {
-  if (files.length !== 1) return files;
   const start = await startOf(files[0]);
   if (isDicom(start)) return files;
+  if (files.length > 1) {
+    throw new ClaraError(
+      'invalid-input',
+      `The form has ${files.length} files; send one volume, or the slices of one DICOM series.`,
+    );
+  }
   if (start.toString('latin1', 0, 4) !== 'PK\u0003\u0004') return undefined;
   return unpack(files[0], folder, maxBytes);
 }
