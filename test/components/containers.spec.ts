@@ -16,7 +16,13 @@ import {
 } from '../../components/containers/coordinator-program';
 import { repositoryArn } from '../../components/containers/image';
 import { agentConfiguration } from '../../components/containers/site-configuration';
-import { agentProgram, configurationWriter, enrolProgram } from '../../components/containers/site-programs';
+import {
+  agentProgram,
+  configurationWriter,
+  enrolProgram,
+  preflightProgram,
+  prepareProgram,
+} from '../../components/containers/site-programs';
 import { checkSiteConfiguration } from '../../fl-site/configuration';
 
 const CONTAINER: Container = {
@@ -83,6 +89,8 @@ describe('programs of containers', () => {
     ['coordinator', COORDINATOR.command, coordinatorCommand()],
     ['agent', agentProgram().command, siteCommand()],
     ['enrolment', enrolProgram().command, siteCommand()],
+    ['preflight', preflightProgram().command, siteCommand()],
+    ['bringing of datasets', prepareProgram('bucket', 'Task09_Spleen').command, siteCommand()],
   ] as const) {
     it(`say nothing that the ${name} does not know`, () => {
       assert.equal(words[0], commands.name());

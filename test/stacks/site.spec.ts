@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { checkSiteConfiguration } from '../../fl-site/configuration';
 import { planStack } from '../engine/plan';
 import { Secret } from '../engine/property-values';
 import type { ProgramRun } from '../engine/run-program';
@@ -153,6 +154,17 @@ describe('site stack', () => {
       [handOver.Resource ?? []].flat().map((arn) => arn.replace(/-[0-9a-f]{7}$/, '')),
       ['task', 'execution'].map((kind) => `arn:aws:iam::777788889999:role/st-marys-training-monai-unet-${kind}`),
     );
+  });
+
+  it('writes a configuration that the agent accepts: its trainer is a task of the cluster', () => {
+    const writer = containers(plan, 'st-marys-agent').find(({ name }) => name === 'configure')!;
+    const variables = writer.environment as { name: string; value: string }[];
+    const text = variables.find(({ name }) => name === 'CONFIGURATION')!.value;
+    const { trainer, dataset } = checkSiteConfiguration(JSON.parse(text), '/');
+    assert.ok(trainer.adapter === 'ecs-task');
+    assert.equal(trainer.ecs.taskDefinition, 'prod-st-marys-trainer-monai-unet');
+    assert.equal(trainer.ecs.container, containers(plan, 'st-marys-training-monai-unet')[0].name);
+    assert.equal(dataset.path, '/training/datasets/Task09_Spleen');
   });
 
   it('lets a trainer reach its room of the workspace and nothing of AWS but its shell', () => {
