@@ -91,9 +91,23 @@ export function stackConfiguration(
   stack: string,
   changes: Readonly<Record<string, unknown>> = {},
 ): Record<string, string> {
-  const project = readProject(root);
   const values: Record<string, unknown> = { ...readStackFile(root, stack) };
-  for (const [key, value] of Object.entries(changes)) values[`${project.name}:${key}`] = value;
+  const { name } = readProject(root);
+  for (const [key, value] of Object.entries(changes)) values[`${name}:${key}`] = value;
+  return configurationOf(root, stack, values);
+}
+
+/**
+ * What becomes of the values of a stack's file, wherever they come from.
+ * @throws ClaraError as {@link stackConfiguration}
+ */
+export function configurationOf(
+  root: string,
+  stack: string,
+  given: Readonly<Record<string, unknown>>,
+): Record<string, string> {
+  const project = readProject(root);
+  const values: Record<string, unknown> = { ...given };
   for (const [key, declared] of Object.entries(project.config)) {
     const value = values[`${project.name}:${key}`] ?? declared.default;
     if (value === undefined || value === null)

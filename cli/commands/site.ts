@@ -28,6 +28,7 @@ import { stopSignal } from '../stopping';
 import { counted, openTerminal, type Terminal, table } from '../terminal';
 import { VERSION } from '../version';
 import { wholeNumber } from '../whole-number';
+import { addDeploymentVerbs } from './site-deployment';
 
 interface StartOptions {
   readonly config: string;
@@ -65,6 +66,7 @@ export function siteCommand(): Command {
       '\nExample:\n  clara-fed site enrol --invitation @st-marys.invitation --credentials ./credentials',
     )
     .action(enrolSite);
+  addDeploymentVerbs(command);
   command
     .command('start')
     .description('Starts the agent and keeps it running.')

@@ -70,10 +70,10 @@ function monitorHandlers(deployment: Deployment): grpc.UntypedServiceImplementat
     supportsFeature: unary<monitor.SupportsFeatureRequest>((request) =>
       new monitor.SupportsFeatureResponse().setHassupport(FEATURES.includes(request.getId())),
     ),
-    registerResource: unary<monitor.RegisterResourceRequest>((request) => {
+    registerResource: unary<monitor.RegisterResourceRequest>(async (request) => {
       const registration = registrationOf(request);
       const { urn, id, outputs } = deployment.register(registration);
-      const state = request.getRemote() ? expandRemote(deployment, registration, urn) : outputs;
+      const state = request.getRemote() ? await expandRemote(deployment, registration, urn) : outputs;
       return new monitor.RegisterResourceResponse().setUrn(urn).setId(id).setObject(structOf(state));
     }),
     registerResourceOutputs: unary<monitor.RegisterResourceOutputsRequest>((request) => {
@@ -101,16 +101,20 @@ function monitorHandlers(deployment: Deployment): grpc.UntypedServiceImplementat
 }
 
 /** A remote component is made by its own provider, which registers the children. */
-function expandRemote(deployment: Deployment, component: RegistrationRequest, urn: string): Properties {
-  if (component.type === 'awsx:ec2:Vpc') return expandVpc(deployment, component, urn);
+function expandRemote(deployment: Deployment, component: RegistrationRequest, urn: string): Promise<Properties> {
+  const registrar = {
+    isPreview: deployment.options.mode === 'preview',
+    register: async (child: RegistrationRequest) => deployment.register(child),
+  };
+  if (component.type === 'awsx:ec2:Vpc') return expandVpc(component, urn, registrar);
   throw new Error(`the engine double does not expand ${component.type}; see test/engine/awsx-vpc.ts`);
 }
 
 /** A thrown error becomes the status of the call; the SDK shows its message to the user. */
 function unary<Request>(answer: (request: Request) => unknown): grpc.handleUnaryCall<Request, unknown> {
-  return (call, callback) => {
+  return async (call, callback) => {
     try {
-      callback(null, answer(call.request));
+      callback(null, await answer(call.request));
     } catch (error) {
       callback({ code: grpc.status.INVALID_ARGUMENT, details: error instanceof Error ? error.message : String(error) });
     }

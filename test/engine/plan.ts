@@ -1,5 +1,5 @@
+import { readProject, stackConfiguration } from '../../fleet/project-files';
 import type { Mode } from './deployment';
-import { readProject, stackConfiguration } from './project-files';
 import { type ProgramRun, projectFolder, runProgram } from './run-program';
 
 export interface PlanOptions {

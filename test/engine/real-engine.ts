@@ -3,10 +3,10 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
+import { readProject } from '../../fleet/project-files';
 import { PulumiStacks } from '../../fleet/pulumi-stacks';
 import type { FleetVerb, StackChanges } from '../../fleet/stacks-port';
 import { installedPulumi } from '../../scripts/pulumi-cli/install';
-import { readProject } from './project-files';
 import { Cloud } from './provider/cloud';
 import { type ProviderServer, serveAwsProvider } from './provider/provider-server';
 
@@ -55,7 +55,7 @@ export class RealEngine {
       PULUMI_HOME: path.join(folder, 'home'),
       PULUMI_BACKEND_URL: `file://${backend}`,
       PULUMI_CONFIG_PASSPHRASE: PASSPHRASE,
-      PULUMI_DEBUG_PROVIDERS: `aws:${provider.port}`,
+      PULUMI_DEBUG_PROVIDERS: `aws:${provider.port},awsx:${provider.port}`,
       PULUMI_SKIP_UPDATE_CHECK: 'true',
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
       PULUMI_NODEJS_TRANSPILE_ONLY: 'true',

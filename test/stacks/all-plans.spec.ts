@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { RCP_MOST_CHARACTERS } from '../../components/organization/service-control-policies';
 import { STAR_REASONS } from '../../components/star-reasons';
-import { stackNames } from '../engine/project-files';
+import { stackNames } from '../../fleet/project-files';
 import { Secret } from '../engine/property-values';
 import type { ProgramRun } from '../engine/run-program';
 import { assertReviewedPlan, made, ofType, planOf, policies, ROOT } from './plans';

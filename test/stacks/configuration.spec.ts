@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import fc from 'fast-check';
 import { DeploymentInputError } from '../../components/faults';
+import { stackConfiguration } from '../../fleet/project-files';
 import { keysOfOtherRoles } from '../../stacks/all-keys';
 import { siteConfiguration } from '../../stacks/configuration';
 import { stackRole } from '../../stacks/role';
-import { stackConfiguration } from '../engine/project-files';
 
 const ROOT = path.resolve(__dirname, '../..');
 const STACK = 'dev-st-marys';

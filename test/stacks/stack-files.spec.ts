@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { readProject, readStackFile, stackConfiguration, stackNames } from '../../fleet/project-files';
 import { keysOfOtherRoles } from '../../stacks/all-keys';
 import type { SiteEntry } from '../../stacks/catalogue';
 import { siteConfiguration } from '../../stacks/configuration';
 import { coordinatorConfiguration } from '../../stacks/coordinator-configuration';
 import { siteStackFile, siteStackName } from '../../stacks/site-stack-file';
-import { readProject, readStackFile, stackConfiguration, stackNames } from '../engine/project-files';
 
 const ROOT = path.resolve(__dirname, '../..');
 const ENVIRONMENTS = ['dev', 'prod'];

@@ -57,8 +57,8 @@ export class AwsProvider {
     }
   }
 
-  invoke(token: string): Properties {
-    return answerInvoke(token, this.#place, 'aws');
+  invoke(token: string, args: Properties): Properties {
+    return answerInvoke(token, this.#place, 'aws', args);
   }
 
   check = checkInputs;

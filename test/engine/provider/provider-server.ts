@@ -5,11 +5,12 @@ import provider from '@pulumi/pulumi/proto/provider_pb';
 import { Status } from '@pulumi/pulumi/proto/status_pb';
 import { Any } from 'google-protobuf/google/protobuf/any_pb';
 import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
-import { type JavaScriptValue, Struct } from 'google-protobuf/google/protobuf/struct_pb';
-import { clearProperties, type Properties } from '../property-values';
+import { clearProperties } from '../property-values';
 import { AwsProvider, HalfMade, ProviderRefusal, type ResourceCall } from './aws-provider';
 import { type InputDifference, mustDeleteFirst } from './aws-rules';
+import { construct } from './awsx-provider';
 import type { Cloud } from './cloud';
+import { properties, struct } from './wire-structs';
 
 /**
  * The gRPC service of a resource provider (pulumi/pulumi, proto/pulumi/provider.proto) in front of {@link AwsProvider}. The
@@ -84,9 +85,11 @@ function aboutProviders(configured: Map<string, AwsProvider>, cloud: Cloud, call
 
 function aboutResources(of: (call: Call<unknown>) => AwsProvider) {
   return {
-    invoke: answered<provider.InvokeRequest>((call) =>
-      new provider.InvokeResponse().setReturn(struct(of(call).invoke(call.request.getTok()))),
-    ),
+    construct: answered<provider.ConstructRequest>(({ request }) => construct(request)),
+    invoke: answered<provider.InvokeRequest>((call) => {
+      const args = properties(call.request.getArgs());
+      return new provider.InvokeResponse().setReturn(struct(of(call).invoke(call.request.getTok(), args)));
+    }),
     check: answered<provider.CheckRequest>((call) => {
       const { request } = call;
       const { type, name, urn } = resourceOf(request);
@@ -186,12 +189,4 @@ function statusOf(error: unknown): Partial<grpc.StatusObject> {
   const metadata = new grpc.Metadata();
   metadata.add('grpc-status-details-bin', Buffer.from(status.serializeBinary()));
   return { code: grpc.status.UNKNOWN, details, metadata };
-}
-
-function properties(values: Struct | undefined): Properties {
-  return values?.toJavaScript() ?? {};
-}
-
-function struct(values: Properties): Struct {
-  return Struct.fromJavaScript(values as Record<string, JavaScriptValue>);
 }
