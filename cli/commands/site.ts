@@ -29,6 +29,7 @@ import { counted, openTerminal, type Terminal, table } from '../terminal';
 import { VERSION } from '../version';
 import { wholeNumber } from '../whole-number';
 import { addDeploymentVerbs } from './site-deployment';
+import { prepareCommand } from './site-prepare';
 
 interface StartOptions {
   readonly config: string;
@@ -84,7 +85,7 @@ export function siteCommand(): Command {
     .option('--json', 'one JSON object a check')
     .addHelpText('after', '\nExample:\n  clara-fed site preflight --config site.yaml')
     .action(lookAhead);
-  command.addCommand((require('./site-prepare') as typeof import('./site-prepare')).prepareCommand());
+  command.addCommand(prepareCommand());
   command
     .command('proposals')
     .description(

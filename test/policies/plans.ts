@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { stackConfiguration, stackNames } from '../../fleet/project-files';
 import { stackRole } from '../../stacks/role';
 import { planStack } from '../engine/plan';
-import { stackConfiguration, stackNames } from '../engine/project-files';
 import type { ProgramRun } from '../engine/run-program';
 
 /** The plans of the stacks as their files say, each made once in a test run, for all specs that only look at them. */
