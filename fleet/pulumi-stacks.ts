@@ -13,6 +13,8 @@ export interface PulumiStacksOptions {
   readonly project: string;
   /** Folder of a policy pack that previews and deployments must pass. */
   readonly policyPack?: string;
+  /** The pack's configuration: rules that are advisory in these stacks, and why. */
+  readonly policyPackConfig?: string;
   /** Added to this process's own environment, for the CLI and the programs that it starts. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -51,9 +53,13 @@ export class PulumiStacks implements StacksPort {
   }
 
   async #carryOut(verb: FleetVerb, stack: Stack, heard: EngineMessages, signal: AbortSignal): Promise<void> {
-    const { policyPack } = this.#options;
+    const { policyPack, policyPackConfig } = this.#options;
     const common = { onEvent: (event: EngineEvent) => heard.add(event), signal };
-    const governed = { ...common, ...(policyPack === undefined ? {} : { policyPacks: [policyPack] }) };
+    const governed = {
+      ...common,
+      ...(policyPack === undefined ? {} : { policyPacks: [policyPack] }),
+      ...(policyPackConfig === undefined ? {} : { policyPackConfigs: [policyPackConfig] }),
+    };
     switch (verb) {
       case 'preview':
         await stack.preview(governed);

@@ -20,6 +20,7 @@ interface FleetOptions {
   readonly parallel: string;
   readonly project: string;
   readonly policyPack?: string;
+  readonly policyPackConfig?: string;
   readonly restart?: boolean;
   readonly json?: boolean;
 }
@@ -52,6 +53,10 @@ export function fleetCommand(): Command {
       .option('--parallel <n>', 'the most stacks at the same time', '2')
       .option('--project <dir>', 'folder of Pulumi.yaml', '.')
       .option('--policy-pack <dir>', 'policy pack that previews and deployments must pass')
+      .option(
+        '--policy-pack-config <file>',
+        'JSON configuration of the pack, such as a rule that is advisory in these stacks',
+      )
       .option('--restart', 'begin with the first stack, whatever an unfinished call has done')
       .option('--json', 'one JSON object a stack')
       .addHelpText(
@@ -69,6 +74,7 @@ async function fleet(verb: FleetVerb, options: FleetOptions): Promise<void> {
   const stacks = await PulumiStacks.open({
     project: project.folder,
     ...(options.policyPack === undefined ? {} : { policyPack: path.resolve(options.policyPack) }),
+    ...(options.policyPackConfig === undefined ? {} : { policyPackConfig: path.resolve(options.policyPackConfig) }),
   });
   const signal = stopSignal();
   const results = await runFleet(requestOf(verb, options), {

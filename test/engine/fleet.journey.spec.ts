@@ -3,12 +3,14 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Program, type ProgramEnd } from '../support/program';
 import { CloudError } from './provider/cloud';
-import { PASSPHRASE, RealEngine, withoutCli } from './real-engine';
+import { CALLER_ACCOUNT, PASSPHRASE, RealEngine, withoutCli } from './real-engine';
 
 const FIRST = '111122223333';
 const SECOND = '444455556666';
 
-/** `clara-fed fleet` as an operator calls it, on the real engine. */
+const PLATFORM = '333344445555';
+
+/** `clara-fed fleet` as an operator calls it, on the real engine: organisation, coordinator, two hospitals. */
 describe('a fleet of two hospitals', function () {
   this.timeout(300_000);
   let engine: RealEngine;
@@ -19,17 +21,22 @@ describe('a fleet of two hospitals', function () {
       return this.skip();
     }
     engine = opened;
-    engine.addSite('dev-st-marys', { stack: 'dev-charite', siteId: 'charite', accountId: SECOND });
   });
   after(() => engine?.close());
   afterEach(() => {
     if (engine) engine.cloud.before = () => {};
   });
 
-  const start = (verb: string, sites: string): Program =>
-    new Program(['fleet', verb, '--env', 'dev', '--sites', sites, '--project', engine.project, '--json'], {
+  const start = (verb: string, ...which: readonly string[]): Program =>
+    new Program(['fleet', verb, '--env', 'dev', ...which, '--project', engine.project, '--json'], {
       environment: engine.environment,
     });
+  const whole = (stack: string): void => {
+    const known = engine.state(stack).filter(({ custom, type }) => custom && type.startsWith('aws:'));
+    const made = engine.cloud.objects.filter(({ urn }) => urn.startsWith(`urn:pulumi:${stack}::`));
+    assert.ok(known.length > 50, `${stack}: ${known.length}`);
+    assert.deepEqual(known.map(({ urn }) => urn).sort(), made.map(({ urn }) => urn).sort());
+  };
   const states = ({ stdout, stderr }: ProgramEnd): Record<string, unknown> => {
     assert.ok(!(stdout + stderr).includes(PASSPHRASE));
     const records = stdout
@@ -43,31 +50,38 @@ describe('a fleet of two hospitals', function () {
   const inAccount = (account: string) => engine.cloud.objects.filter((object) => object.account === account);
   const record = () => path.join(engine.project, '.clara-fed/fleet/dev-up.json');
 
-  it('stops at a failure with exit code 75, and the same call goes on with what is not done', async () => {
+  it('deploys in order, stops at a failure with exit code 75, and the same call goes on with what is not done', async () => {
     engine.cloud.before = ({ account, urn }) => {
       if (account === SECOND && urn.endsWith('charite-workspace-key')) throw new CloudError('AccessDeniedException');
     };
-    const stopped = await start('up', 'st-marys,charite').ended;
-    assert.equal(stopped.code, 75, stopped.stderr);
-    assert.deepEqual(states(stopped), { 'dev-st-marys': 'done', 'dev-charite': 'failed' });
+    const stopped = await start('up', '--all').ended;
+    assert.equal(stopped.code, 75, stopped.stdout + stopped.stderr);
+    const done = { org: 'done', dev: 'done', 'dev-st-marys': 'done' };
+    assert.deepEqual(states(stopped), { ...done, 'dev-charite': 'failed' });
     assert.match(stopped.stdout, /AccessDeniedException/);
     assert.ok(existsSync(record()));
+    const stacks = engine.cloud.calls.map(({ urn }) => urn.split(':')[2]);
+    assert.deepEqual([...new Set(stacks)], ['org', 'dev', 'dev-st-marys', 'dev-charite']);
 
-    engine.cloud.before = ({ account, operation }) => {
-      assert.ok(account === SECOND || operation === 'read', 'a stack that was done is worked on again');
+    engine.cloud.before = ({ account }) => {
+      assert.equal(account, SECOND, 'a stack that was done is worked on again');
     };
-    const goneOn = await start('up', 'st-marys,charite').ended;
+    const goneOn = await start('up', '--all').ended;
     assert.equal(goneOn.code, 0, goneOn.stdout + goneOn.stderr);
-    assert.deepEqual(states(goneOn), { 'dev-st-marys': 'done-before', 'dev-charite': 'done' });
+    const before = { org: 'done-before', dev: 'done-before', 'dev-st-marys': 'done-before' };
+    assert.deepEqual(states(goneOn), { ...before, 'dev-charite': 'done' });
     assert.ok(!existsSync(record()));
-    assert.equal(inAccount(FIRST).length, inAccount(SECOND).length);
+    for (const stack of Object.keys({ ...done, 'dev-charite': '' })) whole(stack);
+    assert.ok(inAccount(CALLER_ACCOUNT).length > 10);
+    assert.ok(inAccount(PLATFORM).length > 50);
   });
 
   it('destroys one hospital and touches nothing of the other', async () => {
     const before = JSON.stringify(inAccount(FIRST));
-    const ended = await start('destroy', 'charite').ended;
+    const ended = await start('destroy', '--sites', 'charite').ended;
     assert.equal(ended.code, 0, ended.stderr);
-    assert.deepEqual(inAccount(SECOND), []);
+    const left = inAccount(SECOND).filter(({ urn }) => urn.startsWith('urn:pulumi:dev-charite::'));
+    assert.deepEqual(left, []);
     assert.equal(JSON.stringify(inAccount(FIRST)), before);
   });
 
@@ -81,7 +95,7 @@ describe('a fleet of two hospitals', function () {
       program!.kill('SIGINT');
       await cancelled;
     };
-    program = start('up', 'charite');
+    program = start('up', '--sites', 'charite');
     const ended = await program.ended;
     assert.equal(ended.code, 130, ended.stdout + ended.stderr);
     assert.deepEqual(states(ended), { 'dev-charite': 'interrupted' });
@@ -90,10 +104,10 @@ describe('a fleet of two hospitals', function () {
       .sort();
     const known = engine.state('dev-charite').filter(({ custom, type }) => custom && type.startsWith('aws:'));
     assert.ok(made.some((urn) => urn.endsWith('FileSystem::charite-workspace')));
-    assert.deepEqual(known.map(({ urn }) => urn).sort(), made);
+    assert.deepEqual(known.map(({ urn }) => urn).sort(), made.sort());
 
     engine.cloud.before = () => {};
-    assert.deepEqual(states(await start('up', 'charite').ended), { 'dev-charite': 'done' });
-    assert.equal(inAccount(SECOND).length, inAccount(FIRST).length);
+    assert.deepEqual(states(await start('up', '--sites', 'charite').ended), { 'dev-charite': 'done' });
+    whole('dev-charite');
   });
 });

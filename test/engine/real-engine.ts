@@ -10,7 +10,7 @@ import { installedPulumi } from '../../scripts/pulumi-cli/install';
 import { Cloud } from './provider/cloud';
 import { type ProviderServer, serveAwsProvider } from './provider/provider-server';
 
-/** The account of the credentials that the shell would have: nobody's, so that a deployment without a role is refused. */
+/** The account of the credentials that the shell has, as of one who may deploy the organisation; sites are other accounts. */
 export const CALLER_ACCOUNT = '999900001111';
 
 const ROOT = path.resolve(__dirname, '../..');
@@ -118,16 +118,6 @@ export class RealEngine {
       else document.config[`clara-federation:${key}`] = value;
     }
     writeFileSync(file, stringify(document));
-  }
-
-  /** A further site in the development environment, like one that is there. */
-  addSite(from: string, to: { readonly stack: string; readonly siteId: string; readonly accountId: string }): void {
-    const file = (stack: string) => path.join(this.project, `Pulumi.${stack}.yaml`);
-    const old = parse(readFileSync(file(from), 'utf8')) as { config: Record<string, unknown> };
-    const account = String(old.config['clara-federation:accountId']);
-    const text = stringify({ config: old.config }).replaceAll(account, to.accountId);
-    writeFileSync(file(to.stack), text);
-    this.configure(to.stack, { siteId: to.siteId });
   }
 
   /** What the engine's own file says of a stack. */

@@ -44,8 +44,8 @@ describe('what the real engine refuses', function () {
     undone(async () => {
       engine.configure(STACK, { accountId: '12', region: 'London', vpcId: 'vpc' });
       await assert.rejects(engine.run('preview', STACK), (error: Error) => {
-        assert.match(error.message, /has 4 faults/);
-        for (const key of ['accountId', 'region', 'vpcId', 'deploymentRoleArn'])
+        assert.match(error.message, /has 7 faults/);
+        for (const key of ['accountId', 'region', 'vpcId', 'deploymentRoleArn', 'images.aiaa'])
           assert.ok(error.message.includes(`clara-federation:${key}`));
         return true;
       });

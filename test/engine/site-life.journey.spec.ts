@@ -19,13 +19,15 @@ describe('the life of a site on the real engine', function () {
   });
   after(() => engine?.close());
 
-  const found = (type: string): CloudObject[] => engine.cloud.objects.filter((object) => object.type === type);
-  const one = (type: string, id?: string): CloudObject => {
-    const all = found(type).filter((object) => id === undefined || object.id === id);
-    assert.equal(all.length, 1, `${all.length} of ${type}`);
+  /** What the resource with that name is in AWS. */
+  const named = (type: string, name: string): CloudObject => {
+    const all = engine.cloud.objects.filter((object) => object.type === type && object.urn.endsWith(`::${name}`));
+    assert.equal(all.length, 1, `${all.length} of ${type} ${name}`);
     return all[0]!;
   };
-  const mounts = () => found('aws:efs/mountTarget:MountTarget');
+  const lifecycle = () =>
+    named('aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration', 'st-marys-datasets-lifecycle');
+  const mount = (zone: string) => named('aws:efs/mountTarget:MountTarget', `st-marys-workspace-mount-${zone}`);
 
   it('previews what it then makes, all of it in the account of the hospital', async () => {
     const { create: shown } = await engine.run('preview', STACK);
@@ -51,45 +53,45 @@ describe('the life of a site on the real engine', function () {
   });
 
   it('updates in place what can be updated', async () => {
-    const before = one('aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration');
+    const before = lifecycle();
     engine.configure(STACK, { datasetNoncurrentVersionDays: 14 });
     const { update, replace, create, delete: gone } = await engine.run('up', STACK);
     assert.deepEqual(
       { update, replace, create, gone },
       { update: 1, replace: undefined, create: undefined, gone: undefined },
     );
-    const after = one(before.type);
+    const after = lifecycle();
     assert.equal(after.id, before.id);
     assert.match(JSON.stringify(after.properties.rules), /"noncurrentDays":14/);
   });
 
   it('replaces what cannot, the new one before the old one goes', async () => {
-    const [first, second] = mounts();
+    const [kept, old] = [mount('euw2-az1'), mount('euw2-az2')];
     const subnets = { 'euw2-az1': 'subnet-0a1b2c3d4e5f60711', 'euw2-az2': 'subnet-0a1b2c3d4e5f60733' };
     engine.configure(STACK, { subnets });
     const calls = engine.cloud.calls.length;
-    const { replace, update } = await engine.run('up', STACK);
-    assert.deepEqual({ replace, update }, { replace: 1, update: undefined });
+    await engine.run('up', STACK);
     assert.deepEqual(
-      engine.cloud.calls.slice(calls).map(({ operation }) => operation),
+      engine.cloud.calls.slice(calls).flatMap(({ operation, urn }) => (urn === old.urn ? [operation] : [])),
       ['create', 'delete'],
     );
-    const ids = mounts().map(({ id }) => id);
-    assert.equal(ids.length, 2);
-    assert.equal([first, second].filter((old) => ids.includes(old!.id)).length, 1);
+    assert.equal(mount('euw2-az1').id, kept.id);
+    assert.notEqual(mount('euw2-az2').id, old.id);
+    assert.equal(mount('euw2-az2').properties.subnetId, 'subnet-0a1b2c3d4e5f60733');
   });
 
   it('finds by refresh what somebody changed or deleted by hand, and puts it right', async () => {
-    const versioning = one('aws:s3/bucketVersioning:BucketVersioning');
-    const rule = one('aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule');
-    engine.cloud.change(versioning, { versioningConfiguration: { status: 'Suspended' } });
-    engine.cloud.forget(rule);
+    const versioning = () => named('aws:s3/bucketVersioning:BucketVersioning', 'st-marys-datasets-versioning');
+    const rule = () =>
+      named('aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule', 'st-marys-workspace-from-clients');
+    engine.cloud.change(versioning(), { versioningConfiguration: { status: 'Suspended' } });
+    engine.cloud.forget(rule());
     const drift = await engine.run('refresh', STACK);
     assert.deepEqual([drift.update, drift.delete], [1, 1]);
     const mended = await engine.run('up', STACK);
     assert.deepEqual([mended.update, mended.create], [1, 1]);
-    assert.deepEqual(one(versioning.type).properties.versioningConfiguration, { status: 'Enabled' });
-    assert.equal(one(rule.type).properties.fromPort, 2049);
+    assert.deepEqual(versioning().properties.versioningConfiguration, { status: 'Enabled' });
+    assert.equal(rule().properties.fromPort, 2049);
   });
 
   it('keeps the workspace with its key, policy and backups when it is destroyed and they are to be retained', async () => {
