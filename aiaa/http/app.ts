@@ -1,7 +1,7 @@
 import { Hono } from 'hono';
 import { routePath } from 'hono/route';
 import { ClaraError } from '../../base/errors';
-import { AiaaError, notOffered, shuttingDown, statusOf } from '../errors';
+import { AiaaError, shuttingDown, statusOf } from '../errors';
 import {
   deleteFromDatastore,
   getImage,
@@ -23,13 +23,15 @@ import { isForOperators, meantPath } from './request-path';
 import { discardBody, RequestScope } from './request-scope';
 import { beginFineTuning, showFineTuning } from './routes/admin-finetune';
 import { deleteModel, patchModel, putModel, putVersion, showModel } from './routes/admin-models';
+import { segmentByClicks } from './routes/deepgrow';
+import { segmentByPoints } from './routes/dextr3d';
 import { showDocs, showOpenApi } from './routes/docs';
 import { showHealth, showLife } from './routes/health';
 import { showLogs } from './routes/logs';
 import { showMetrics } from './routes/metrics';
 import { showModels } from './routes/models';
 import { fixPolygon, maskToPolygons } from './routes/polygons';
-import { segment } from './routes/segmentation';
+import { inferWithAny, segment } from './routes/segmentation';
 import { closeSession, openSession, showSession } from './routes/sessions';
 import { nothingAt, wrongMethod } from './wrong-address';
 
@@ -53,7 +55,7 @@ const HANDLERS: Readonly<Record<OperationId, Handler>> = {
   adminFineTune: beginFineTuning,
   adminShowFineTuning: showFineTuning,
   listModels: showModels,
-  inference: segment,
+  inference: inferWithAny,
   segmentation: segment,
   openSession,
   showSession,
@@ -71,8 +73,8 @@ const HANDLERS: Readonly<Record<OperationId, Handler>> = {
   monaiTrainAny: beginTraining,
   monaiTraining: showTraining,
   monaiStopTraining: stopTraining,
-  dextr3d: refuse('/v1/dextr3d'),
-  deepgrow: refuse('/v1/deepgrow'),
+  dextr3d: segmentByPoints,
+  deepgrow: segmentByClicks,
   mask2polygon: maskToPolygons,
   fixpolygon: fixPolygon,
 };
@@ -138,12 +140,6 @@ function methodsByRoute(): ReadonlyMap<string, readonly string[]> {
     methods.set(route, [...(methods.get(route) ?? []), method]);
   }
   return methods;
-}
-
-function refuse(endpoint: string): Handler {
-  return () => {
-    throw notOffered(endpoint, 'use POST /v1/segmentation with an automatic model');
-  };
 }
 
 /** What a client is told. What went wrong inside is told to the log alone: the system's own words name files. */

@@ -142,8 +142,16 @@ export const AIAA_ENDPOINTS = {
     answers: [{ type: JSON_TYPE, description: 'The volume is gone.', schema: object({ success: flag }) }],
     errors: [440],
   },
-  dextr3d: notOffered('/v1/dextr3d', 'Segments from extreme points.'),
-  deepgrow: notOffered('/v1/deepgrow', 'Segments from clicks.'),
+  dextr3d: {
+    ...SEGMENTATION,
+    path: '/v1/dextr3d',
+    summary: 'Segments from extreme points: "params" has "points", six or more [i, j, k].',
+  },
+  deepgrow: {
+    ...SEGMENTATION,
+    path: '/v1/deepgrow',
+    summary: 'Segments from clicks: "params" has "foreground", "background" and "current_point".',
+  },
   mask2polygon: {
     ...AIAA,
     method: 'POST',
@@ -192,7 +200,3 @@ export const AIAA_ENDPOINTS = {
     errors: [400, 413, 503, 507],
   },
 } as const satisfies Readonly<Record<string, Endpoint>>;
-
-function notOffered<Path extends string>(path: Path, summary: string) {
-  return { ...AIAA, method: 'POST', path, summary, answers: [], errors: [501] } as const;
-}

@@ -1,4 +1,5 @@
 import type { Engines } from './inference-engine';
+import { interactiveEngine } from './interactive-engine';
 import { onnxEngine } from './onnx-engine';
 import { referenceEngine } from './reference-engine';
 
@@ -6,4 +7,5 @@ import { referenceEngine } from './reference-engine';
 export const engines: Engines = {
   reference: referenceEngine,
   onnx: onnxEngine,
+  interactive: interactiveEngine,
 };

@@ -53,7 +53,8 @@ export class HealthCheck {
     try {
       const entries = await listModels(workspace, { onBroken: (_name, error) => broken.push(error.message) });
       models = entries.length;
-      if (models === 0 && broken.length > 0) throw new ClaraError('corrupt', broken[0]);
+      if (broken.length > 0 && entries.every((entry) => publicationOf(entry) === ''))
+        throw new ClaraError('corrupt', broken[0]);
       if (models === 0) return { status: 'ok', detail: 'No model is published yet.', models, waiting };
       // The newest one: what a broken release would break.
       const newest = entries.reduce((a, b) => (publicationOf(b) > publicationOf(a) ? b : a));

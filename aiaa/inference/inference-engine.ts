@@ -29,9 +29,14 @@ export interface LoadedModel {
    * A mask on exactly the grid of `volume`, 0 = background, n = the n-th label. It must give control back to the event loop
    * now and then, or cancelling works only by killing the process.
    */
-  segment(volume: Volume, options?: SegmentOptions): Promise<Mask>;
+  segment(volume: Volume, options?: SegmentOptions): Promise<Segmented>;
   /** Gives the memory back. */
   close(): void | Promise<void>;
+}
+
+/** A mask, and what clients are told beside it. */
+export interface Segmented extends Mask {
+  readonly told?: Readonly<Record<string, unknown>>;
 }
 
 export interface SegmentOptions {

@@ -1,11 +1,11 @@
 import { ClaraError } from '../../base/errors';
 import { digestOfFile } from '../../federation/tensors/file';
-import type { Mask, Volume } from '../../imaging/volume';
+import type { Volume } from '../../imaging/volume';
 import type { Told } from '../config/pipeline';
 import { centroidsOf } from './centroids';
 import { extremePointsOf, type VoxelIndex } from './extreme-points';
 import { isFileJob, runFileJob } from './file-job-runner';
-import { type Engines, type LoadedModel, loadModel, type SegmentOptions } from './inference-engine';
+import { type Engines, type LoadedModel, loadModel, type Segmented, type SegmentOptions } from './inference-engine';
 import type { ModelSource } from './model-source';
 import { probeModel } from './probe';
 import { maskWriter, readUpload } from './volume-files';
@@ -52,7 +52,11 @@ export class JobRunner {
     const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));
     await at('output', () => write(mask, volume));
     const extremePoints = extremePointsOf(mask);
-    return { extremePoints, centroids: centroidsOf(mask), told: toldOf(model.told ?? {}, extremePoints) };
+    return {
+      extremePoints,
+      centroids: centroidsOf(mask),
+      told: { ...toldOf(model.told ?? {}, extremePoints), ...mask.told },
+    };
   }
 
   private async load(source: ModelSource): Promise<LoadedModel> {
@@ -90,7 +94,7 @@ function toldOf({ points, boundingBox }: Told, extremePoints: readonly VoxelInde
   };
 }
 
-async function segment(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<Mask> {
+async function segment(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<Segmented> {
   const mask = await model.segment(volume, options);
   if (mask.data.length !== volume.data.length) {
     throw new ClaraError('internal', `the model made ${mask.data.length} voxels out of ${volume.data.length}`);

@@ -163,16 +163,16 @@ describe('AIAA clients', () => {
     };
     const get = async (target: string) => jsonOf(await exchange(server.port, plainRequest('GET', target)));
     for (const target of [
-      '/v1/models',
-      '/v1/models/',
-      '/v1/v1/models',
-      '//v1/models?label=',
+      '/v1/models?label=spleen',
+      '/v1/models/?type=segmentation',
+      '/v1/v1/models?type=segmentation',
+      '//v1/models?label=&type=segmentation',
       '/v1/models?label=spleen&type=segmentation',
     ]) {
       assert.deepEqual(await get(target), [expected], target);
     }
     assert.deepEqual(await get('/v1/models?label=liver'), []);
-    assert.deepEqual(await get('/v1/models?type=deepgrow'), []);
+    assert.deepEqual(await get('/v1/models?type=pipeline'), []);
     assert.deepEqual(await get(`/v1/models?model=${SPLEEN}`), expected);
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { appendFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { BUILT_IN_MODELS } from '../../aiaa/registry/built-in-models';
 import type { AnnotationServer } from '../../aiaa/server';
 import { ORDER } from './support/fake-engine';
 import { volumeThat } from './support/nifti-bytes';
@@ -108,7 +109,7 @@ describe('AIAA inference', () => {
     const server = await site.serve({ limits: { healthCacheMs: 0 } });
     const { status, detail, models } = await health(server);
     assert.equal(status, 'ok');
-    assert.equal(models, 1);
+    assert.equal(models, 1 + BUILT_IN_MODELS.length);
     assert.match(detail, /Model clara_ct_seg_spleen answered in \d+ ms/);
   });
 

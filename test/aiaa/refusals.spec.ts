@@ -190,8 +190,8 @@ describe('AIAA refusals', () => {
     }
     assertRefused(
       await post('/v1/dextr3d?model=x', [{ name: 'datapoint', filename: 'a', content: good }]),
-      501,
-      /not offered/,
+      404,
+      /There is no model "?x"?/,
     );
   });
 
@@ -213,7 +213,9 @@ describe('AIAA refusals', () => {
     const folder = path.join(site.workspace, 'models', 'damaged');
     await mkdir(folder, { recursive: true });
     await writeFile(path.join(folder, 'current.json'), '{"version":');
-    const list = jsonOf(await exchange(server.port, plainRequest('GET', '/v1/models'))) as { name: string }[];
+    const list = jsonOf(await exchange(server.port, plainRequest('GET', '/v1/models?type=segmentation'))) as {
+      name: string;
+    }[];
     assert.deepEqual(
       list.map(({ name }) => name),
       [SPLEEN],

@@ -80,7 +80,9 @@ describe('a demonstration that is interrupted', () => {
     assert.equal(done.modelDigest, undisturbed.modelDigest);
     assert.deepEqual(done.dice, undisturbed.dice);
 
-    const models = (await (await fetch(new URL('v1/models', done.slicerUrl))).json()) as { name: string }[];
+    const models = (await (await fetch(new URL('v1/models?type=segmentation', done.slicerUrl))).json()) as {
+      name: string;
+    }[];
     assert.deepEqual(
       models.map(({ name }) => name),
       ['clara_ct_seg_spleen'],

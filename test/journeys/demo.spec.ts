@@ -81,8 +81,9 @@ describe('the demonstration', () => {
     const server = folder.start('aiaa', 'start', '--workspace', done.aiaaWorkspace, '--port', '0', '--json');
     const { url } = await server.record(({ event }) => event === 'ready', 'it serves');
     const models = (await (await fetch(new URL('v1/models', String(url)))).json()) as Record<string, unknown>[];
-    assert.equal(models.length, 1);
-    const { name, type, labels, description, version } = models[0]!;
+    const published = models.filter((model) => model.type === 'segmentation');
+    assert.equal(published.length, 1);
+    const { name, type, labels, description, version } = published[0]!;
     assert.equal(name, 'clara_ct_seg_spleen');
     assert.equal(type, 'segmentation');
     assert.deepEqual(labels, ['spleen']);

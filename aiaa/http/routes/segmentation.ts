@@ -2,19 +2,47 @@ import path from 'node:path';
 import { ClaraError } from '../../../base/errors';
 import { SERVED_TYPES } from '../../config/aiaa-config';
 import type { InferenceResult } from '../../inference/worker-protocol';
+import type { BuiltInEntry } from '../../registry/built-in-models';
 import type { ModelObject } from '../../registry/model-entry';
-import { openModel } from '../../registry/model-registry';
+import { type OpenedModel, openModel } from '../../registry/model-registry';
 import type { AnnotationContext } from '../context';
 import { sendFile, sendMultipart } from '../file-reply';
+import { interactionOf } from '../interaction-params';
 import { receiveForm } from '../receive-form';
 import { parseParams, resultFormatOf } from '../result-format';
 import { takeFromSession, takeUpload } from '../take-volume';
 
+/** What the models of an endpoint have to be, and what else there is for others. */
+export interface Offer {
+  readonly serves: (entry: OpenedModel['entry']) => boolean;
+  readonly sentence: string;
+}
+
+export const isInteractive = (entry: OpenedModel['entry']): entry is BuiltInEntry => 'interactive' in entry;
+
+const isAutomatic = ({ type }: OpenedModel['entry']): boolean => SERVED_TYPES.includes(type);
+
+/** `POST /v1/segmentation`: a volume becomes a mask of the same geometry, without a person. */
+export const segment = answering({
+  serves: isAutomatic,
+  sentence: `a volume alone is segmented by models of type ${SERVED_TYPES.join(', ')}`,
+});
+
+/** `POST /v1/inference`: any model; 3D Slicer asks so for deepgrow too. */
+export const inferWithAny = answering({
+  serves: (entry) => isAutomatic(entry) || isInteractive(entry),
+  sentence: `masks are made by models of type ${SERVED_TYPES.join(', ')}, annotation and deepgrow`,
+});
+
 /**
- * `POST /v1/segmentation` and `POST /v1/inference`: a volume (sent, or kept in the session `session_id`) becomes a mask of the same
- * geometry. Multipart, or with `output=image` the file alone.
+ * A handler that turns a volume (sent, or kept in the session `session_id`) into a mask of the same geometry. Multipart, or with
+ * `output=image` the file alone.
  */
-export async function segment(c: AnnotationContext): Promise<Response> {
+export function answering(offer: Offer): (c: AnnotationContext) => Promise<Response> {
+  return (c) => answer(c, offer);
+}
+
+async function answer(c: AnnotationContext, offer: Offer): Promise<Response> {
   const { workspace, limits, inference } = c.var.services;
   const { scope } = c.var;
   const { model: name, session_id: sessionId, output } = c.req.query();
@@ -25,22 +53,22 @@ export async function segment(c: AnnotationContext): Promise<Response> {
     );
   }
   const model = await openModel(workspace, name);
-  if (!SERVED_TYPES.includes(model.entry.type)) {
-    throw new ClaraError(
-      'unsupported',
-      `Model ${name} is of type ${model.entry.type}; a volume alone is segmented by models of type ${SERVED_TYPES.join(', ')}.`,
-    );
+  const { entry } = model;
+  if (!offer.serves(entry)) {
+    throw new ClaraError('unsupported', `Model ${name} is of type ${entry.type}; ${offer.sentence}.`);
   }
   if (sessionId) await c.var.services.sessions.find(sessionId);
   inference.mustHaveRoom(); // before the upload: nobody likes to send 200 MB to hear that the server is busy
 
   const folder = await scope.folder();
   const form = await receiveForm(c.env.incoming, folder, { fileBytes: limits.uploadBytes });
-  const format = resultFormatOf(parseParams(form.fields.get('params')));
+  const params = parseParams(form.fields.get('params'));
+  const format = resultFormatOf(params);
+  const interaction = isInteractive(entry) ? interactionOf(params, entry) : undefined;
   const input = sessionId ? await takeFromSession(c, sessionId, folder) : (await takeUpload(c, form, folder)).file;
   const mask = path.join(folder, `mask${format.extension}`);
   const result = await inference.segment(
-    { model, input, output: mask, dtype: format.dtype, compress: format.compress },
+    { model, input, output: mask, dtype: format.dtype, compress: format.compress, interaction },
     scope.signal,
   );
 

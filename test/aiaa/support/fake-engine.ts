@@ -34,4 +34,11 @@ const engine: InferenceEngine<'reference'> = {
   },
 };
 
-export const engines = { reference: engine } satisfies Engines;
+const interactive: InferenceEngine<'interactive'> = {
+  async load(source) {
+    const { interactiveEngine } = await import('../../../aiaa/inference/interactive-engine'); // few tests need it
+    return interactiveEngine.load(source);
+  },
+};
+
+export const engines = { reference: engine, interactive } satisfies Engines;
