@@ -49,7 +49,7 @@ export class BoundedQueue {
   }
 
   /** True when a task that came now would have to wait. */
-  get busy(): boolean {
+  private get busy(): boolean {
     return this.running.size === this.lastKinds.length;
   }
 

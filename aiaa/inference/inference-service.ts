@@ -32,6 +32,8 @@ export interface SegmentRequest {
 export class InferenceService {
   private readonly queue: BoundedQueue;
   private readonly places: readonly InferenceSlot[];
+  /** Jobs of people that compute; checks, and processes that recover from a job, are not among them. */
+  private working = 0;
 
   constructor(private readonly options: ServiceOptions) {
     this.queue = new BoundedQueue(options.queueLength, options.slots);
@@ -86,11 +88,11 @@ export class InferenceService {
     await this.run(job.kind, sized, signal, this.options.inferenceMs);
   }
 
-  /** A tiny inference with this model, unless all slots are taken: a probe never waits in line. */
+  /** A tiny inference with this model, unless jobs of people take all slots: a probe waits for a process that recovers, and for nobody. */
   async probe(model: OpenedModel, timeoutMs: number): Promise<'answered' | 'busy'> {
-    if (this.queue.busy) return 'busy';
+    if (this.working >= this.slots || this.queue.waiting > 0) return 'busy';
     const job: InferenceJob = { kind: 'probe', model: sourceOf(model) };
-    await this.run(model.entry.name, job, new AbortController().signal, timeoutMs);
+    await this.run(model.entry.name, job, new AbortController().signal, timeoutMs, 0);
     return 'answered';
   }
 
@@ -105,7 +107,14 @@ export class InferenceService {
   }
 
   /** The answer is there as soon as the job has ended; the slot is free when its process has recovered. */
-  private run(name: string, job: InferenceJob, signal: AbortSignal, timeoutMs: number): Promise<InferenceResult> {
+  private run(
+    name: string,
+    job: InferenceJob,
+    signal: AbortSignal,
+    timeoutMs: number,
+    /** How much it counts as work. */
+    work: 0 | 1 = 1,
+  ): Promise<InferenceResult> {
     const asked = performance.now();
     const { observer } = this.options;
     return new Promise((resolve, reject) => {
@@ -114,6 +123,7 @@ export class InferenceService {
         const began = performance.now();
         const seconds = () => (performance.now() - began) / 1000;
         observer?.waited((began - asked) / 1000);
+        this.working += work;
         try {
           const result = await place.run(job, signal, timeoutMs);
           observer?.finished(name, 'done', seconds());
@@ -122,6 +132,7 @@ export class InferenceService {
           observer?.finished(name, outcomeOf(error), seconds());
           reject(error);
         } finally {
+          this.working -= work;
           await place.recover();
         }
       };

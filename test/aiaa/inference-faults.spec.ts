@@ -6,7 +6,7 @@ import type { AnnotationServer } from '../../aiaa/server';
 import { ORDER } from './support/fake-engine';
 import { volumeThat } from './support/nifti-bytes';
 import { exchange, formRequest, jsonOf, PYTHON, plainRequest, replyParts, sentenceOf } from './support/raw-http';
-import { eventually, Site, SPLEEN } from './support/server';
+import { eventually, figure, Site, SPLEEN } from './support/server';
 
 const requestThat = (order: number) =>
   formRequest(PYTHON, 'POST', `/v1/inference?model=${SPLEEN}`, [
@@ -32,21 +32,18 @@ describe('AIAA inference', () => {
     return socket;
   }
 
-  const inLine = async (server: AnnotationServer) =>
-    (jsonOf(await exchange(server.port, plainRequest('GET', '/health'))) as { waiting: number }).waiting;
-
   it('refuses with 503 and Retry-After when the line is full, and frees the place of a client that leaves', async () => {
-    const server = await site.serve({ limits: { queueLength: 1, healthCacheMs: 0 } });
+    const server = await site.serve({ limits: { queueLength: 1 } });
     const running = waiting(server);
-    await eventually('a segmentation runs', async () => (await health(server)).detail === 'A segmentation is running.');
+    await eventually('a segmentation runs', async () => (await figure(server, 'clara_aiaa_running')) === 1);
     const second = waiting(server);
-    await eventually('another one waits', async () => (await inLine(server)) === 1);
+    await eventually('another one waits', async () => (await figure(server, 'clara_aiaa_waiting')) === 1);
     const refused = await segment(server, ORDER.threshold);
     assert.equal(refused.status, 503);
     assert.match(sentenceOf(refused), /busy: 1 segmentations are already waiting/);
     assert.ok(Number(refused.headers.get('retry-after')) >= 1);
     second.destroy();
-    await eventually('its place is free', async () => (await inLine(server)) === 0);
+    await eventually('its place is free', async () => (await figure(server, 'clara_aiaa_waiting')) === 0);
     const third = segment(server, ORDER.threshold);
     running.destroy();
     assert.equal((await third).status, 200, 'the running one was stopped too');

@@ -3,7 +3,6 @@ import { appendFile, readdir, readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { BoundedQueue } from '../../aiaa/inference/bounded-queue';
-import type { AnnotationServer } from '../../aiaa/server';
 import { parseExposition, seriesValue } from '../support/exposition';
 import { ORDER } from './support/fake-engine';
 import { niftiBytes, volumeThat } from './support/nifti-bytes';
@@ -17,7 +16,7 @@ import {
   replyParts,
   sentenceOf,
 } from './support/raw-http';
-import { eventually, Site, SPLEEN } from './support/server';
+import { eventually, figure, Site, SPLEEN } from './support/server';
 import { type ServerProcess, startServerProcess } from './support/server-process';
 
 const segmentation = (content: Buffer, params = '{}') =>
@@ -38,8 +37,6 @@ describe('AIAA operations', () => {
   const segment = ({ port }: { readonly port: number }, order: number = ORDER.threshold) =>
     exchange(port, requestThat(order));
   const get = ({ port }: { readonly port: number }, target: string) => exchange(port, plainRequest('GET', target));
-  const figure = async (server: AnnotationServer, name: string, labels: Record<string, string> = {}) =>
-    seriesValue(parseExposition((await get(server, '/metrics')).body.toString('utf8')), name, labels);
 
   /** A client that sends its request and waits. */
   function waiting({ port }: { readonly port: number }, request = requestThat(ORDER.waitUntilCancelled)): Socket {

@@ -4,7 +4,9 @@ import path from 'node:path';
 import { inspectWith } from '../../../aiaa/inference/probe';
 import { publishModel } from '../../../aiaa/registry/publish-model';
 import { type AnnotationServer, type AnnotationServerOptions, startAnnotationServer } from '../../../aiaa/server';
+import { parseExposition, seriesValue } from '../../support/exposition';
 import { engines } from './fake-engine';
+import { exchange, plainRequest } from './raw-http';
 
 export const FAKE_ENGINE = path.join(__dirname, 'fake-engine');
 export const SPLEEN = 'clara_ct_seg_spleen';
@@ -74,4 +76,14 @@ export async function eventually(what: string, holds: () => Promise<boolean>): P
     if (Date.now() > until) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** One figure of a server, as its `/metrics` tells it. */
+export async function figure(
+  { port }: AnnotationServer,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const { body } = await exchange(port, plainRequest('GET', '/metrics'));
+  return seriesValue(parseExposition(body.toString('utf8')), name, labels);
 }
