@@ -164,7 +164,7 @@ describe('AIAA administration', () => {
     assert.ok(!(await readdir(path.join(site.workspace, 'models', MODEL))).includes('3'));
 
     assert.equal((await ask('DELETE', `/admin/model/${MODEL}/`)).status, 200);
-    assert.deepEqual(jsonOf(await ask('GET', '/v1/models', other)), []);
+    assert.deepEqual(jsonOf(await ask('GET', '/v1/models?type=segmentation', other)), []);
     assert.equal((await ask('DELETE', `/admin/model/${MODEL}/`)).status, 404);
     assert.equal(detailsOf(await ask('GET', `/admin/model/${MODEL}`)).served, false);
     detailsOf(await json('PUT', `/admin/model/${MODEL}/version`, { version: '1' }));

@@ -51,7 +51,8 @@ describe('AIAA for MONAI Label clients', () => {
     const info = await json<Info>(slicer.info());
     assert.equal(info.models[SPLEEN].type, 'segmentation');
     assert.deepEqual(info.models[SPLEEN].labels, { background: 0, spleen: 1 });
-    assert.deepEqual(info.labels, ['background', 'spleen']);
+    assert.deepEqual(info.labels, ['background', 'organ', 'spleen']);
+    assert.equal(info.models.clara_deepgrow_ct_3d.type, 'deepgrow');
     assert.deepEqual(Object.keys(info.strategies).sort(), ['first', 'random']);
     assert.deepEqual(info.datastore, { total: 0, completed: 0, label_tags: {} });
     assert.deepEqual(await json(slicer.nextSample('first')), {}, 'nothing to label');
