@@ -49,7 +49,7 @@ export class BoundedQueue {
   }
 
   /** True when a task that came now would have to wait. */
-  private get busy(): boolean {
+  get busy(): boolean {
     return this.running.size === this.lastKinds.length;
   }
 
