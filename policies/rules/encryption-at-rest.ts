@@ -1,4 +1,4 @@
-import { at, isText, listAt, refersTo } from '../properties';
+import { at, isObject, isText, listAt, refersTo } from '../properties';
 import type { Finding, PlannedResource, ResourceRule, StackRule } from '../rule';
 
 /** Where each kind of store names its KMS key. What is stored elsewhere is no data of ours. */
@@ -48,6 +48,8 @@ function* ownKey(field: string, value: unknown): Iterable<Finding> {
 function* disks({ props }: PlannedResource, list: string, inside: string): Iterable<Finding> {
   const mappings = listAt(props, list);
   // Without a mapping the disk is the image's own, encrypted or not.
+  // Those of a launch template are checked where the template is made.
+  if (mappings.length === 0 && isObject(props.launchTemplate)) return;
   if (mappings.length === 0)
     yield { field: list, value: props[list], wayOut: 'map the root disk, encrypted with a key of the stack' };
   for (const [index, mapping] of mappings.entries()) {

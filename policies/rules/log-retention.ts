@@ -1,3 +1,4 @@
+import { UNKNOWN } from '../known';
 import { at, isText, refersTo } from '../properties';
 import type { ResourceRule, StackRule } from '../rule';
 
@@ -44,7 +45,10 @@ export const flowLogged: StackRule = {
     for (const vpc of resources.filter(({ type }) => type === 'aws:ec2/vpc:Vpc')) {
       const id = vpc.props.id;
       const logged = logs.some((log) => (isText(id) && log.props.vpcId === id) || refersTo(log, 'vpcId', vpc));
-      if (!logged) yield { of: vpc, field: 'flow log', wayOut: 'give it an aws.ec2.FlowLog (components/network)' };
+      // A preview does not know the id of a VPC that a remote component makes, nor what it was made from.
+      const value = logs.some(({ props }) => props.vpcId === UNKNOWN) ? UNKNOWN : undefined;
+      if (!logged)
+        yield { of: vpc, field: 'flow log', value, wayOut: 'give it an aws.ec2.FlowLog (components/network)' };
     }
   },
 };

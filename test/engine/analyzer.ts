@@ -26,8 +26,10 @@ export interface Violation {
 export interface Analyzer {
   /** Names of the policies that the pack serves, in order. */
   readonly policies: readonly string[];
-  /** What the pack says of a stack. */
-  analyze(resources: readonly Registration[]): Promise<Violation[]>;
+  /** What the pack says of each resource before it is made. @param asked those to ask about; providers may be among the rest */
+  analyzeEach(resources: readonly Registration[], asked?: readonly Registration[]): Promise<Violation[]>;
+  /** What it says at the end, of all together. */
+  analyzeStack(resources: readonly Registration[]): Promise<Violation[]>;
   close(): Promise<void>;
 }
 
@@ -47,16 +49,18 @@ export async function startAnalyzer(folder: string): Promise<Analyzer> {
   const info = await call<analyzer.AnalyzerInfo>((done) => client.getAnalyzerInfo(new Empty(), done));
   return {
     policies: info.getPoliciesList().map((policy) => policy.getName()),
-    analyze: async (resources) => {
+    analyzeEach: async (resources, asked = resources) => {
       const byUrn = new Map(resources.map((resource) => [resource.urn, resource]));
-      const one = await Promise.all(
-        resources.map((resource) =>
-          ask((done) => client.analyze(resourceRequest(resource, byUrn), done), resource.urn),
-        ),
+      const found = await Promise.all(
+        asked.map((resource) => ask((done) => client.analyze(resourceRequest(resource, byUrn), done), resource.urn)),
       );
+      return found.flat();
+    },
+    analyzeStack: (resources) => {
+      const byUrn = new Map(resources.map((resource) => [resource.urn, resource]));
       const together = new analyzer.AnalyzeStackRequest();
       together.setResourcesList(resources.map((resource) => stackResource(resource, byUrn)));
-      return [...one.flat(), ...(await ask((done) => client.analyzeStack(together, done), ''))];
+      return ask((done) => client.analyzeStack(together, done), '');
     },
     close: async () => {
       client.close();

@@ -31,6 +31,7 @@ export const ENCRYPTION_CASES: readonly RuleCases[] = [
       }),
       resource('aws:ec2/instance:Instance', 'machine', { ebsBlockDevices: [{ encrypted: true, kmsKeyId: KEY_ARN }] }),
       resource('aws:ssm/parameter:Parameter', 'parameter', { type: 'SecureString', keyId: KEY_ARN }),
+      resource('aws:ec2/instance:Instance', 'templated', { launchTemplate: { id: 'lt-1' } }),
       resource('aws:ssm/parameter:Parameter', 'plain', { type: 'String' }),
     ],
     broken: [
@@ -54,6 +55,7 @@ export const ENCRYPTION_CASES: readonly RuleCases[] = [
       { of: 'nodes', set: ['props.blockDeviceMappings.0.ebs.kmsKeyId', undefined] },
       { of: 'nodes', set: ['props.blockDeviceMappings', []] },
       { of: 'machine', set: ['props.ebsBlockDevices.0.encrypted', false] },
+      { of: 'templated', set: ['props.launchTemplate', undefined], field: 'ebsBlockDevices' },
       { of: 'parameter', set: ['props.keyId', 'alias/aws/ssm'] },
     ],
   },

@@ -79,14 +79,20 @@ export const NETWORK_CASES: readonly RuleCases[] = [
   },
   {
     rule: imdsv2,
-    good: ['aws:ec2/launchTemplate:LaunchTemplate', 'aws:ec2/instance:Instance'].map((type) =>
-      resource(type, type, { metadataOptions: { httpTokens: 'required', httpPutResponseHopLimit: 1 } }),
-    ),
-    broken: ['aws:ec2/launchTemplate:LaunchTemplate', 'aws:ec2/instance:Instance'].flatMap((of) => [
-      { of, set: ['props.metadataOptions.httpTokens', 'optional'] as const },
-      { of, set: ['props.metadataOptions.httpPutResponseHopLimit', 2] as const },
-      { of, set: ['props.metadataOptions', undefined] as const, field: 'metadataOptions.httpTokens' },
-    ]),
+    good: [
+      ...['aws:ec2/launchTemplate:LaunchTemplate', 'aws:ec2/instance:Instance'].map((type) =>
+        resource(type, type, { metadataOptions: { httpTokens: 'required', httpPutResponseHopLimit: 1 } }),
+      ),
+      resource('aws:ec2/instance:Instance', 'templated', { launchTemplate: { id: 'lt-1' } }),
+    ],
+    broken: [
+      { of: 'templated', set: ['props.metadataOptions.httpTokens', 'optional'] as const },
+      ...['aws:ec2/launchTemplate:LaunchTemplate', 'aws:ec2/instance:Instance'].flatMap((of) => [
+        { of, set: ['props.metadataOptions.httpTokens', 'optional'] as const },
+        { of, set: ['props.metadataOptions.httpPutResponseHopLimit', 2] as const },
+        { of, set: ['props.metadataOptions', undefined] as const, field: 'metadataOptions.httpTokens' },
+      ]),
+    ],
   },
   {
     rule: openToTheWorld,
