@@ -2,7 +2,6 @@ import { squaredDistances } from '../imaging/distance-transform';
 import { spacingOf } from '../imaging/geometry';
 import type { Mask, Shape3 } from '../imaging/volume';
 import { largestPart } from './mask-shape';
-import { shapeOf } from './work-grid';
 
 /** A click that a person would make. */
 export interface NextClick {
@@ -30,18 +29,20 @@ export function nextClick(truth: Mask, answer: Mask, slice?: number): NextClick 
   const taken = largestPart(errors(false), shape);
   if (missed.size === 0 && taken.size === 0) return undefined;
   const foreground = missed.size >= taken.size;
-  return { at: middleOf(foreground ? missed.part : taken.part, truth), foreground };
+  return { at: middleOf(foreground ? missed.part : taken.part, truth, slice), foreground };
 }
 
-/** Farthest from everything outside the part; the end of the grid counts as inside. */
-function middleOf(part: Uint8Array, { geometry }: Mask): Shape3 {
-  const outside = part.map((value) => (value === 0 ? 1 : 0));
-  const distances = squaredDistances(outside, geometry.shape, spacingOf(geometry));
+/** Farthest from everything outside the part, within the slice if there is one; the end of the grid counts as inside. */
+function middleOf(part: Uint8Array, { geometry }: Mask, slice?: number): Shape3 {
+  const [ni, nj, nk] = geometry.shape;
+  const layers = slice === undefined ? { first: 0, count: nk } : { first: slice, count: 1 };
+  const start = layers.first * ni * nj;
+  const looked = part.subarray(start, start + layers.count * ni * nj);
+  const outside = looked.map((value) => (value === 0 ? 1 : 0));
+  const distances = squaredDistances(outside, [ni, nj, layers.count], spacingOf(geometry));
   let best = -1;
-  for (let at = 0; at < part.length; at += 1) {
-    if (part[at] === 1 && (best < 0 || distances[at] > distances[best])) best = at;
+  for (let at = 0; at < looked.length; at += 1) {
+    if (looked[at] === 1 && (best < 0 || distances[at] > distances[best])) best = at;
   }
-  const [ni, nj] = geometry.shape;
-  const index = [best % ni, Math.floor(best / ni) % nj, Math.floor(best / (ni * nj))];
-  return shapeOf((axis) => index[axis]);
+  return [best % ni, Math.floor(best / ni) % nj, layers.first + Math.floor(best / (ni * nj))];
 }

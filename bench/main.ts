@@ -2,6 +2,8 @@ import { Command, Option } from 'commander';
 import { ClaraError } from '../base/errors';
 import { exitCodeOf } from '../base/exit-codes';
 import { wholeNumber } from '../cli/whole-number';
+import { type AnnotationRow, benchAnnotation } from './annotation/annotation-bench';
+import { annotationTable } from './annotation/table';
 import { benchAnnotationLoad } from './annotation-load-bench';
 import type { BenchTrainer } from './bench-federation';
 import { benchEncodings } from './encodings-bench';
@@ -132,6 +134,25 @@ program
         workspace,
       }),
     );
+  });
+
+program
+  .command('annotation')
+  .description(
+    'Organs of a CT from extreme points and from clicks: Dice, seconds, spread when the points are clicked by hand.',
+  )
+  .option('--data <dir>', 'folder with ct.nii.gz and labels.nii.gz; phantoms where it is absent', '../shared/data/ct')
+  .option('--trials <n>', 'times that the points are moved by 1 to 3 voxels', '6')
+  .option('--pictures <dir>', 'where a picture of each organ is written')
+  .option('--json', 'one JSON object a line instead of a table')
+  .action(async ({ data, trials, pictures, json }) => {
+    const rows: AnnotationRow[] = [];
+    for await (const row of benchAnnotation({ data, trials: wholeNumber('--trials', trials, 1, 100), pictures })) {
+      rows.push(row);
+      if (json) print(row);
+      else process.stderr.write('.');
+    }
+    if (!json) process.stdout.write(`\n${annotationTable(rows)}\n`);
   });
 
 program
