@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { type CloudCall, CloudError } from './provider/cloud';
 import { RealEngine, withoutCli } from './real-engine';
 
-const STACK = 'dev-st-marys';
+const STACK = 'small';
 
-describe('a deployment that AWS refuses at every resource, on the real engine', function () {
+describe("a site's storage that AWS refuses at every resource, on the real engine", function () {
   this.timeout(300_000);
   let engine: RealEngine;
   before(async function () {
-    const opened = await RealEngine.open();
+    const opened = await RealEngine.open('site-storage.ts');
     if (opened === undefined) {
       withoutCli();
       return this.skip();

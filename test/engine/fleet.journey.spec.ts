@@ -31,11 +31,20 @@ describe('a fleet of two hospitals', function () {
     new Program(['fleet', verb, '--env', 'dev', ...which, '--project', engine.project, '--json'], {
       environment: engine.environment,
     });
+  const madeBy = (stack: string): string[] =>
+    engine.cloud.objects
+      .map(({ urn }) => urn)
+      .filter((urn) => urn.startsWith(`urn:pulumi:${stack}::`))
+      .sort();
+  const knownOf = (stack: string): string[] =>
+    engine
+      .state(stack)
+      .filter(({ custom, type }) => custom && type.startsWith('aws:'))
+      .map(({ urn }) => urn)
+      .sort();
   const whole = (stack: string): void => {
-    const known = engine.state(stack).filter(({ custom, type }) => custom && type.startsWith('aws:'));
-    const made = engine.cloud.objects.filter(({ urn }) => urn.startsWith(`urn:pulumi:${stack}::`));
-    assert.ok(known.length > 50, `${stack}: ${known.length}`);
-    assert.deepEqual(known.map(({ urn }) => urn).sort(), made.map(({ urn }) => urn).sort());
+    assert.ok(knownOf(stack).length > 50, stack);
+    assert.deepEqual(knownOf(stack), madeBy(stack));
   };
   const states = ({ stdout, stderr }: ProgramEnd): Record<string, unknown> => {
     assert.ok(!(stdout + stderr).includes(PASSPHRASE));
@@ -80,8 +89,7 @@ describe('a fleet of two hospitals', function () {
     const before = JSON.stringify(inAccount(FIRST));
     const ended = await start('destroy', '--sites', 'charite').ended;
     assert.equal(ended.code, 0, ended.stderr);
-    const left = inAccount(SECOND).filter(({ urn }) => urn.startsWith('urn:pulumi:dev-charite::'));
-    assert.deepEqual(left, []);
+    assert.deepEqual(madeBy('dev-charite'), []);
     assert.equal(JSON.stringify(inAccount(FIRST)), before);
   });
 
@@ -99,12 +107,8 @@ describe('a fleet of two hospitals', function () {
     const ended = await program.ended;
     assert.equal(ended.code, 130, ended.stdout + ended.stderr);
     assert.deepEqual(states(ended), { 'dev-charite': 'interrupted' });
-    const made = inAccount(SECOND)
-      .map(({ urn }) => urn)
-      .sort();
-    const known = engine.state('dev-charite').filter(({ custom, type }) => custom && type.startsWith('aws:'));
-    assert.ok(made.some((urn) => urn.endsWith('FileSystem::charite-workspace')));
-    assert.deepEqual(known.map(({ urn }) => urn).sort(), made.sort());
+    assert.ok(madeBy('dev-charite').some((urn) => urn.endsWith('FileSystem::charite-workspace')));
+    assert.deepEqual(knownOf('dev-charite'), madeBy('dev-charite'));
 
     engine.cloud.before = () => {};
     assert.deepEqual(states(await start('up', '--sites', 'charite').ended), { 'dev-charite': 'done' });

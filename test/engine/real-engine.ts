@@ -169,11 +169,10 @@ function copyProject(project: string): void {
 }
 
 function smallProject(project: string, program: string): void {
-  const config = { token: { type: 'string', secret: true, description: 'a secret', default: '' } };
   const runtime = { name: 'nodejs', options: { typescript: true } };
   writeFileSync(
     path.join(project, 'Pulumi.yaml'),
-    stringify({ name: 'clara-federation', main: `programs/${program}`, runtime, config }),
+    stringify({ name: 'clara-federation', main: `programs/${program}`, runtime, config: {} }),
   );
   writeFileSync(path.join(project, 'Pulumi.small.yaml'), stringify({ config: {} }));
   symlinkSync(path.join(__dirname, 'programs'), path.join(project, 'programs'));
