@@ -43,7 +43,7 @@ const PRIOR_EDGE_MM = 3;
 /** Belief in the background where nobody has clicked, against 1 for tissue that is exactly that of a foreground click. */
 const DOUBT = 0.3;
 /** How far a click speaks for its tissue, mm (standard deviation). */
-const FOREGROUND_MM = 60;
+const FOREGROUND_MM = 45;
 const BACKGROUND_MM = 15;
 /** Spread of a tissue in smoothed HU. */
 const TISSUE_HU = 14;

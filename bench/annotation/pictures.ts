@@ -8,6 +8,7 @@ import type { Organ } from './organs';
 const PLANES: readonly Plane[] = ['axial', 'coronal', 'sagittal'];
 const PIXEL_MM = 1;
 const GAP = 8;
+const OPAQUE_BLACK = 0xff000000;
 
 /** A row for each answer, in the three planes through the middle of the truth: green the truth, orange the answer. */
 export async function writeMontage(
@@ -38,7 +39,7 @@ function grid(rows: readonly (readonly RgbaImage[])[]): RgbaImage {
   const heightOf = (row: readonly RgbaImage[]) => Math.max(...row.map(({ height }) => height));
   const width = Math.max(...rows.map(widthOf));
   const height = rows.reduce((sum, row) => sum + heightOf(row) + GAP, -GAP);
-  const data = new Uint8Array(width * height * 4).fill(255);
+  const data = new Uint8Array(new Uint32Array(width * height).fill(OPAQUE_BLACK).buffer); // little-endian RGBA
   let top = 0;
   for (const row of rows) {
     let left = 0;
