@@ -1,6 +1,6 @@
 import { spacingOf } from '../imaging/geometry';
 import type { Shape3, Volume } from '../imaging/volume';
-import { TISSUE_RANGE, tissueOf } from './tissue-model';
+import { tissueOf, withinTissue } from './tissue-model';
 import { averaged, boxAround, cropTo, type IndexBox, shapeOf, type WorkGrid } from './work-grid';
 
 /**
@@ -43,17 +43,13 @@ export function clickGrid(volume: Volume, clicks: readonly Shape3[], options: Cl
     last: shapeOf((axis) => start(one(wide.last, axis), axis) + block[axis] - 1),
   };
   const cells = shapeOf((axis) => (box.last[axis] - box.first[axis] + 1) / block[axis]);
-  const grid = averaged(clipped(cropTo(volume, box)), cells);
+  const grid = averaged(withinTissue(cropTo(volume, box)), cells);
   const isOpen = (index: number, axis: number): boolean => {
     if (flat && axis === 2) return true;
     const at = box.first[axis] + index * block[axis];
     return at >= start(open.first[axis], axis) && at <= open.last[axis];
   };
   return { ...grid, box, closed: closedCells(cells, isOpen), noise: noiseOf(volume, block) };
-}
-
-function clipped({ geometry, data }: Volume<Float32Array>): Volume<Float32Array> {
-  return { geometry, data: data.map((hu) => Math.min(TISSUE_RANGE.high, Math.max(TISSUE_RANGE.low, hu))) };
 }
 
 function closedCells([ni, nj, nk]: Shape3, isOpen: (index: number, axis: number) => boolean): Uint8Array {

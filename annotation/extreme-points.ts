@@ -6,7 +6,7 @@ import { reachableFrom, withoutHoles } from './mask-shape';
 import { minimalPath } from './minimal-path';
 import { voxelsIn } from './points';
 import { edgeWeights, SEED, solveRandomWalk } from './random-walker';
-import { TISSUE_RANGE, type Tissue, TissueRatio, tissueOf } from './tissue-model';
+import { type Tissue, TissueRatio, tissueOf, withinTissue } from './tissue-model';
 import { breathe, type Interruptible } from './turns';
 import { boxAround, cropTo, maskOnVolume, shapeOf, toWorkGrid, type WorkGrid, workEdge } from './work-grid';
 
@@ -65,7 +65,7 @@ export async function segmentByExtremePoints(
   }
   const box = boxAround(voxels, geometry, PAD_MM);
   const crop = cropTo(volume, box);
-  const grid = toWorkGrid(clipped(crop), workEdge(crop.geometry, MOST_VOXELS));
+  const grid = toWorkGrid(withinTissue(crop), workEdge(crop.geometry, MOST_VOXELS));
   const toGrid = invertAffine(grid.geometry.affine);
   const placed = voxels.map((voxel) => {
     const at = toWorld(toGrid, toWorld(geometry.affine, voxel));
@@ -86,10 +86,6 @@ export async function segmentByExtremePoints(
 }
 
 const isInside = (probability: number): number => (probability >= 0.5 ? 1 : 0);
-
-function clipped({ geometry, data }: Volume<Float32Array>): Volume<Float32Array> {
-  return { geometry, data: data.map((hu) => Math.min(TISSUE_RANGE.high, Math.max(TISSUE_RANGE.low, hu))) };
-}
 
 interface Seeds {
   /** Voxel offsets, each once. */

@@ -1,7 +1,15 @@
+import type { Volume } from '../imaging/volume';
 import { gaussianKernel } from './gaussian';
 
 /** Range of soft tissue and contrast, HU; values outside count as its ends. */
 export const TISSUE_RANGE = { low: -250, high: 400 } as const;
+
+/** The volume with all values in {@link TISSUE_RANGE}. */
+export function withinTissue({ geometry, data }: Volume<Float32Array>): Volume<Float32Array> {
+  const { low, high } = TISSUE_RANGE;
+  return { geometry, data: data.map((hu) => Math.min(high, Math.max(low, hu))) };
+}
+
 const BINS = 64;
 const BIN_WIDTH = (TISSUE_RANGE.high - TISSUE_RANGE.low) / BINS;
 /** Share that no tissue can go below: noise has no end. */
