@@ -122,6 +122,8 @@ describe('AIAA operations', () => {
     await eventually('all are counted', async () =>
       (await get(server, '/metrics')).body.includes('endpoint="none",method="GET",status="404"'),
     );
+    // A worker says what it holds behind its answer, once it has let the volumes go.
+    await eventually('the worker is idle', async () => (await figure(server, 'clara_aiaa_worker_resident_bytes')) > 0);
     const text = (await get(server, '/metrics')).body.toString('utf8');
     const told = parseExposition(text);
     const answered = { endpoint: '/v1/inference', method: 'POST', status: '200' };
