@@ -29,6 +29,8 @@ export interface ProgramRun {
   readonly printed: string;
 }
 
+const DEFERRED_PACKAGES = path.join(__dirname, 'deferred-packages.cjs');
+
 /** No program of ours needs more than a few seconds; one that hangs must not hang the test run. */
 const LONGEST_RUN_MS = 60_000;
 
@@ -51,6 +53,8 @@ export async function runProgram(run: ProgramToRun): Promise<ProgramRun> {
   const server = await serveEngine(deployment);
   try {
     const args = [
+      '--require',
+      DEFERRED_PACKAGES,
       require.resolve('@pulumi/pulumi/cmd/run'),
       `--project=${project}`,
       `--stack=${stack}`,
