@@ -1,5 +1,6 @@
 // Loaded before a Pulumi program. The runtime requires a compiler, a package manager and tracing exporters at its start: two seconds
-// of a processor, for closures and traces that no plan has. Here each of them is loaded by the first who reads anything of it.
+// of a processor, for closures and traces that no plan has. Here each of them is loaded by the first who reads anything of it. And the
+// runtime keeps the stack of every promise, as text: places in the sources are looked up from the first error on.
 const Module = require('node:module');
 
 const DEFERRED = new Set([
@@ -14,7 +15,7 @@ const DEFERRED = new Set([
 ]);
 
 const load = Module._load;
-const stand = new Map();
+const standIns = new Map();
 
 /** Stands for the exports of a package, which are loaded when they are asked for. */
 function deferred(loadNow) {
@@ -38,11 +39,18 @@ function deferred(loadNow) {
   );
 }
 
+/** In time for the runtime's own handlers, which write the stack: V8 makes its text when it is first read. */
+function mapStacksOfErrors(loadNow) {
+  process.once('uncaughtException', loadNow);
+  process.once('unhandledRejection', loadNow);
+}
+
 Module._load = function (request, parent, isMain) {
-  if (!DEFERRED.has(request) || !/[\\/]@pulumi[\\/]pulumi[\\/]/.test(parent?.filename ?? '')) {
-    return load.call(this, request, parent, isMain);
-  }
-  const known = stand.get(request) ?? deferred(() => load.call(this, request, parent, false));
-  stand.set(request, known);
-  return known;
+  const loadNow = () => load.call(this, request, parent, isMain);
+  if (!/[\\/]@pulumi[\\/]pulumi[\\/]/.test(parent?.filename ?? '')) return loadNow();
+  if (request === 'source-map-support/register') return mapStacksOfErrors(loadNow);
+  if (!DEFERRED.has(request)) return loadNow();
+  const standIn = standIns.get(request) ?? deferred(loadNow);
+  standIns.set(request, standIn);
+  return standIn;
 };
