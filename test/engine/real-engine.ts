@@ -6,14 +6,15 @@ import { parse, stringify } from 'yaml';
 import { readProject } from '../../fleet/project-files';
 import { PulumiStacks } from '../../fleet/pulumi-stacks';
 import type { FleetVerb, StackChanges } from '../../fleet/stacks-port';
+import { DIST, isCurrent, ROOT } from '../../scripts/compiled.cjs';
 import { installedPulumi } from '../../scripts/pulumi-cli/install';
 import { Cloud } from './provider/cloud';
 import { type ProviderServer, serveAwsProvider } from './provider/provider-server';
+import { DEFERRED_PACKAGES } from './run-program';
 
 /** The account of the credentials that the shell has, as of one who may deploy the organisation; sites are other accounts. */
 export const CALLER_ACCOUNT = '999900001111';
 
-const ROOT = path.resolve(__dirname, '../..');
 export const PASSPHRASE = 'correct horse battery staple';
 
 export interface CliEnd {
@@ -59,6 +60,7 @@ export class RealEngine {
       PULUMI_SKIP_UPDATE_CHECK: 'true',
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
       PULUMI_NODEJS_TRANSPILE_ONLY: 'true',
+      NODE_OPTIONS: `--require ${DEFERRED_PACKAGES}`,
       NO_COLOR: '1',
     };
   }
@@ -158,14 +160,15 @@ function findCli(): string | undefined {
   return has ? process.env.PATH : undefined;
 }
 
-/** Programs and packages are linked, what the CLI writes to is copied. */
+/** Programs and packages are linked, what the CLI writes to is copied. Programs are compiled already, if that is current. */
 function copyProject(project: string): void {
   for (const name of readdirSync(ROOT)) {
     if (/^Pulumi.*\.yaml$|^package\.json$|^tsconfig\.json$/.test(name))
       cpSync(path.join(ROOT, name), path.join(project, name));
   }
-  for (const name of ['components', 'stacks', 'node_modules'])
-    symlinkSync(path.join(ROOT, name), path.join(project, name));
+  const programs = isCurrent() ? DIST : ROOT;
+  for (const name of ['components', 'stacks']) symlinkSync(path.join(programs, name), path.join(project, name));
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(project, 'node_modules'));
 }
 
 function smallProject(project: string, program: string): void {

@@ -29,7 +29,8 @@ export interface ProgramRun {
   readonly printed: string;
 }
 
-const DEFERRED_PACKAGES = path.join(__dirname, 'deferred-packages.cjs');
+/** To be loaded before a Pulumi program, which then starts sooner. */
+export const DEFERRED_PACKAGES = path.join(__dirname, 'deferred-packages.cjs');
 
 /** No program of ours needs more than a few seconds; one that hangs must not hang the test run. */
 const LONGEST_RUN_MS = 60_000;
