@@ -1,24 +1,26 @@
-// `npm test`: all specs but the journeys on the real engine, in several processes at once, because most of their time is waiting.
-// `npm test -- FILE...` hands everything to mocha as it is.
+// `npm test`: all specs, in several processes at once, because most of their time is waiting. `npm run test:engine` (`--engine`): the
+// journeys on the real Pulumi engine, likewise. `npm test -- FILE...` hands everything to mocha as it is.
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
 const ROOT = path.resolve(__dirname, '..');
-const TESTS = path.join(ROOT, 'test');
+const IS_ENGINE_JOURNEY = /^test\/engine\/[^/]+\.journey\.spec\.ts$/;
 
-/** Specs and folders that take longest, so that they are not what everybody waits for at the end; in order. */
+/** What takes longest, in order, so that it is not what the others wait for at the end. */
 const FIRST = [
-  'journeys/courses',
-  'journeys/demo-resume',
-  'journeys/demo.',
-  'journeys/killed-coordinator',
-  'fl-coordinator/storage/s3',
-  'journeys',
-  'fleet',
-  'policies',
-  'stacks',
+  'test/engine/site-life',
+  'test/journeys/killed-coordinator',
+  'test/journeys/courses',
+  'test/journeys/demo.',
+  'test/journeys/demo-resume',
+  'test/journeys/federated-run',
+  'test/journeys/encoded-wire',
+  'test/fl-coordinator/storage/s3/',
+  'test/journeys/',
+  'test/policies/',
+  'test/stacks/',
 ];
 
 function rank(spec) {
@@ -26,16 +28,23 @@ function rank(spec) {
   return found === -1 ? FIRST.length : found;
 }
 
-function specs() {
-  const names = fs.readdirSync(TESTS, { recursive: true }).map((name) => name.split(path.sep).join('/'));
-  const own = names.filter((name) => name.endsWith('.spec.ts') && !/^engine\/.*\.journey\.spec\.ts$/.test(name)).sort();
-  return own.sort((a, b) => rank(a) - rank(b)).map((name) => path.join('test', name));
+function specs(areEngineJourneys) {
+  const names = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true });
+  const found = names
+    .map((name) => path.posix.join('test', ...name.split(path.sep)))
+    .filter((name) => name.endsWith('.spec.ts') && IS_ENGINE_JOURNEY.test(name) === areEngineJourneys);
+  return found.sort().sort((a, b) => rank(a) - rank(b));
 }
 
-const given = process.argv.slice(2);
-// The page is written by one process: two that finish together would each lose what the other has shown.
-const lanes = process.env.WRITE_RELIABILITY ? 1 : os.availableParallelism() + 1;
-const args = given.length > 0 ? given : [...(lanes > 1 ? ['--parallel', '--jobs', String(lanes)] : []), ...specs()];
-const mocha = require.resolve('mocha/bin/mocha.js');
-const { status } = spawnSync(process.execPath, [mocha, ...args], { cwd: ROOT, stdio: 'inherit' });
+const words = process.argv.slice(2);
+const areEngineJourneys = words[0] === '--engine';
+const given = areEngineJourneys ? words.slice(1) : words;
+// docs/reliability.md is written by one process: of two that end together, one would take away what the other has written.
+const processes = process.env.WRITE_RELIABILITY ? 1 : os.availableParallelism() + 1;
+const beside = processes > 1 ? ['--parallel', '--jobs', String(processes)] : [];
+const args = given.length > 0 ? given : [...beside, ...specs(areEngineJourneys)];
+const { status } = spawnSync(process.execPath, [require.resolve('mocha/bin/mocha.js'), ...args], {
+  cwd: ROOT,
+  stdio: 'inherit',
+});
 process.exitCode = status ?? 1;
