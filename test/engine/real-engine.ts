@@ -67,16 +67,17 @@ export class RealEngine {
 
   /**
    * @param program a file of `programs/`, to run instead of this project; its stack is `small`
+   * @param fromSource has the engine compile this project's programs, as it does for users: some seconds at each start
    * @returns undefined when there is no CLI, see {@link withoutCli}
    */
-  static async open(program?: string): Promise<RealEngine | undefined> {
+  static async open(program?: string, { fromSource = !isCurrent() } = {}): Promise<RealEngine | undefined> {
     const pathWithCli = findCli();
     if (pathWithCli === undefined) return undefined;
     process.env.PATH = pathWithCli; // where the Automation API looks for the CLI
     const folder = mkdtempSync(path.join(tmpdir(), 'clara-engine-'));
     const [project, backend] = [path.join(folder, 'project'), path.join(folder, 'backend')];
     for (const made of [project, backend]) mkdirSync(made);
-    if (program === undefined) copyProject(project);
+    if (program === undefined) copyProject(project, fromSource);
     else smallProject(project, program);
     const cloud = new Cloud(path.join(folder, 'cloud'));
     return new RealEngine(folder, project, backend, cloud, await serveAwsProvider(cloud, CALLER_ACCOUNT), pathWithCli);
@@ -160,15 +161,21 @@ function findCli(): string | undefined {
   return has ? process.env.PATH : undefined;
 }
 
-/** Programs and packages are linked, what the CLI writes to is copied. Programs are compiled already, if that is current. */
-function copyProject(project: string): void {
+/** Programs and packages are linked, what the CLI writes to is copied. */
+function copyProject(project: string, fromSource: boolean): void {
   for (const name of readdirSync(ROOT)) {
     if (/^Pulumi.*\.yaml$|^package\.json$|^tsconfig\.json$/.test(name))
       cpSync(path.join(ROOT, name), path.join(project, name));
   }
-  const programs = isCurrent() ? DIST : ROOT;
-  for (const name of ['components', 'stacks']) symlinkSync(path.join(programs, name), path.join(project, name));
+  for (const name of ['components', 'stacks']) {
+    symlinkSync(path.join(fromSource ? ROOT : DIST, name), path.join(project, name));
+  }
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(project, 'node_modules'));
+  if (fromSource) return;
+  const file = path.join(project, 'Pulumi.yaml');
+  const declared = parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  const runtime = { name: 'nodejs', options: { typescript: false } };
+  writeFileSync(file, stringify({ ...declared, main: 'stacks/index.js', runtime }));
 }
 
 function smallProject(project: string, program: string): void {
