@@ -5,8 +5,8 @@ class SpecWithClosingLine extends reporters.Spec {
   constructor(runner, options) {
     super(runner, options);
     // A spec that took its process down, or could not be loaded.
-    runner.on(Runner.constants.EVENT_TEST_FAIL, (_test, error) => {
-      if (error?.file) error.message = `${error.file}: ${error.message}`;
+    runner.on(Runner.constants.EVENT_TEST_FAIL, (test, error) => {
+      if (error?.file) test.title += `: ${error.file}`;
     });
     runner.once(Runner.constants.EVENT_RUN_END, () => {
       const { passes = 0, failures = 0, pending = 0 } = this.stats;
