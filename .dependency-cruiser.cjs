@@ -66,6 +66,13 @@ module.exports = {
       from: { path: '^federation/tensors/' },
       to: { path: '^federation/', pathNot: '^federation/tensors/' },
     },
+    {
+      name: 'aws-service-by-service',
+      comment: 'the entry of @pulumi/aws loads all services; components/aws.ts has those that are used',
+      severity: 'error',
+      from: { path: '^(components|stacks)/', pathNot: '^components/aws\\.ts$' },
+      to: { path: 'node_modules/@pulumi/aws/', dependencyTypesNot: ['type-only'] },
+    },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {

@@ -7,8 +7,6 @@ import type { RemoteObject } from '../fl-site/prepare/fetch-file';
 /** `s3://BUCKET/KEY`; any key but an empty one. */
 const ADDRESS = /^s3:\/\/([^/]+)\/(.+)$/s;
 
-export const isS3Object = (text: string): boolean => text.startsWith('s3://');
-
 /**
  * An object of S3, as it is now: reading goes on through broken connections, always of this very content.
  * @param endpoint of a server other than AWS

@@ -1,5 +1,5 @@
-import * as aws from '@pulumi/aws';
 import type * as pulumi from '@pulumi/pulumi';
+import * as aws from './aws';
 
 /** Where a component's provider works: what ARNs are made of, so that no partition is written down. */
 export interface Place {

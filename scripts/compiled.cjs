@@ -1,5 +1,5 @@
-// The compiled form of the rooms that run as programs: where it is, whether it is current, and how it is made.
-// Plain JavaScript, because it decides whether TypeScript has to be loaded at all.
+// The compiled form of all rooms: where it is, whether it is current, and how it is made. Types are taken away, not checked:
+// that is `npm run typecheck`. Plain JavaScript, because it decides whether TypeScript has to be loaded at all.
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -7,7 +7,8 @@ const path = require('node:path');
 const ROOT = path.resolve(__dirname, '..');
 const DIST = path.join(ROOT, 'dist');
 const STAMP = path.join(DIST, '.complete');
-const ROOMS = [
+/** Rooms that run as programs. */
+const PROGRAMS = [
   'base',
   'federation',
   'fl-coordinator',
@@ -23,6 +24,7 @@ const ROOMS = [
   'stacks',
   'bench',
 ];
+const ROOMS = [...PROGRAMS, 'policies', 'scripts', 'test'];
 /** What a program reads beside its code. */
 const ASSETS = /\.(wasm|html|css|svg)$/;
 const SOURCES = /(?<!\.as)\.ts$/;
@@ -35,11 +37,11 @@ function* files(folder) {
   }
 }
 
-/** True when every source and asset is older than the last complete build. */
-function isCurrent() {
+/** True when every source and asset of these rooms is older than the last complete build. */
+function isCurrent(rooms = PROGRAMS) {
   const built = builtAt();
   if (built === undefined) return false;
-  for (const room of ROOMS) {
+  for (const room of rooms) {
     for (const file of files(path.join(ROOT, room))) if (fs.statSync(file).mtimeMs >= built) return false;
   }
   return true;
@@ -71,7 +73,7 @@ function build() {
   try {
     const run = spawnSync(process.execPath, args, { stdio: 'inherit' });
     if (run.status !== 0) process.exit(run.status ?? 1);
-    for (const room of ROOMS) {
+    for (const room of PROGRAMS) {
       for (const file of files(path.join(ROOT, room))) {
         if (!ASSETS.test(file)) continue;
         const target = path.join(fresh, path.relative(ROOT, file));
@@ -91,4 +93,4 @@ function build() {
 }
 
 module.exports = { DIST, ROOT, builtAt, compiledFormOf, isCurrent };
-if (require.main === module && !isCurrent()) build();
+if (require.main === module && !isCurrent(ROOMS)) build();

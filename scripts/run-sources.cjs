@@ -1,5 +1,6 @@
 // Lets this process load our TypeScript sources, whatever folder it runs in. A source that has not changed since the last build is
-// loaded in its compiled form, under its own name; the compiler is loaded for the first that has changed, or is no program's.
+// loaded in its compiled form, under its own name; the compiler is loaded for the first that has changed. Stack traces tell lines of
+// the sources.
 const fs = require('node:fs');
 const path = require('node:path');
 const { builtAt, compiledFormOf } = require('./compiled.cjs');
@@ -9,9 +10,15 @@ let compileNow;
 
 function load(module, file) {
   const compiled = file.includes('node_modules') ? undefined : compiledFormOf(file, built);
-  if (compiled) return module._compile(fs.readFileSync(compiled, 'utf8'), file);
+  if (compiled) return module._compile(withMapSeenFrom(file, compiled), file);
   compileNow ??= loadCompiler();
   return compileNow(module, file);
+}
+
+/** What was compiled. Its map lies beside it, not beside the source whose name it gets. */
+function withMapSeenFrom(file, compiled) {
+  const folder = path.relative(path.dirname(file), path.dirname(compiled)).split(path.sep).join('/');
+  return fs.readFileSync(compiled, 'utf8').replace(/^(\/\/# sourceMappingURL=)(?=[^/]+$)/m, `$1${folder}/`);
 }
 
 function loadCompiler() {
@@ -24,3 +31,4 @@ function loadCompiler() {
 }
 
 require.extensions['.ts'] = load;
+process.setSourceMapsEnabled(true);

@@ -1,5 +1,5 @@
-import * as aws from '@pulumi/aws';
 import * as pulumi from '@pulumi/pulumi';
+import * as aws from '../components/aws';
 import { dataKey } from '../components/data-key';
 import { AuditTrail } from '../components/operations/audit-trail';
 import { monthlyBudget } from '../components/operations/monthly-budget';

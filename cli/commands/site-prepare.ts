@@ -1,10 +1,7 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { openModel } from '../../aiaa/registry/model-registry';
-import { publishModel } from '../../aiaa/registry/publish-model';
 import { ClaraError, hasCode } from '../../base/errors';
-import { prepareSite, type StepReport } from '../../fl-site/prepare/prepare-site';
-import { isS3Object, openS3Object } from '../s3-object';
+import type { StepReport } from '../../fl-site/prepare/prepare-site';
 import { stopSignal } from '../stopping';
 import { openTerminal } from '../terminal';
 import { wholeNumber } from '../whole-number';
@@ -69,6 +66,8 @@ async function prepare(options: PrepareOptions): Promise<void> {
   }
   const terminal = openTerminal(options);
   const steps: StepReport[] = [];
+  // Loaded here and not before: an agent has no use for the registry of the annotation server and the client of S3.
+  const { prepareSite } = await import('../../fl-site/prepare/prepare-site');
   await prepareSite(
     {
       ...(dataset !== undefined && {
@@ -89,11 +88,16 @@ async function prepare(options: PrepareOptions): Promise<void> {
       }),
     },
     {
-      isRemote: isS3Object,
-      openRemote: (address) => openS3Object(address, options.s3Endpoint),
+      isRemote: (from) => from.startsWith('s3://'),
+      openRemote: async (address) => {
+        const { openS3Object } = await import('../s3-object');
+        return openS3Object(address, options.s3Endpoint);
+      },
       published: () => servedDigest(annotation!, modelName!),
-      publish: async (file, sha256) =>
-        (await publishModel(annotation!, { file, name: modelName!, sha256 })).entry.version,
+      publish: async (file, sha256) => {
+        const { publishModel } = await import('../../aiaa/registry/publish-model');
+        return (await publishModel(annotation!, { file, name: modelName!, sha256 })).entry.version;
+      },
       onStep: (step) => {
         steps.push(step);
         terminal.record({ event: 'step', ...step });
@@ -109,6 +113,7 @@ async function prepare(options: PrepareOptions): Promise<void> {
 }
 
 async function servedDigest(workspace: string, name: string): Promise<string | undefined> {
+  const { openModel } = await import('../../aiaa/registry/model-registry');
   try {
     const { entry } = await openModel(workspace, name);
     return 'sha256' in entry ? entry.sha256 : undefined;

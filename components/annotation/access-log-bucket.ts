@@ -1,5 +1,5 @@
-import type * as aws from '@pulumi/aws';
 import type * as pulumi from '@pulumi/pulumi';
+import type * as aws from '../aws';
 import { closedBucket } from '../closed-bucket';
 import { placeOf } from '../place';
 import { denyWithoutTls, type PolicyDocument, policyDocument } from '../policy-document';

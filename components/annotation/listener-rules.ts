@@ -1,5 +1,5 @@
-import * as aws from '@pulumi/aws';
 import type * as pulumi from '@pulumi/pulumi';
+import * as aws from '../aws';
 
 /** Addresses of an annotation server that change it: models and their configuration. */
 export const ADMIN_PATHS = ['/admin', '/admin/*', '/*/admin', '/*/admin/*'] as const;

@@ -1,6 +1,6 @@
-import * as aws from '@pulumi/aws';
 import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
+import * as aws from '../aws';
 import { COORDINATOR_PORTS } from '../containers/coordinator-program';
 import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';

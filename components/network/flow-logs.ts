@@ -1,5 +1,5 @@
-import * as aws from '@pulumi/aws';
 import type * as pulumi from '@pulumi/pulumi';
+import * as aws from '../aws';
 import { logGroup } from '../operations/log-group';
 import { allow } from '../policy-document';
 import { serviceRole } from '../tasks/task-role';

@@ -1,6 +1,6 @@
-import type * as aws from '@pulumi/aws';
-import * as awsx from '@pulumi/awsx';
+import { Vpc } from '@pulumi/awsx/ec2';
 import type * as pulumi from '@pulumi/pulumi';
+import type * as aws from '../aws';
 import { addressPlan } from './address-plan';
 
 /** A VPC with its subnets and routes, as the rest of the platform wants to see it. */
@@ -32,7 +32,7 @@ export function zonedVpc(name: string, { cidr, zones, egress, provider, parent }
   const zoneIds = Object.keys(zones);
   const plan = addressPlan(cidr, zoneIds.length);
   const isolated = egress === 'isolated';
-  const vpc = new awsx.ec2.Vpc(
+  const vpc = new Vpc(
     name,
     {
       cidrBlock: cidr,

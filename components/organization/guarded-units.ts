@@ -1,5 +1,5 @@
-import * as aws from '@pulumi/aws';
 import * as pulumi from '@pulumi/pulumi';
+import * as aws from '../aws';
 import { requireAwsProvider } from '../explicit-provider';
 import { DeploymentInputError } from '../faults';
 import type { PolicyDocument } from '../policy-document';

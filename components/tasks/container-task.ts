@@ -1,5 +1,5 @@
-import * as aws from '@pulumi/aws';
 import * as pulumi from '@pulumi/pulumi';
+import * as aws from '../aws';
 import { type Container, containerDefinitions } from '../containers/container-definition';
 import { repositoryArn } from '../containers/image';
 import { logGroup } from '../operations/log-group';

@@ -1,6 +1,6 @@
-import * as aws from '@pulumi/aws';
 import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
+import * as aws from '../aws';
 import { coordinatorAddresses } from '../containers/coordinator-program';
 import { ALIVE } from '../containers/program';
 import { agentConfiguration } from '../containers/site-configuration';

@@ -24,7 +24,7 @@ export function traceOutlines(mask: Raster<ArrayLike<number>>): Polygons {
     regions.fill(start, inside[start]);
     outlines.push(
       regions
-        .outlineFrom(start)
+        .outlineFrom(start, inside[start])
         .map((at): Point => [(at % width) + box.left - 1, Math.floor(at / width) + box.top - 1]),
     );
   }
@@ -52,6 +52,9 @@ function boundingBox({ width, height, data }: Raster): Box | undefined {
   return right < 0 ? undefined : { left, right, top, bottom };
 }
 
+/** Every direction for what is inside. What is outside touches along edges alone, so that it does not leak through corners. */
+const stepOf = (kind: number): number => (kind === 0 ? 2 : 1);
+
 /** Connected regions of pixels that are alike, found one by one. */
 class Regions {
   private readonly labels: Int32Array;
@@ -74,7 +77,7 @@ class Regions {
   /** Labels the region that `start` is in. */
   fill(start: number, kind: number): void {
     this.last += 1;
-    const step = kind === 0 ? 2 : 1; // what is outside touches along edges alone, so that it does not leak through corners
+    const step = stepOf(kind);
     const open = [start];
     this.labels[start] = this.last;
     for (let at = open.pop(); at !== undefined; at = open.pop()) {
@@ -90,26 +93,28 @@ class Regions {
 
   /**
    * Walks round the region of `start`, its first pixel row by row, keeping what is outside on the left (Moore's neighbourhood
-   * tracing, stopped as Jacob has it: at the first pixel, about to take the first step again).
+   * tracing, stopped as Jacob has it: at the first pixel, about to take the first step again). A hole is walked along edges as
+   * well: a walk across corners would cut off what reaches into it from outside through a corner.
    */
-  outlineFrom(start: number): number[] {
+  outlineFrom(start: number, kind: number): number[] {
+    const step = stepOf(kind);
     const label = this.labels[start];
     const outline = [start];
     let at = start;
-    let turn = this.firstTurn(at, 0, label);
+    let turn = this.firstTurn(at, 0, step, label);
     if (turn === undefined) return outline;
     const first = turn;
     for (;;) {
       at += this.around[turn];
       // Look on from two before the direction back to where we came from.
-      turn = this.firstTurn(at, (turn + 6) % 8, label)!;
+      turn = this.firstTurn(at, (turn + 6) % 8, step, label)!;
       if (at === start && turn === first) return outline;
       outline.push(at);
     }
   }
 
-  private firstTurn(at: number, from: number, label: number): number | undefined {
-    for (let tried = 0; tried < 8; tried += 1) {
+  private firstTurn(at: number, from: number, step: number, label: number): number | undefined {
+    for (let tried = 0; tried < 8; tried += step) {
       const turn = (from + tried) % 8;
       if (this.labels[at + this.around[turn]] === label) return turn;
     }

@@ -8,7 +8,7 @@ import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
 import { type JavaScriptValue, Struct } from 'google-protobuf/google/protobuf/struct_pb';
 import type { Registration } from './deployment';
 import { type Properties, wireOfPlain } from './property-values';
-import { neutralEnvironment } from './run-program';
+import { DEFERRED_PACKAGES, neutralEnvironment } from './run-program';
 
 /**
  * A policy pack in a process of its own, asked over the protocol that the engine uses (pulumi/pulumi, proto/pulumi/
@@ -37,7 +37,7 @@ export interface Analyzer {
 export async function startAnalyzer(folder: string): Promise<Analyzer> {
   const program = require.resolve('@pulumi/pulumi/cmd/run-policy-pack');
   // The pack never calls the engine, which would be at the first address.
-  const child = spawn(process.execPath, [program, '127.0.0.1:1', folder], {
+  const child = spawn(process.execPath, ['--require', DEFERRED_PACKAGES, program, '127.0.0.1:1', folder], {
     cwd: folder,
     env: neutralEnvironment(),
     stdio: ['ignore', 'pipe', 'pipe'],

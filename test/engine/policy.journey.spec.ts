@@ -12,7 +12,7 @@ describe('guard-rails on the real engine', function () {
 
   /** @param program a small one of `programs/`, or this project */
   async function opened(test: Mocha.Context, program?: string): Promise<RealEngine> {
-    engine = await RealEngine.open(program);
+    engine = await RealEngine.open(program, { fromSource: true });
     if (engine) return engine;
     withoutCli();
     return test.skip();

@@ -6,14 +6,15 @@ import { parse, stringify } from 'yaml';
 import { readProject } from '../../fleet/project-files';
 import { PulumiStacks } from '../../fleet/pulumi-stacks';
 import type { FleetVerb, StackChanges } from '../../fleet/stacks-port';
+import { DIST, isCurrent, ROOT } from '../../scripts/compiled.cjs';
 import { installedPulumi } from '../../scripts/pulumi-cli/install';
 import { Cloud } from './provider/cloud';
 import { type ProviderServer, serveAwsProvider } from './provider/provider-server';
+import { DEFERRED_PACKAGES } from './run-program';
 
 /** The account of the credentials that the shell has, as of one who may deploy the organisation; sites are other accounts. */
 export const CALLER_ACCOUNT = '999900001111';
 
-const ROOT = path.resolve(__dirname, '../..');
 export const PASSPHRASE = 'correct horse battery staple';
 
 export interface CliEnd {
@@ -59,22 +60,24 @@ export class RealEngine {
       PULUMI_SKIP_UPDATE_CHECK: 'true',
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
       PULUMI_NODEJS_TRANSPILE_ONLY: 'true',
+      NODE_OPTIONS: `--require ${DEFERRED_PACKAGES}`,
       NO_COLOR: '1',
     };
   }
 
   /**
    * @param program a file of `programs/`, to run instead of this project; its stack is `small`
+   * @param fromSource has the engine compile this project's programs, as it does for users: some seconds at each start
    * @returns undefined when there is no CLI, see {@link withoutCli}
    */
-  static async open(program?: string): Promise<RealEngine | undefined> {
+  static async open(program?: string, { fromSource = !isCurrent() } = {}): Promise<RealEngine | undefined> {
     const pathWithCli = findCli();
     if (pathWithCli === undefined) return undefined;
     process.env.PATH = pathWithCli; // where the Automation API looks for the CLI
     const folder = mkdtempSync(path.join(tmpdir(), 'clara-engine-'));
     const [project, backend] = [path.join(folder, 'project'), path.join(folder, 'backend')];
     for (const made of [project, backend]) mkdirSync(made);
-    if (program === undefined) copyProject(project);
+    if (program === undefined) copyProject(project, fromSource);
     else smallProject(project, program);
     const cloud = new Cloud(path.join(folder, 'cloud'));
     return new RealEngine(folder, project, backend, cloud, await serveAwsProvider(cloud, CALLER_ACCOUNT), pathWithCli);
@@ -159,13 +162,20 @@ function findCli(): string | undefined {
 }
 
 /** Programs and packages are linked, what the CLI writes to is copied. */
-function copyProject(project: string): void {
+function copyProject(project: string, fromSource: boolean): void {
   for (const name of readdirSync(ROOT)) {
     if (/^Pulumi.*\.yaml$|^package\.json$|^tsconfig\.json$/.test(name))
       cpSync(path.join(ROOT, name), path.join(project, name));
   }
-  for (const name of ['components', 'stacks', 'node_modules'])
-    symlinkSync(path.join(ROOT, name), path.join(project, name));
+  for (const name of ['components', 'stacks']) {
+    symlinkSync(path.join(fromSource ? ROOT : DIST, name), path.join(project, name));
+  }
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(project, 'node_modules'));
+  if (fromSource) return;
+  const file = path.join(project, 'Pulumi.yaml');
+  const declared = parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  const runtime = { name: 'nodejs', options: { typescript: false } };
+  writeFileSync(file, stringify({ ...declared, main: 'stacks/index.js', runtime }));
 }
 
 function smallProject(project: string, program: string): void {

@@ -29,6 +29,9 @@ export interface ProgramRun {
   readonly printed: string;
 }
 
+/** To be loaded before a Pulumi program, which then starts sooner. */
+export const DEFERRED_PACKAGES = path.join(__dirname, 'deferred-packages.cjs');
+
 /** No program of ours needs more than a few seconds; one that hangs must not hang the test run. */
 const LONGEST_RUN_MS = 60_000;
 
@@ -51,6 +54,8 @@ export async function runProgram(run: ProgramToRun): Promise<ProgramRun> {
   const server = await serveEngine(deployment);
   try {
     const args = [
+      '--require',
+      DEFERRED_PACKAGES,
       require.resolve('@pulumi/pulumi/cmd/run'),
       `--project=${project}`,
       `--stack=${stack}`,

@@ -328,7 +328,7 @@ describe('the text of a plan', () => {
           assert.ok(error instanceof ClaraError && error.code === 'invalid-input', String(error));
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });

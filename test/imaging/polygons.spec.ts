@@ -57,6 +57,11 @@ describe('polygons round a mask', () => {
     );
   });
 
+  it('keep what reaches into a hole through a corner', () => {
+    const mask = drawn('..####...', '.#....#..', '.#.#.#...', '#...#....', '.###.....');
+    assert.deepEqual(again(mask, 1).data, mask.data);
+  });
+
   it('give back any blob with Dice 0.95 or more, however few vertices were asked for', () => {
     fc.assert(
       fc.property(blobs, fc.constantFrom(1, 5, 10, 50, 1000), (mask, every) => {

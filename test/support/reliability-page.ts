@@ -7,11 +7,15 @@ import { emptyPromises, judgedRows, specOfFile } from './faults';
 const TESTS = path.resolve(__dirname, '..');
 const PAGE = path.resolve(TESTS, '../docs/reliability.md');
 
-/** After all tests of a run, however many: docs/reliability.md is what they have shown, or becomes it (WRITE_RELIABILITY). */
+/**
+ * After all tests of a run, however many, or of each spec where specs run beside each other: docs/reliability.md is what they have
+ * shown, or becomes it (WRITE_RELIABILITY).
+ */
 export const mochaHooks = {
   afterAll(this: Mocha.Context): void {
     const loaded = new Set([...filesOf(this.test!.parent!)].map((file) => specOfFile(TESTS, file)));
-    const judged = judgedRows(TESTS);
+    // Specs that ran before in this process were judged then.
+    const judged = judgedRows(TESTS).filter(({ spec }) => loaded.has(spec));
     const isWriting = Boolean(process.env.WRITE_RELIABILITY);
     // A failed test is told by itself; only the writer takes its rows out.
     const seen = judged.map((each) =>
@@ -20,7 +24,7 @@ export const mochaHooks = {
     const before = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '';
     const page = pageAfter(before, seen, loaded, (spec) => existsSync(path.join(TESTS, spec)));
     if (isWriting) writeFileSync(PAGE, page.text);
-    const unread = emptyPromises();
+    const unread = emptyPromises(TESTS, loaded);
     assert.ok(
       unread.length === 0,
       `no test was told a sentence of these rows: ${unread.map((row) => row.fault).join('; ')}`,

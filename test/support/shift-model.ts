@@ -26,37 +26,45 @@ export interface ShiftWire {
   up(update: readonly number[], base: readonly number[], site: string): number[];
 }
 
-export function shiftModel({ strategy, elements, rounds, start, wire }: ShiftRun): {
+export interface ShiftResult {
   readonly bytes: Buffer;
   readonly digest: string;
-} {
-  const first = [...Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4), 0.5, -1, 2].map(Math.fround);
+}
+
+const results = new Map<string, ShiftResult>();
+
+export function shiftModel(run: ShiftRun): ShiftResult {
+  const { strategy, elements, rounds, start, wire } = run;
+  if (start !== undefined || wire !== undefined) return computed(run);
+  const key = JSON.stringify([strategy, elements, rounds]);
+  const result = results.get(key) ?? computed(run);
+  results.set(key, result);
+  return result;
+}
+
+function computed({ strategy, elements, rounds, start, wire }: ShiftRun): ShiftResult {
+  const first = initialShiftModel(elements);
   let model = start ? first.map((_, i) => start.readFloatLE(start.length - (first.length - i) * 4)) : first;
   const optimiser = optimisers[strategy]();
   // SCAFFOLD: what each site kept, and the mean of it, weighed like updates; all sites take part in each round.
   const own = new Map<string, readonly number[]>();
-  let all: readonly number[] = model.map(() => 0);
+  let all: readonly number[] | undefined;
   rounds.forEach((sites, index) => {
     const base = wire ? wire.down(model) : model;
+    const weights = sites.map(shiftSamples);
+    const mean = (column: readonly number[]) => weightedMean(column, weights);
     const updates = sites.map((site) => {
-      const control = own.get(site) ?? model.map(() => 0);
-      const correction = strategy === 'scaffold' ? all.map((value, i) => -0.5 * (value - control[i]!)) : undefined;
+      const control = own.get(site);
+      const correction = all?.map((value, i) => -0.5 * (value - (control?.[i] ?? 0)));
       const update = shiftUpdate(base, site, index + 1, correction);
       return wire ? wire.up(update, base, site) : update;
     });
-    for (const site of sites) own.set(site, controlAfter(site, index + 1, model.length));
-    all = model.map((_, i) =>
-      Math.fround(
-        weightedMean(
-          sites.map((site) => own.get(site)![i]!),
-          sites.map(shiftSamples),
-        ),
-      ),
-    );
-    const combined = model.map((_, i) => {
-      const column = updates.map((update) => update[i]!);
-      return strategy === 'median' ? median(column) : weightedMean(column, sites.map(shiftSamples));
-    });
+    if (strategy === 'scaffold') {
+      const kept = sites.map((site) => controlAfter(site, index + 1, model.length));
+      for (const [k, site] of sites.entries()) own.set(site, kept[k]!);
+      all = acrossSites(kept, (column) => Math.fround(mean(column)));
+    }
+    const combined = acrossSites(updates, strategy === 'median' ? median : mean);
     model = combined.map((value, i) => Math.fround(optimiser(i, base[i]!, value)));
   });
   const bytes = shiftFile(model, elements);
@@ -66,6 +74,15 @@ export function shiftModel({ strategy, elements, rounds, start, wire }: ShiftRun
 /** What the trainer starts from. */
 export function initialShiftModel(elements: number): number[] {
   return [...Array.from({ length: elements }, (_, i) => ((i % 13) - 6) / 4), 0.5, -1, 2].map(Math.fround);
+}
+
+/** One value of each weight from those of the sites. The column that `combine` is given is used again: models have millions. */
+function acrossSites(rows: readonly (readonly number[])[], combine: (column: readonly number[]) => number): number[] {
+  const column = rows.map(() => 0);
+  return rows[0]!.map((_, i) => {
+    for (let k = 0; k < rows.length; k++) column[k] = rows[k]![i]!;
+    return combine(column);
+  });
 }
 
 /** `sha256:<hex>` of the file with these values. */
@@ -89,18 +106,18 @@ export function shiftUpdate(
   model: readonly number[],
   site: string,
   round: number,
-  correction: readonly number[] = model.map(() => 0),
+  correction?: readonly number[],
 ): number[] {
   const step = (siteNumber(site) + 1) * 0.125 + round * 0.0625;
-  return model.map((value, i) => Math.fround(value + (step * (1 + (i % 3)) + correction[i]!)));
+  return model.map((value, i) => Math.fround(value + (step * (1 + (i % 3)) + (correction?.[i] ?? 0))));
 }
 
 /** The sum of weight x value in site order, divided once by the sum of the weights: two roundings a site and one more. */
 export function weightedMean(values: readonly number[], weights: readonly number[]): number {
   let [sum, total] = [0, 0];
-  for (const [i, weight] of weights.entries()) {
-    sum += weight * values[i]!;
-    total += weight;
+  for (let i = 0; i < weights.length; i++) {
+    sum += weights[i]! * values[i]!;
+    total += weights[i]!;
   }
   return sum / total;
 }
@@ -155,6 +172,6 @@ export function shiftFile(values: readonly number[], elements: number): Buffer {
   const prefix = Buffer.alloc(8);
   prefix.writeBigUInt64LE(BigInt(header.length));
   const data = Buffer.alloc(values.length * 4);
-  for (const [i, value] of values.entries()) data.writeFloatLE(value, i * 4);
+  for (let i = 0; i < values.length; i++) data.writeFloatLE(values[i]!, i * 4);
   return Buffer.concat([prefix, header, data]);
 }
