@@ -57,7 +57,10 @@ export function service(name: string, title: string): Identity {
 }
 
 /** Whose columns the tables have: who belongs to the hospital, and who does not. */
-export function identitiesOf(world: World): { readonly inside: readonly Identity[]; readonly outside: readonly Identity[] } {
+export function identitiesOf(world: World): {
+  readonly inside: readonly Identity[];
+  readonly outside: readonly Identity[];
+} {
   const hospital = world.plans[HOSPITAL].account;
   const other = world.plans[OTHER].account;
   const platform = world.plans[PLATFORM].account;

@@ -118,7 +118,20 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: "a task's role can be taken by everybody: the organisation still lets only the hospital's own account",
     changes: [OPEN_ROLE],
-    opens: { "take a task's role": ['agent', 'trainer', 'aiaa', 'aiaaStart', 'enrol', 'enrolStart', 'prepare', 'node', 'admin', 'org'] },
+    opens: {
+      "take a task's role": [
+        'agent',
+        'trainer',
+        'aiaa',
+        'aiaaStart',
+        'enrol',
+        'enrolStart',
+        'prepare',
+        'node',
+        'admin',
+        'org',
+      ],
+    },
   },
 ];
 

@@ -47,7 +47,9 @@ export function permissionsPage(
     const own = rows.filter((row) => row.section === section);
     return [`## ${section}\n`, table(own, inside), table(own, outside)];
   });
-  return [INTRODUCTION, ...sections, `## Between hospitals\n\n${between}\n`, circumstancesTable(circumstances)].join('\n');
+  return [INTRODUCTION, ...sections, `## Between hospitals\n\n${between}\n`, circumstancesTable(circumstances)].join(
+    '\n',
+  );
 }
 
 function table(rows: readonly JudgedRow[], identities: readonly Identity[]): string {

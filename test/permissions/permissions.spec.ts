@@ -74,7 +74,9 @@ describe('effective permissions', () => {
       const broken = mutatedWorld(world, changes);
       for (const [title, keys] of Object.entries(opens)) {
         const row = ROWS.find((each) => each.what === title)!;
-        const expected = inOrder([...row.may, ...keys].filter((key) => !key.startsWith('!') && !keys.includes(`!${key}`)));
+        const expected = inOrder(
+          [...row.may, ...keys].filter((key) => !key.startsWith('!') && !keys.includes(`!${key}`)),
+        );
         const found = allowed(await judge(broken, row));
         assert.notDeepEqual(found, inOrder(row.may), title);
         assert.deepEqual(found, expected, title);

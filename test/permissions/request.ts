@@ -43,7 +43,7 @@ export interface Verdict {
 }
 
 export async function ask(world: World, who: Identity, call: Call): Promise<Verdict> {
-  const { action, resource, account, region } = call;
+  const { action, resource, account } = call;
   const context = Object.entries({ ...callContext(world, who, call), ...call.context }).filter(
     (entry): entry is [string, string | string[]] => entry[1] !== undefined,
   );
@@ -57,7 +57,7 @@ export async function ask(world: World, who: Identity, call: Call): Promise<Verd
         contextVariables: Object.fromEntries(context),
       },
       identityPolicies: [...who.identity],
-      serviceControlPolicies: isAnonymous ? [] : world.guardRails(who.account).service as SimulationOrgPolicies[],
+      serviceControlPolicies: isAnonymous ? [] : (world.guardRails(who.account).service as SimulationOrgPolicies[]),
       resourceControlPolicies: world.guardRails(account).resource as SimulationOrgPolicies[],
       resourcePolicy: world.resourcePolicy(resource),
       ...(who.boundary.length > 0 && { permissionBoundaryPolicies: [...who.boundary] }),
@@ -106,7 +106,11 @@ function endpoints(world: World, network: string, action: string) {
 }
 
 /** What AWS itself says about a call (IAM user guide, "AWS global condition context keys"). */
-function callContext(world: World, who: Identity, { account, region, action }: Call): Record<string, string | undefined> {
+function callContext(
+  world: World,
+  who: Identity,
+  { account, region, action }: Call,
+): Record<string, string | undefined> {
   const isMember = world.isMember(who.account) && who.principal !== undefined;
   const common = {
     'aws:SecureTransport': 'true',

@@ -109,8 +109,15 @@ const IMAGE = 'images/spleen_10.nii.gz';
 const ADMIN = ['admin', 'org'];
 const MOUNT = 'elasticfilesystem:ClientMount';
 
-export function mount({ account, region, workspace }: SitePlaces, accessPoint: string | undefined, action = MOUNT): Call {
-  const context = { 'elasticfilesystem:AccessPointArn': accessPoint, 'elasticfilesystem:AccessedViaMountTarget': 'true' };
+export function mount(
+  { account, region, workspace }: SitePlaces,
+  accessPoint: string | undefined,
+  action = MOUNT,
+): Call {
+  const context = {
+    'elasticfilesystem:AccessPointArn': accessPoint,
+    'elasticfilesystem:AccessedViaMountTarget': 'true',
+  };
   return call({ account, region }, action, workspace, context);
 }
 
@@ -133,12 +140,9 @@ export const ROWS: readonly Row[] = [
     ({ hospital: h }) => call(h, 's3:DeleteObjectVersion', `${h.datasets}/${IMAGE}`),
     ADMIN,
   ),
-  row(
-    DATASETS,
-    'take away its policy',
-    ({ hospital: h }) => call(h, 's3:DeleteBucketPolicy', h.datasets),
-    ['deployer'],
-  ),
+  row(DATASETS, 'take away its policy', ({ hospital: h }) => call(h, 's3:DeleteBucketPolicy', h.datasets), [
+    'deployer',
+  ]),
   row(DATASETS, 'open it to the public', ({ hospital: h }) => call(h, 's3:PutBucketPublicAccessBlock', h.datasets), [
     'deployer',
   ]),
@@ -169,36 +173,23 @@ export const ROWS: readonly Row[] = [
     ({ hospital: h }) => mount(h, h.rooms.training, 'elasticfilesystem:ClientRootAccess'),
     ADMIN,
   ),
-  row(
-    WORKSPACE,
-    'delete it',
-    ({ hospital: h }) => call(h, 'elasticfilesystem:DeleteFileSystem', h.workspace),
-    ['deployer'],
-  ),
+  row(WORKSPACE, 'delete it', ({ hospital: h }) => call(h, 'elasticfilesystem:DeleteFileSystem', h.workspace), [
+    'deployer',
+  ]),
 
   row(SECRETS, "decrypt with the datasets' key", ({ hospital: h }) => call(h, 'kms:Decrypt', h.datasetsKey), [
     'prepare',
     ...ADMIN,
   ]),
   row(SECRETS, "decrypt with the workspace's key", ({ hospital: h }) => call(h, 'kms:Decrypt', h.workspaceKey), ADMIN),
-  row(
-    SECRETS,
-    "delete the datasets' key",
-    ({ hospital: h }) => call(h, 'kms:ScheduleKeyDeletion', h.datasetsKey),
-    ['deployer'],
-  ),
-  row(
-    SECRETS,
-    'read the invitation',
-    ({ hospital: h }) => call(h, 'secretsmanager:GetSecretValue', h.invitation),
-    ['enrolStart', ...ADMIN],
-  ),
-  row(
-    SECRETS,
-    'put an invitation',
-    ({ hospital: h }) => call(h, 'secretsmanager:PutSecretValue', h.invitation),
-    ADMIN,
-  ),
+  row(SECRETS, "delete the datasets' key", ({ hospital: h }) => call(h, 'kms:ScheduleKeyDeletion', h.datasetsKey), [
+    'deployer',
+  ]),
+  row(SECRETS, 'read the invitation', ({ hospital: h }) => call(h, 'secretsmanager:GetSecretValue', h.invitation), [
+    'enrolStart',
+    ...ADMIN,
+  ]),
+  row(SECRETS, 'put an invitation', ({ hospital: h }) => call(h, 'secretsmanager:PutSecretValue', h.invitation), ADMIN),
 
   row(
     TASKS,
@@ -292,8 +283,7 @@ export const ROWS: readonly Row[] = [
   row(
     ACCOUNT,
     'make a file system that is not encrypted',
-    ({ hospital: h }) =>
-      call(h, 'elasticfilesystem:CreateFileSystem', '*', { 'elasticfilesystem:Encrypted': 'false' }),
+    ({ hospital: h }) => call(h, 'elasticfilesystem:CreateFileSystem', '*', { 'elasticfilesystem:Encrypted': 'false' }),
     [],
   ),
   row(
@@ -307,12 +297,9 @@ export const ROWS: readonly Row[] = [
   row(ACCOUNT, 'deploy: take the deployment role', ({ hospital: h }) => call(h, 'sts:AssumeRole', h.roles.deployment), [
     'ci',
   ]),
-  row(
-    ACCOUNT,
-    'widen the deployment role',
-    ({ hospital: h }) => call(h, 'iam:PutRolePolicy', h.roles.deployment),
-    ['org'],
-  ),
+  row(ACCOUNT, 'widen the deployment role', ({ hospital: h }) => call(h, 'iam:PutRolePolicy', h.roles.deployment), [
+    'org',
+  ]),
   row(
     ACCOUNT,
     "change what the organisation's stack may",

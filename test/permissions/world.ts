@@ -55,21 +55,20 @@ const EVERYTHING: NamedDocument = {
 const ORGANIZATION = 'org';
 
 /** Types that would give rights in a way that this model does not read. */
-const UNREAD = /RolePolicyAttachment|RolePoliciesExclusive|UserPolicy|GroupPolicy|AccessPointPolicy$|SecretPolicy|iam\/user/;
+const UNREAD =
+  /RolePolicyAttachment|RolePoliciesExclusive|UserPolicy|GroupPolicy|AccessPointPolicy$|SecretPolicy|iam\/user/;
 
 /** @param plans every stack by name; `org` is the organisation's */
 export function worldOf(plans: Readonly<Record<string, Deployed>>): World {
   for (const { resources } of Object.values(plans)) {
-    for (const { type, urn } of resources) assert.doesNotMatch(type, UNREAD, `${urn}: teach test/permissions/ to read it`);
+    for (const { type, urn } of resources)
+      assert.doesNotMatch(type, UNREAD, `${urn}: teach test/permissions/ to read it`);
   }
   const organization = plans[ORGANIZATION];
   const everything = Object.values(plans).flatMap(({ resources }) => resources);
   const policies = resourcePolicies(everything);
   const guardRails = organizationGuardRails(organization, plans);
-  const members = new Set([
-    organization.account,
-    ...Object.values(plans).map(({ account }) => account),
-  ]);
+  const members = new Set([organization.account, ...Object.values(plans).map(({ account }) => account)]);
   return {
     plans,
     organizationId: organizationId(organization),

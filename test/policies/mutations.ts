@@ -131,13 +131,15 @@ export const MUTATIONS: readonly Mutation[] = [
   { policy: 'least-privilege', of: 'aws:iam/role:Role', set: ['inputs.managedPolicyArns', [ADMINISTRATOR]] },
   { policy: 'own-account', of: ROLE_POLICY, set: ['inputs.policy.Statement.0.Resource', FOREIGN_KEY] },
   { policy: 'own-account', of: LOG, set: ['inputs.kmsKeyId', FOREIGN_KEY] },
-  ...['aws:ecs/service:Service', 'aws:autoscaling/group:Group', 'aws:efs/mountTarget:MountTarget'].map((at): Mutation => ({
-    policy: 'placed-privately',
-    of: SUBNET,
-    named: /-private-\d$/,
-    set: ['inputs.mapPublicIpOnLaunch', true],
-    at,
-  })),
+  ...['aws:ecs/service:Service', 'aws:autoscaling/group:Group', 'aws:efs/mountTarget:MountTarget'].map(
+    (at): Mutation => ({
+      policy: 'placed-privately',
+      of: SUBNET,
+      named: /-private-\d$/,
+      set: ['inputs.mapPublicIpOnLaunch', true],
+      at,
+    }),
+  ),
   {
     policy: 'bound-principals',
     of: 'aws:kms/key:Key',
@@ -152,12 +154,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   { policy: 'explicit-provider', of: PROVIDER, set: ['inputs.allowedAccountIds', TWO_ACCOUNTS], at: 'aws:kms/key:Key' },
   { policy: 'one-account', of: PROVIDER, set: ['inputs.allowedAccountIds', TWO_ACCOUNTS], at: 'aws:kms/key:Key' },
-  ...['Project', 'Environment', 'ManagedBy'].map((tag): Mutation => ({
-    policy: 'tags',
-    of: PROVIDER,
-    set: [`inputs.defaultTags.tags.${tag}`, undefined],
-    at: 'aws:efs/fileSystem:FileSystem',
-  })),
+  ...['Project', 'Environment', 'ManagedBy'].map(
+    (tag): Mutation => ({
+      policy: 'tags',
+      of: PROVIDER,
+      set: [`inputs.defaultTags.tags.${tag}`, undefined],
+      at: 'aws:efs/fileSystem:FileSystem',
+    }),
+  ),
   // Asked of sites alone, and only they have instances.
   { policy: 'tags', of: PROVIDER, set: ['inputs.defaultTags.tags.Site', undefined], at: 'aws:autoscaling/group:Group' },
   { policy: 'gpu-families', of: TEMPLATE, set: ['inputs.instanceType', 'p3.2xlarge'] },

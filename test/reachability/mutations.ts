@@ -6,7 +6,7 @@ export interface Mutation {
   readonly stack: string;
   readonly change: (resources: readonly Registration[]) => readonly Registration[];
   readonly door: readonly [from: string, to: string, port: number];
-  readonly then: 'open' | 'shut' | 'still shut';
+  readonly leaves: 'open' | 'shut' | 'still shut';
 }
 
 type Inputs = Readonly<Record<string, unknown>>;
@@ -39,7 +39,8 @@ const without =
 
 function only(resources: readonly Registration[], named: string, type: string): Registration {
   const found = resources.filter((each) => each.name === named && each.type === type);
-  if (found.length !== 1) throw new Error(`${found.length} resources ${type} ${named}: a mutation of nothing shows nothing`);
+  if (found.length !== 1)
+    throw new Error(`${found.length} resources ${type} ${named}: a mutation of nothing shows nothing`);
   return found[0];
 }
 
@@ -51,69 +52,69 @@ export const MUTATIONS: readonly Mutation[] = [
     stack: 'prod-charite',
     change: oneMore('charite-workspace-from-clients', INGRESS, EVERYWHERE),
     door: ['other machine in the network', 'workspace', 2049],
-    then: 'open',
+    leaves: 'open',
   },
   {
     what: 'tasks lose their way to the workspace',
     stack: 'prod-charite',
     change: without('charite-workspace-to-mounts', EGRESS),
     door: ['trainers', 'workspace', 2049],
-    then: 'shut',
+    leaves: 'shut',
   },
   {
     what: 'trainers may call the coordinator',
     stack: 'prod-charite',
     change: oneMore('charite-training-to-endpoints', EGRESS, { ...EVERYWHERE, fromPort: 0, toPort: 65_535 }),
     door: ['trainers', 'way to the coordinator', 8443],
-    then: 'open',
+    leaves: 'open',
   },
   {
     what: 'the public load balancer is open to everybody',
     stack: 'prod-leeds',
     change: oneMore('leeds-annotation-front-from-clients-1-443', INGRESS, EVERYWHERE),
     door: ['anybody on the internet', 'load balancer', 443],
-    then: 'open',
+    leaves: 'open',
   },
   {
     what: 'tasks take calls from everybody, but have no public address',
     stack: 'prod-leeds',
     change: oneMore('leeds-annotation-tasks-from-front', INGRESS, EVERYWHERE),
     door: ['anybody on the internet', 'tasks of annotation', 5000],
-    then: 'still shut',
+    leaves: 'still shut',
   },
   {
     what: 'private subnets have a route to the internet gateway: the agent still has no address there',
     stack: 'prod-leeds',
     change: oneMore('leeds-network-private-1', ROUTE, { gatewayId: 'igw-0', natGatewayId: undefined }),
     door: ['anybody on the internet', 'tasks of agent', 443],
-    then: 'still shut',
+    leaves: 'still shut',
   },
   {
     what: 'the NAT gateway has no route',
     stack: 'prod-leeds',
     change: without('leeds-network-private-1', ROUTE),
     door: ['tasks of agent', 'the coordinator', 8443],
-    then: 'shut',
+    leaves: 'shut',
   },
   {
     what: 'the load balancer is in private subnets only',
     stack: 'prod-leeds',
     change: other('leeds-annotation', 'aws:lb/loadBalancer:LoadBalancer', { internal: true }),
     door: ['listed clients', 'load balancer', 443],
-    then: 'shut',
+    leaves: 'shut',
   },
   {
     what: 'nobody listens on 443',
     stack: 'prod-leeds',
     change: without('leeds-annotation-https', 'aws:lb/listener:Listener'),
     door: ['listed clients', 'load balancer', 443],
-    then: 'shut',
+    leaves: 'shut',
   },
   {
     what: 'a coordinator takes calls past its load balancer',
     stack: 'prod',
     change: oneMore('prod-coordinator-a-from-entrance-8443', INGRESS, EVERYWHERE),
     door: ['other machine in the network', 'tasks of coordinator-a', 8443],
-    then: 'open',
+    leaves: 'open',
   },
 ];

@@ -51,7 +51,9 @@ export class Network {
     this.#resources = resources;
     for (const { type, inputs, urn } of resources) {
       if (UNREAD.test(type)) throw new Error(`${urn}: teach test/reachability/ to read it`);
-      const isBare = [inputs.ingress, inputs.egress].every((rules) => rules === undefined || (rules as []).length === 0);
+      const isBare = [inputs.ingress, inputs.egress].every(
+        (rules) => rules === undefined || (rules as []).length === 0,
+      );
       if (/SecurityGroup$/.test(type) && !isBare) throw new Error(`${urn} has rules of its own`);
     }
     this.#ingress = this.#rules('Ingress');
@@ -68,7 +70,8 @@ export class Network {
     const isInside = to.subnets.length > 0;
     if (isInside && from.subnets.length === 0) this.#fromOutside(from, to, found);
     if (!isInside && from.subnets.length > 0) this.#toOutside(from, to, found);
-    if (from.groups.length > 0 && !this.#passes(this.#egress, from, to, port)) found.push(`${from.name} may not call out`);
+    if (from.groups.length > 0 && !this.#passes(this.#egress, from, to, port))
+      found.push(`${from.name} may not call out`);
     if (to.groups.length > 0 && !this.#passes(this.#ingress, to, from, port)) found.push(`${to.name} lets nobody in`);
     if (to.listens !== undefined && !to.listens.includes(port)) found.push(`${to.name} does not listen`);
     return found;
@@ -90,7 +93,9 @@ export class Network {
     const hasWay = from.subnets.every((subnet) => {
       if (to.prefixList !== undefined && this.#hasGatewayEndpoint(subnet, to.prefixList)) return true;
       const ways = this.waysOut(subnet);
-      return ways.includes('unknown') || ways.includes('NAT gateway') || (ways.includes('internet gateway') && from.isPublic);
+      return (
+        ways.includes('unknown') || ways.includes('NAT gateway') || (ways.includes('internet gateway') && from.isPublic)
+      );
     });
     if (!hasWay) found.push(`no route from ${from.name} to the internet`);
   }
@@ -136,7 +141,8 @@ export class Network {
 
   #rules(kind: 'Ingress' | 'Egress'): Rule[] {
     return this.ofType(`${RULE}${kind}Rule:SecurityGroup${kind}Rule`).map(({ inputs, urn }) => {
-      const { ipProtocol, fromPort, toPort, securityGroupId, cidrIpv4, referencedSecurityGroupId, prefixListId } = inputs;
+      const { ipProtocol, fromPort, toPort, securityGroupId, cidrIpv4, referencedSecurityGroupId, prefixListId } =
+        inputs;
       if (inputs.cidrIpv6 !== undefined) throw new Error(`${urn}: this model knows IPv4 only`);
       const all = ipProtocol === '-1';
       if (!all && ipProtocol !== 'tcp') throw new Error(`${urn}: this model knows TCP only`);

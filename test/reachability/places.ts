@@ -1,4 +1,4 @@
-import { Network, type Place } from './network';
+import type { Network, Place } from './network';
 
 /** The places of a stack, read from its plan, with the groups and subnets that they are given there. */
 
@@ -27,7 +27,9 @@ export function placesOf(network: Network, owner: string, vpcCidr: string): Plac
   const named = (name: string) => (name.startsWith(`${owner}-`) ? name.slice(owner.length + 1) : name);
   return [
     ...network.ofType(SERVICE).map(({ name, inputs }) => {
-      const { assignPublicIp, ...own } = inputs.networkConfiguration as TaskNetwork & { readonly assignPublicIp: boolean };
+      const { assignPublicIp, ...own } = inputs.networkConfiguration as TaskNetwork & {
+        readonly assignPublicIp: boolean;
+      };
       return place(`tasks of ${named(name)}`, own, { isPublic: assignPublicIp });
     }),
     ...trainers(network).map((own) => place('trainers', own)),
@@ -40,13 +42,15 @@ export function placesOf(network: Network, owner: string, vpcCidr: string): Plac
         securityGroups: template.inputs.vpcSecurityGroupIds as string[],
       });
     }),
-    ...network.ofType('aws:ec2/instance:Instance').map(({ name, inputs }) =>
-      place(
-        named(name),
-        { subnets: [String(inputs.subnetId)], securityGroups: inputs.vpcSecurityGroupIds as string[] },
-        { isPublic: inputs.associatePublicIpAddress === true },
+    ...network
+      .ofType('aws:ec2/instance:Instance')
+      .map(({ name, inputs }) =>
+        place(
+          named(name),
+          { subnets: [String(inputs.subnetId)], securityGroups: inputs.vpcSecurityGroupIds as string[] },
+          { isPublic: inputs.associatePublicIpAddress === true },
+        ),
       ),
-    ),
     ...network.ofType(BALANCER).map(({ inputs, id }) => {
       const mapped = (inputs.subnetMappings ?? []) as { readonly subnetId: string }[];
       const subnets = (inputs.subnets as string[] | undefined) ?? mapped.map(({ subnetId }) => subnetId);
@@ -65,7 +69,9 @@ export function placesOf(network: Network, owner: string, vpcCidr: string): Plac
     {
       name: 'other machine in the network',
       groups: [],
-      subnets: [...new Set(network.ofType('aws:efs/mountTarget:MountTarget').map(({ inputs }) => String(inputs.subnetId)))],
+      subnets: [
+        ...new Set(network.ofType('aws:efs/mountTarget:MountTarget').map(({ inputs }) => String(inputs.subnetId))),
+      ],
       addresses: [vpcCidr],
       isPublic: false,
     },

@@ -25,7 +25,11 @@ const VPC_RANGE = '10.80.0.0/20';
 export function surroundings(resources: readonly Registration[], settings: Settings): Surroundings {
   const network = new Network(resources);
   const vpcCidr = String(settings.vpcCidr ?? VPC_RANGE);
-  return { network, inside: placesOf(network, String(settings.siteId || settings.environment), vpcCidr), outside: outside(network, settings, vpcCidr) };
+  return {
+    network,
+    inside: placesOf(network, String(settings.siteId || settings.environment), vpcCidr),
+    outside: outside(network, settings, vpcCidr),
+  };
 }
 
 /** Everything that is open in a stack: between its places, and to and from what is outside. */
@@ -117,7 +121,10 @@ function fits({ pathPattern, sourceIp }: ListenerRule['conditions'][number], pat
 }
 
 function matches(pattern: string, path: string): boolean {
-  const expression = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  const expression = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
   return new RegExp(`^${expression}$`).test(path);
 }
 

@@ -7,7 +7,7 @@ import { EXPECTED } from './expected';
 import { MUTATIONS } from './mutations';
 import { within } from './network';
 import { type Answer, reachabilityPage } from './page';
-import { answerTo, hostOf, openings, type Openings, PORTS, type Surroundings, surroundings } from './reach';
+import { answerTo, hostOf, type Openings, openings, PORTS, type Surroundings, surroundings } from './reach';
 import { settingsOf } from './settings';
 
 const PAGE = path.join(ROOT, 'docs/reachability.md');
@@ -30,7 +30,12 @@ describe('reachability', function () {
   const answers: Answer[] = [];
 
   it('is looked at in every stack that has a network', () => {
-    assert.deepEqual(STACKS, stackNames(ROOT).filter((stack) => stack !== 'org').sort());
+    assert.deepEqual(
+      STACKS,
+      stackNames(ROOT)
+        .filter((stack) => stack !== 'org')
+        .sort(),
+    );
   });
 
   for (const stack of STACKS) {
@@ -40,21 +45,21 @@ describe('reachability', function () {
     });
   }
 
-  for (const { what, stack, change, door, then } of MUTATIONS) {
+  for (const { what, stack, change, door, leaves } of MUTATIONS) {
     it(`would show: ${what}`, async () => {
       const [from, to, port] = door;
       const { resources } = await planOf(stack);
       const broken = openings(surroundings(change(resources), settingsOf(ROOT, stack)));
       const isOpen = (of: Openings) => of[from]?.[to]?.includes(port) ?? false;
-      assert.equal(isOpen(EXPECTED[stack]), then === 'shut', 'before');
-      assert.equal(isOpen(broken), then === 'open');
+      assert.equal(isOpen(EXPECTED[stack]), leaves === 'shut', 'before');
+      assert.equal(isOpen(broken), leaves === 'open');
     });
   }
 
   for (const stack of STACKS.filter((name) => name.includes('-'))) {
     it(`the load balancer of ${stack} keeps the administration inside the network, and sends people to HTTPS`, async () => {
       const at = await looked(stack);
-      const { clientCidrs, vpcCidr, insecureHttp } = settingsOf(ROOT, stack) as Settings;
+      const { clientCidrs, vpcCidr, insecureHttp } = settingsOf(ROOT, stack) as unknown as Settings;
       const outside = clientCidrs.find((range) => !within(range, vpcCidr));
       const sources = [
         ['inside the network', hostOf(vpcCidr)],
@@ -67,7 +72,9 @@ describe('reachability', function () {
             answers.push({ stack, port, path: asked, source, answer });
             const isRefused = asked.includes('/admin') && source !== 'inside the network';
             const served = isRefused ? '403' : 'forward';
-            const expected = insecureHttp ? { 80: served, 443: 'nobody listens' } : { 80: 'redirect to HTTPS', 443: served };
+            const expected = insecureHttp
+              ? { 80: served, 443: 'nobody listens' }
+              : { 80: 'redirect to HTTPS', 443: served };
             assert.equal(answer, expected[port as 80 | 443], `${source} ${port} ${asked}`);
           }
         }
@@ -80,7 +87,9 @@ describe('reachability', function () {
       const { resources } = await planOf(environment);
       const [service] = resources.filter(({ type }) => type === 'aws:ec2/vpcEndpointService:VpcEndpointService');
       const { sites } = settingsOf(ROOT, environment) as { readonly sites: readonly CatalogueSite[] };
-      const expected = sites.filter(({ link }) => link !== 'public').map(({ accountId }) => `arn:aws:iam::${accountId}:root`);
+      const expected = sites
+        .filter(({ link }) => link !== 'public')
+        .map(({ accountId }) => `arn:aws:iam::${accountId}:root`);
       assert.deepEqual([...(service.inputs.allowedPrincipals as string[])].sort(), expected.sort());
       assert.equal(service.inputs.acceptanceRequired, true);
     }
