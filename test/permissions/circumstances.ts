@@ -1,7 +1,7 @@
-import type { Identity } from './identities';
-import { HOSPITAL, service } from './identities';
+import { HOSPITAL, type Identity, service } from './identities';
+import type { Places } from './places';
 import type { Call, Layer } from './request';
-import { mount, type Places } from './table';
+import { mount } from './table';
 import { arnOf, resource, type World } from './world';
 
 /**

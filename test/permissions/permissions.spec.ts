@@ -7,8 +7,9 @@ import { deployedWorld } from './deployed-world';
 import { deployer, type Identity, identitiesOf, roleIn } from './identities';
 import { MUTATIONS, mutatedWorld } from './mutations';
 import { type JudgedRow, permissionsPage } from './page';
+import { placesOf, siteOf } from './places';
 import { ask, type Verdict } from './request';
-import { crossHospitalCalls, placesOf, ROWS, type Row, siteOf } from './table';
+import { crossHospitalCalls, ROWS, type Row } from './table';
 import type { World } from './world';
 
 const PAGE = path.join(ROOT, 'docs/permissions.md');
