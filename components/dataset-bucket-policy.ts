@@ -24,7 +24,10 @@ export function datasetBucketPolicy(bucketArn: string, keyArn: string): PolicyDo
   );
 }
 
-/** `IfExists`: an upload that does not name an encryption gets the bucket's own, and that is the right one. */
+/**
+ * Only of uploads that name an encryption: one that does not gets the bucket's own, and that is the right one. A negated operator
+ * matches where its key is missing, with `IfExists` too, so the key must be asked for (IAM user guide, "Null condition operator").
+ */
 function denyUpload(sid: string, bucketArn: string, header: string, only: string): Statement {
   return {
     Sid: sid,
@@ -32,6 +35,6 @@ function denyUpload(sid: string, bucketArn: string, header: string, only: string
     Principal: '*',
     Action: 's3:PutObject',
     Resource: `${bucketArn}/*`,
-    Condition: { StringNotEqualsIfExists: { [header]: only } },
+    Condition: { StringNotEquals: { [header]: only }, Null: { [header]: 'false' } },
   };
 }

@@ -18,6 +18,8 @@ export interface Statement {
   /** Everything but these, in a deny. */
   readonly NotAction?: readonly string[];
   readonly Resource?: string | readonly string[];
+  /** Everywhere but there, in a deny. */
+  readonly NotResource?: string | readonly string[];
   readonly Condition?: Condition;
 }
 

@@ -44,10 +44,12 @@ export function deployOrganization(organization: OrganizationConfiguration): Org
       organizationId,
       partition: partitionOf(region),
       deploymentRole: DEPLOYMENT_ROLE,
+      memberRole: organization.memberRoleName,
       allowedRegions: organization.allowedRegions,
       adoptedAccounts: [
         ...new Set(sites.flatMap((site) => (site.accountEmail === undefined ? [site.accountId!] : []))),
       ].sort(),
+      platformAccounts: [...new Set(environments.map((environment) => environment.accountId))].sort(),
     },
     child,
   );

@@ -96,7 +96,10 @@ function selectors(scope: AuditTrailArgs['scope']): aws.types.input.cloudtrail.T
   ];
 }
 
-/** Only this trail writes (CloudTrail user guide, "Amazon S3 bucket policy for CloudTrail"). */
+/**
+ * Only this trail writes (CloudTrail user guide, "Amazon S3 bucket policy for CloudTrail"), and nobody deletes: Object Lock keeps the
+ * versions, but a delete marker would hide them.
+ */
 export function auditBucketPolicy(
   bucketArn: string,
   trailArn: string,
@@ -108,6 +111,21 @@ export function auditBucketPolicy(
   const owners = [accountId, ...(organizationId === undefined ? [] : [organizationId])];
   return policyDocument(
     denyWithoutTls('s3:*', [bucketArn, `${bucketArn}/*`]),
+    {
+      Sid: 'DenyDeletingRecords',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: ['s3:DeleteObject', 's3:DeleteObjectVersion'],
+      Resource: `${bucketArn}/*`,
+    },
+    {
+      Sid: 'DenyForgingRecords',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: 's3:PutObject',
+      Resource: `${bucketArn}/*`,
+      Condition: { StringNotEquals: { 'aws:SourceArn': trailArn } },
+    },
     {
       Sid: 'TrailLooks',
       Effect: 'Allow',

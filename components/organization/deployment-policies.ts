@@ -2,7 +2,8 @@ import { allow, type PolicyDocument, policyDocument, type Statement } from '../p
 
 /**
  * What a deployment may do in an account, and its ceiling. Deployments make everything, so their identity is wide; what they must
- * never do is in the boundary, and that is inherited by every role that they make.
+ * never do themselves is in the boundary. It does not pass on to the roles that they make: what those may do is in the plan, which is
+ * reviewed, and who may take them is the organisation's (`rolePerimeter`).
  */
 
 /** Services that the components use. */
@@ -76,12 +77,12 @@ export function deploymentBoundary(partition: string, accountId: string, deploym
     `arn:${partition}:iam::${accountId}:role/${deploymentRole}`,
     `arn:${partition}:iam::${accountId}:policy/${deploymentRole}-boundary`,
   ];
-  const never = (Sid: string, Action: readonly string[], Resource: string | readonly string[] = '*'): Statement => ({
-    Sid,
-    Effect: 'Deny',
-    Action,
-    Resource,
-  });
+  const never = (
+    Sid: string,
+    Action: readonly string[],
+    where: Pick<Statement, 'Resource' | 'NotResource' | 'Condition'> = { Resource: '*' },
+  ): Statement => ({ Sid, Effect: 'Deny', Action, ...where });
+  const decrypting = ['kms:Decrypt', 'kms:ReEncryptFrom'];
   return policyDocument(
     allow('BoundaryCeiling', '*', '*'),
     never('NeverReadData', [
@@ -94,9 +95,33 @@ export function deploymentBoundary(partition: string, accountId: string, deploym
       'ecs:ExecuteCommand',
       'ssm:StartSession',
     ]),
-    never('NeverReadLogs', ['logs:GetLogEvents', 'logs:FilterLogEvents', 'logs:StartQuery']),
+    // Only what load balancers wrote goes with its bucket; other buckets are emptied by the hospital, or stay.
+    never('NeverDeleteData', ['s3:DeleteObject', 's3:DeleteObjectVersion'], {
+      NotResource: `arn:${partition}:s3:::*-annotation-access-*`,
+    }),
+    // File systems, disks and secrets are made with keys, through their services; nothing is to be read with them.
+    never('NeverDecrypt', decrypting, { Resource: '*', Condition: { Null: { 'kms:ViaService': 'true' } } }),
+    never('NeverDecryptObjects', decrypting, {
+      Resource: '*',
+      Condition: { StringLike: { 'kms:ViaService': 's3.*' } },
+    }),
+    never(
+      'NeverUseInvitations',
+      ['secretsmanager:BatchGetSecretValue', 'secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue'],
+      { Resource: `arn:${partition}:secretsmanager:*:${accountId}:secret:*-invitation-*` },
+    ),
+    never('NeverReadLogs', [
+      'logs:CreateExportTask',
+      'logs:FilterLogEvents',
+      'logs:GetLogEvents',
+      'logs:GetLogRecord',
+      'logs:PutSubscriptionFilter',
+      'logs:StartLiveTail',
+      'logs:StartQuery',
+    ]),
+    never('NeverStopRecords', ['cloudtrail:StopLogging']),
     never('NeverMakePeople', ['iam:CreateUser', 'iam:CreateAccessKey', 'iam:CreateLoginProfile']),
-    never('NeverWidenItself', ['iam:*'], self),
+    never('NeverWidenItself', ['iam:*'], { Resource: self }),
     never('NeverOtherAccounts', ['organizations:*', 'account:*', 'sts:AssumeRole']),
   );
 }

@@ -3,7 +3,7 @@ import * as aws from '../aws';
 import { requireAwsProvider } from '../explicit-provider';
 import { DeploymentInputError } from '../faults';
 import type { PolicyDocument } from '../policy-document';
-import { hospitalPerimeter, organizationPerimeter } from './resource-control-policies';
+import { hospitalPerimeter, organizationPerimeter, rolePerimeter } from './resource-control-policies';
 import { baseline, protectData, RCP_MOST_CHARACTERS, SCP_MOST_CHARACTERS, suspended } from './service-control-policies';
 
 export interface GuardedUnitsArgs {
@@ -11,9 +11,13 @@ export interface GuardedUnitsArgs {
   readonly organizationId: string;
   readonly partition: string;
   readonly deploymentRole: string;
+  /** Role in every account that the organisation's stack works with. */
+  readonly memberRole: string;
   readonly allowedRegions: readonly string[];
   /** Accounts that stay where they are, and get the policies of hospitals directly. */
   readonly adoptedAccounts: readonly string[];
+  /** Accounts of coordinators, which nobody here makes or moves; they get the policies of the platform directly. */
+  readonly platformAccounts: readonly string[];
 }
 
 /** Units in which accounts lie. */
@@ -43,12 +47,21 @@ export class GuardedUnits extends pulumi.ComponentResource {
     const prod = unit('hospitals-prod', 'prod', hospitals.id);
     const left = unit('suspended', 'suspended', args.rootId);
 
+    const adopted = byThemselves(args.adoptedAccounts);
+    const everywhere = {
+      platform: platform.id,
+      hospitals: hospitals.id,
+      ...adopted,
+      ...byThemselves(args.platformAccounts),
+    };
     const targets: Readonly<Record<keyof typeof documents, Readonly<Record<string, pulumi.Input<string>>>>> = {
-      baseline: { platform: platform.id, hospitals: hospitals.id, ...adopted(args) },
-      'protect-data': { platform: platform.id, hospitals: hospitals.id, ...adopted(args) },
+      baseline: everywhere,
+      'protect-data': everywhere,
       suspended: { suspended: left.id },
-      'organization-perimeter': { platform: platform.id, hospitals: hospitals.id, ...adopted(args) },
-      'hospital-perimeter': { hospitals: hospitals.id, ...adopted(args) },
+      'organization-perimeter': everywhere,
+      'hospital-perimeter': { hospitals: hospitals.id, ...adopted },
+      // Not where a hospital had roles before, which others may take with good reason.
+      'role-perimeter': { hospitals: hospitals.id },
     };
     for (const [policyName, { type, description, document }] of Object.entries(documents)) {
       const policy = new aws.organizations.Policy(
@@ -74,8 +87,8 @@ export class GuardedUnits extends pulumi.ComponentResource {
   }
 }
 
-function adopted({ adoptedAccounts }: GuardedUnitsArgs): Readonly<Record<string, string>> {
-  return Object.fromEntries(adoptedAccounts.map((account) => [account, account]));
+function byThemselves(accounts: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(accounts.map((account) => [account, account]));
 }
 
 interface Policy {
@@ -104,6 +117,7 @@ function policies(args: GuardedUnitsArgs) {
       organizationPerimeter(args.organizationId),
     ),
     'hospital-perimeter': rcp("A hospital's data answer to its own account", hospitalPerimeter()),
+    'role-perimeter': rcp("A hospital's roles are taken from its own account", rolePerimeter(args)),
   };
 }
 

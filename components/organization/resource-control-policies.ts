@@ -1,4 +1,5 @@
 import { type PolicyDocument, policyDocument } from '../policy-document';
+import type { GuardRails } from './service-control-policies';
 
 /**
  * Resource control policies: who from outside can touch the resources of a member account, whatever a resource's own policy says.
@@ -51,6 +52,25 @@ export function hospitalPerimeter(): PolicyDocument {
     Resource: '*',
     Condition: {
       // A policy variable: the account that the resource is in, one policy for all hospitals.
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: IAM fills it in, not JavaScript.
+      StringNotEqualsIfExists: { 'aws:PrincipalAccount': '${aws:ResourceAccount}' },
+      BoolIfExists: { 'aws:PrincipalIsAWSService': 'false' },
+    },
+  });
+}
+
+/**
+ * Roles of a hospital's account are taken from inside it alone, whatever their trust says: whoever deploys may make a role, and
+ * would otherwise hand it, and the data that it reads, to an account of its own. Two are taken from elsewhere by design.
+ */
+export function rolePerimeter({ partition, deploymentRole, memberRole }: GuardRails): PolicyDocument {
+  return policyDocument({
+    Sid: 'DenyRolesToOtherAccounts',
+    Effect: 'Deny',
+    Principal: '*',
+    Action: 'sts:AssumeRole',
+    NotResource: [`arn:${partition}:iam::*:role/${deploymentRole}`, `arn:${partition}:iam::*:role/${memberRole}`],
+    Condition: {
       // biome-ignore lint/suspicious/noTemplateCurlyInString: IAM fills it in, not JavaScript.
       StringNotEqualsIfExists: { 'aws:PrincipalAccount': '${aws:ResourceAccount}' },
       BoolIfExists: { 'aws:PrincipalIsAWSService': 'false' },

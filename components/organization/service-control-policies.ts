@@ -14,6 +14,8 @@ export interface GuardRails {
   readonly partition: string;
   /** Name of the deployment role in every account. */
   readonly deploymentRole: string;
+  /** Role in every account that the organisation's stack works with. */
+  readonly memberRole: string;
   readonly allowedRegions: readonly string[];
 }
 
@@ -41,7 +43,7 @@ const GLOBAL_ACTIONS = [
 ] as const;
 
 /** For every account of platform and hospitals. */
-export function baseline({ partition, deploymentRole, allowedRegions }: GuardRails): PolicyDocument {
+export function baseline({ partition, deploymentRole, memberRole, allowedRegions }: GuardRails): PolicyDocument {
   return policyDocument(
     {
       Sid: 'DenyOtherRegions',
@@ -64,23 +66,31 @@ export function baseline({ partition, deploymentRole, allowedRegions }: GuardRai
         'ec2:DeleteFlowLogs',
         'guardduty:DeleteDetector',
       ],
-      exceptDeployment(partition, deploymentRole),
+      except(partition, deploymentRole),
     ),
     deny(
       'DenyTouchingDeployment',
       [
         'iam:AttachRolePolicy',
+        'iam:CreatePolicyVersion',
+        'iam:DeletePolicy',
         'iam:DeleteRole',
         'iam:DeleteRolePermissionsBoundary',
         'iam:DeleteRolePolicy',
         'iam:DetachRolePolicy',
         'iam:PutRolePermissionsBoundary',
         'iam:PutRolePolicy',
+        'iam:SetDefaultPolicyVersion',
         'iam:UpdateAssumeRolePolicy',
         'iam:UpdateRole',
       ],
-      undefined,
-      `arn:${partition}:iam::*:role/${deploymentRole}`,
+      // The organisation's stack makes the deployment role, in accounts that these rules bind already.
+      except(partition, memberRole),
+      [
+        `arn:${partition}:iam::*:role/${deploymentRole}`,
+        `arn:${partition}:iam::*:policy/${deploymentRole}-boundary`,
+        `arn:${partition}:iam::*:role/${memberRole}`,
+      ],
     ),
     deny('DenyAccessKeys', ['iam:CreateAccessKey', 'iam:CreateLoginProfile', 'iam:CreateUser']),
     deny('DenyPublicSharing', [
@@ -93,7 +103,7 @@ export function baseline({ partition, deploymentRole, allowedRegions }: GuardRai
 
 /** For accounts that hold data: what is encrypted stays encrypted, and what is closed stays closed. */
 export function protectData({ partition, deploymentRole }: GuardRails): PolicyDocument {
-  const others = exceptDeployment(partition, deploymentRole);
+  const others = except(partition, deploymentRole);
   return policyDocument(
     deny(
       'DenyOpeningBuckets',
@@ -159,11 +169,11 @@ export function suspended({ partition, deploymentRole }: GuardRails): PolicyDocu
       'support:*',
     ],
     Resource: '*',
-    Condition: exceptDeployment(partition, deploymentRole),
+    Condition: except(partition, deploymentRole),
   });
 }
 
-function exceptDeployment(partition: string, role: string) {
+function except(partition: string, role: string) {
   return { ArnNotLike: { 'aws:PrincipalArn': `arn:${partition}:iam::*:role/${role}` } };
 }
 
@@ -171,7 +181,7 @@ function deny(
   Sid: string,
   Action: string | readonly string[],
   Condition?: Statement['Condition'],
-  Resource: string = '*',
+  Resource: string | readonly string[] = '*',
 ): Statement {
   return { Sid, Effect: 'Deny', Action, Resource, ...(Condition && { Condition }) };
 }

@@ -115,7 +115,10 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
         volumes: agentVolumes(site),
         statements: pulumi
           .all([agentMount(site), datasets.bucketArn, datasets.keyArn])
-          .apply(([mount, bucket, key]) => [mount, ...readObjects('Datasets', bucket, key)]),
+          .apply(([mount, bucket, key]) => [
+            mount,
+            ...(step === 'prepare' ? readObjects('Datasets', bucket, key) : []),
+          ]),
         logDays: site.logDays,
         logKeyArn: site.operationsKeyArn,
         secretKeyArns: Object.keys(secrets).length === 0 ? [] : [site.operationsKeyArn],

@@ -34,10 +34,12 @@ describe('policy of a dataset bucket', () => {
 
   it('denies an upload that names another encryption or another key, and lets one pass that names none', () => {
     assert.deepEqual(statement(policy, 'DenyOtherEncryption').Condition, {
-      StringNotEqualsIfExists: { 's3:x-amz-server-side-encryption': 'aws:kms' },
+      StringNotEquals: { 's3:x-amz-server-side-encryption': 'aws:kms' },
+      Null: { 's3:x-amz-server-side-encryption': 'false' },
     });
     assert.deepEqual(statement(policy, 'DenyOtherKey').Condition, {
-      StringNotEqualsIfExists: { 's3:x-amz-server-side-encryption-aws-kms-key-id': KEY },
+      StringNotEquals: { 's3:x-amz-server-side-encryption-aws-kms-key-id': KEY },
+      Null: { 's3:x-amz-server-side-encryption-aws-kms-key-id': 'false' },
     });
   });
 

@@ -28,6 +28,9 @@ const SERVICE = 'aws:ecs/service:Service';
 const ROLE_POLICY = 'aws:iam/rolePolicy:RolePolicy';
 const ADMINISTRATOR = 'arn:aws:iam::aws:policy/AdministratorAccess';
 const FIRST_MOUNT = 'inputs.volumes.0.efsVolumeConfiguration';
+const PROVIDER = 'pulumi:providers:aws';
+const TWO_ACCOUNTS = ['111122223333', '999900001111'];
+const SUBNET = 'aws:ec2/subnet:Subnet';
 const BY_DEFAULT = 'inputs.rules.0.applyServerSideEncryptionByDefault';
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -128,6 +131,39 @@ export const MUTATIONS: readonly Mutation[] = [
   { policy: 'least-privilege', of: 'aws:iam/role:Role', set: ['inputs.managedPolicyArns', [ADMINISTRATOR]] },
   { policy: 'own-account', of: ROLE_POLICY, set: ['inputs.policy.Statement.0.Resource', FOREIGN_KEY] },
   { policy: 'own-account', of: LOG, set: ['inputs.kmsKeyId', FOREIGN_KEY] },
+  ...['aws:ecs/service:Service', 'aws:autoscaling/group:Group', 'aws:efs/mountTarget:MountTarget'].map(
+    (at): Mutation => ({
+      policy: 'placed-privately',
+      of: SUBNET,
+      named: /-private-\d$/,
+      set: ['inputs.mapPublicIpOnLaunch', true],
+      at,
+    }),
+  ),
+  {
+    policy: 'bound-principals',
+    of: 'aws:kms/key:Key',
+    named: /-operations-key$/,
+    set: ['inputs.policy.Statement.2.Condition', {}],
+  },
+  {
+    policy: 'bound-principals',
+    of: 'aws:s3/bucketPolicy:BucketPolicy',
+    named: /-annotation-access-policy$/,
+    set: ['inputs.policy.Statement.1.Condition', {}],
+  },
+  { policy: 'explicit-provider', of: PROVIDER, set: ['inputs.allowedAccountIds', TWO_ACCOUNTS], at: 'aws:kms/key:Key' },
+  { policy: 'one-account', of: PROVIDER, set: ['inputs.allowedAccountIds', TWO_ACCOUNTS], at: 'aws:kms/key:Key' },
+  ...['Project', 'Environment', 'ManagedBy'].map(
+    (tag): Mutation => ({
+      policy: 'tags',
+      of: PROVIDER,
+      set: [`inputs.defaultTags.tags.${tag}`, undefined],
+      at: 'aws:efs/fileSystem:FileSystem',
+    }),
+  ),
+  // Asked of sites alone, and only they have instances.
+  { policy: 'tags', of: PROVIDER, set: ['inputs.defaultTags.tags.Site', undefined], at: 'aws:autoscaling/group:Group' },
   { policy: 'gpu-families', of: TEMPLATE, set: ['inputs.instanceType', 'p3.2xlarge'] },
 ];
 

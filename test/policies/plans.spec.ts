@@ -47,22 +47,27 @@ describe('policy pack on the plans of all stacks', () => {
     });
   }
 
+  it('is shown a broken plan for every rule', () => {
+    assert.deepEqual([...new Set(MUTATIONS.map(({ policy }) => policy))].sort(), RULES.map(({ name }) => name).sort());
+  });
+
   for (const mutation of MUTATIONS) {
     const { policy, of, set, named, at = of } = mutation;
-    it(`finds ${of} ${named?.source ?? ''} with ${set[0]} = ${JSON.stringify(set[1]) ?? 'nothing'}`, async () => {
+    const where = at === of ? '' : `, at ${at}`;
+    it(`finds ${of} ${named?.source ?? ''} with ${set[0]} = ${JSON.stringify(set[1]) ?? 'nothing'}${where}`, async () => {
       // Production is where everything holds.
       for (const stack of STACKS.filter((name) => name.startsWith('prod'))) {
         const plan = await planOf(stack);
         const { resources, broken } = mutated(plan.resources, mutation);
-        if (broken.length === 0) continue;
+        const expected = at === of ? broken : plan.resources.filter(({ type }) => type === at);
+        if (broken.length === 0 || expected.length === 0) continue;
         const asked = LOOKS_AT_STACKS.has(policy)
           ? await pack.analyzeStack(resources)
           : await pack.analyzeEach(
               resources,
-              resources.filter(({ urn }) => broken.some((before) => before.urn === urn)),
+              resources.filter(({ urn }) => expected.some((before) => before.urn === urn)),
             );
         const found = asked.filter((violation) => violation.policy === policy);
-        const expected = at === of ? broken : plan.resources.filter(({ type }) => type === at);
         const missed = expected.filter(({ urn }) => !found.some((violation) => violation.urn === urn));
         assert.deepEqual(
           missed.map(({ urn }) => urn),
@@ -71,7 +76,7 @@ describe('policy pack on the plans of all stacks', () => {
         );
         return;
       }
-      assert.fail(`no plan of production has a resource ${of} ${named ?? ''}; a mutation of nothing shows nothing`);
+      assert.fail(`no plan of production has ${of} ${named ?? ''} with ${at}; a mutation of nothing shows nothing`);
     });
   }
 

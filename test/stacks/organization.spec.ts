@@ -46,6 +46,16 @@ describe('organisation stack', () => {
     }
   });
 
+  it('guards the accounts of the platform directly, because nobody moves them into its unit', () => {
+    for (const policy of ['baseline', 'protect-data', 'organization-perimeter']) {
+      for (const account of ['222233334444', '333344445555']) assert.ok(attached(policy).includes(account), policy);
+    }
+  });
+
+  it('lets roles of other accounts be taken only where a hospital had roles before', () => {
+    assert.deepEqual(attached('role-perimeter'), ['hospitals']);
+  });
+
   it('attaches at most five policies of a kind to a target', () => {
     const count = new Map<string, number>();
     const kinds = new Map(ofType(plan, POLICY).map(({ id, inputs }) => [id, inputs.type]));
