@@ -35,11 +35,11 @@ function* files(folder) {
   }
 }
 
-/** True when every source and asset is older than the last complete build. */
+/** True when every source and asset is older than the last complete build; an image holds no sources. */
 function isCurrent() {
   const built = builtAt();
   if (built === undefined) return false;
-  for (const room of ROOMS) {
+  for (const room of ROOMS.filter((room) => fs.existsSync(path.join(ROOT, room)))) {
     for (const file of files(path.join(ROOT, room))) if (fs.statSync(file).mtimeMs >= built) return false;
   }
   return true;

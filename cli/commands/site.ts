@@ -3,7 +3,12 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { ClaraError } from '../../base/errors';
 import { EXIT } from '../../base/exit-codes';
-import { type MetricsAddress, type MetricsListener, startMetricsListener } from '../../base/metrics-listener';
+import {
+  type MetricsAddress,
+  type MetricsListener,
+  type ServiceHealth,
+  startMetricsListener,
+} from '../../base/metrics-listener';
 import { certificatesIn, endOf } from '../../federation/certificates';
 import { namedSites } from '../../federation/cohort';
 import { loadCredentials } from '../../federation/credentials';
@@ -19,6 +24,7 @@ import { PromotionRequests } from '../../fl-site/promotions/promotion-requests';
 import { Proposals } from '../../fl-site/proposals';
 import type { SiteEvent } from '../../fl-site/site-events';
 import { Workspace } from '../../fl-site/workspace';
+import { isInstalled } from '../installed';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { parseModelVersion } from '../model-address';
 import { modelPublisher } from '../model-publisher';
@@ -28,7 +34,6 @@ import { stopSignal } from '../stopping';
 import { counted, openTerminal, type Terminal, table } from '../terminal';
 import { VERSION } from '../version';
 import { wholeNumber } from '../whole-number';
-import { addDeploymentVerbs } from './site-deployment';
 import { prepareCommand } from './site-prepare';
 
 interface StartOptions {
@@ -67,7 +72,10 @@ export function siteCommand(): Command {
       '\nExample:\n  clara-fed site enrol --invitation @st-marys.invitation --credentials ./credentials',
     )
     .action(enrolSite);
-  addDeploymentVerbs(command);
+  // What a platform engineer does before a site is there; the site's own image is without it.
+  if (isInstalled('site-deployment')) {
+    (require('./site-deployment') as typeof import('./site-deployment')).addDeploymentVerbs(command);
+  }
   command
     .command('start')
     .description('Starts the agent and keeps it running.')
@@ -194,7 +202,14 @@ async function start(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
   const configuration = await loadSiteConfiguration(path.resolve(options.config));
   const address = metricsAddress(options.metrics);
-  const metrics = address && (await serveMetrics(configuration, address));
+  let connectedTo: string | undefined;
+  const metrics =
+    address &&
+    (await serveMetrics(configuration, address, () => ({
+      // Without its coordinator an agent waits and goes on training: starting it anew would help nobody.
+      status: 'ok',
+      detail: connectedTo === undefined ? 'Not connected; the agent goes on trying.' : `Connected to ${connectedTo}.`,
+    })));
   if (metrics) terminal.record({ event: 'metrics', address: metrics.listener.address });
   if (metrics) terminal.line(`figures for Prometheus: http://${metrics.listener.address}/metrics`);
   let connectedOnce = false;
@@ -204,6 +219,8 @@ async function start(options: StartOptions): Promise<void> {
     software: `clara-fed ${VERSION}`,
     signal: stopSignal(options),
     onEvent: (event) => {
+      if (event.kind === 'connected') connectedTo = event.coordinator;
+      if (event.kind === 'disconnected') connectedTo = undefined;
       if (event.kind === 'connected' && !connectedOnce) {
         connectedOnce = true;
         terminal.record({ event: 'ready', site: configuration.id, coordinator: configuration.coordinator });
@@ -225,13 +242,14 @@ async function start(options: StartOptions): Promise<void> {
 async function serveMetrics(
   { credentials, workspace }: SiteConfiguration,
   address: MetricsAddress,
+  health: () => ServiceHealth,
 ): Promise<{ readonly figures: SiteMetrics; readonly listener: MetricsListener }> {
   const { chainPem } = await loadCredentials(credentials);
   const figures = new SiteMetrics({
     freeBytes: () => new Workspace(workspace).freeBytes(),
     certificateEnds: endOf(certificatesIn(chainPem, credentials)[0]!),
   });
-  return { figures, listener: await startMetricsListener(address, figures) };
+  return { figures, listener: await startMetricsListener(address, figures, health) };
 }
 
 async function lookAhead(
