@@ -24,6 +24,7 @@ import { PromotionRequests } from '../../fl-site/promotions/promotion-requests';
 import { Proposals } from '../../fl-site/proposals';
 import type { SiteEvent } from '../../fl-site/site-events';
 import { Workspace } from '../../fl-site/workspace';
+import { readSecret } from '../aws-secret';
 import { isInstalled } from '../installed';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { parseModelVersion } from '../model-address';
@@ -46,7 +47,8 @@ interface StartOptions {
 const MAX_REASON = 2000;
 
 interface EnrolOptions {
-  readonly invitation: string;
+  readonly invitation?: string;
+  readonly invitationSecret?: string;
   readonly credentials: string;
   readonly json?: boolean;
 }
@@ -61,10 +63,11 @@ export function siteCommand(): Command {
       "Makes the site's key and trades a one-time invitation for a certificate; the key never leaves this machine.",
     )
     .addOption(
-      new Option('--invitation <text|@file>', 'the invitation line, or @ and a file that holds it')
-        .env('CLARA_FED_INVITATION')
-        .makeOptionMandatory(),
+      new Option('--invitation <text|@file>', 'the invitation line, or @ and a file that holds it').conflicts(
+        'invitationSecret',
+      ),
     )
+    .option('--invitation-secret <arn>', 'the secret of AWS Secrets Manager that holds it')
     .requiredOption('--credentials <dir>', 'where key and certificates go')
     .option('--json', 'one JSON object')
     .addHelpText(
@@ -132,10 +135,8 @@ export function siteCommand(): Command {
 
 async function enrolSite(options: EnrolOptions): Promise<void> {
   const terminal = openTerminal(options);
-  const text = options.invitation.startsWith('@')
-    ? await readInvitation(options.invitation.slice(1))
-    : options.invitation;
-  const { identity, coordinator } = await enrol(parseInvitation(text), { folder: options.credentials });
+  const invitation = parseInvitation(await invitationOf(options));
+  const { identity, coordinator } = await enrol(invitation, { folder: options.credentials });
   terminal.record({
     event: 'enrolled',
     identity: formatIdentity(identity),
@@ -143,6 +144,14 @@ async function enrolSite(options: EnrolOptions): Promise<void> {
     credentials: options.credentials,
   });
   terminal.line(`enrolled as ${formatIdentity(identity)}; credentials are in ${options.credentials}`);
+}
+
+async function invitationOf({ invitation, invitationSecret }: EnrolOptions): Promise<string> {
+  if (invitationSecret !== undefined) return readSecret('--invitation-secret', invitationSecret, stopSignal());
+  if (invitation === undefined) {
+    throw new ClaraError('invalid-input', 'the invitation is missing; give --invitation or --invitation-secret');
+  }
+  return invitation.startsWith('@') ? readInvitation(invitation.slice(1)) : invitation;
 }
 
 async function readInvitation(file: string): Promise<string> {
