@@ -133,8 +133,10 @@ async function start(options: StartOptions): Promise<void> {
     },
   });
   const listener = figures && (await startMetricsListener(figures, server.metrics));
-  terminal.record({ event: 'ready', url: server.url, port: server.port, metrics: listener?.address });
-  terminal.line(`annotation server on ${server.url} (3D Slicer: module NVIDIA AIAA, server URL)`);
+  // What is printed ends in a log, which more people read than the secret.
+  const url = prefixes[0] === options.prefix?.[0] ? server.url : new URL('/', server.url).href;
+  terminal.record({ event: 'ready', url, port: server.port, metrics: listener?.address });
+  terminal.line(`annotation server on ${url} (3D Slicer: module NVIDIA AIAA, server URL)`);
   await aborted(signal);
   await listener?.close();
   await server.close();

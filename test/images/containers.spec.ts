@@ -134,6 +134,7 @@ describe('the containers of coordinator and site', function () {
     assert.notEqual(await healthOf(annotation), '');
     const { stdout, stderr } = await annotation.exec('aiaa', 'models', '--workspace', annotation.folder('/workspace'));
     assert.deepEqual([stdout, stderr], ['', '']);
+    assert.ok(!JSON.stringify(annotation.program.records).includes(prefix), 'the log does not have it');
   });
 
   it('have nothing secret in their environment', () => {
