@@ -22,6 +22,7 @@ program)
   npm run --silent build
   ;;
 tree)
+  node scripts/compiled.cjs
   node -r ./scripts/run-sources.cjs images/install-tree.ts "${2-}" "${3-}"
   ;;
 *)

@@ -22,6 +22,7 @@ interface StartOptions {
   readonly prefixSecret?: string;
   readonly slots: string;
   readonly adminFrom?: readonly string[];
+  readonly proxyFrom?: readonly string[];
   readonly adminTokenFile?: string;
   readonly metrics?: string | true;
   readonly corsOrigin?: readonly string[];
@@ -68,6 +69,7 @@ export function aiaaCommand(): Command {
     .option('--cors-origin <origin...>', 'origins of web pages that may call this server')
     .option('--slots <n>', 'inference processes, each with the memory of one segmentation', '1')
     .option('--admin-from <address...>', 'addresses or networks that may administer (default: this machine alone)')
+    .option('--proxy-from <address...>', 'proxies whose X-Forwarded-For is believed when an administrator calls')
     .option('--admin-token-file <file>', 'file with a token that administrators must send as well')
     .addOption(metricsOption())
     .option('--log', 'log requests to stderr')
@@ -129,6 +131,7 @@ async function start(options: StartOptions): Promise<void> {
     limits: { slots: wholeNumber('--slots', options.slots, 1, 64) },
     operators: {
       ...(options.adminFrom && { from: options.adminFrom }),
+      ...(options.proxyFrom && { proxies: options.proxyFrom }),
       ...(options.adminTokenFile && { token: (await readFile(options.adminTokenFile, 'utf8')).trim() }),
     },
   });

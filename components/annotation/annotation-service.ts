@@ -281,14 +281,14 @@ export class AnnotationService extends pulumi.ComponentResource {
     server: 'own' | 'clara-train',
     prefix: SecretPath | undefined,
   ): ContainerTask {
-    const { workspace } = site;
+    const { workspace, network } = site;
     const program =
       prefix === undefined
         ? claraTrainProgram()
         : {
-            ...annotationProgram(''),
+            ...annotationProgram('', network.cidr),
             // The secret is known when it is made.
-            command: prefix.secretArn.apply((arn) => annotationProgram(arn).command),
+            command: prefix.secretArn.apply((arn) => annotationProgram(arn, network.cidr).command),
           };
     const mayRead =
       prefix === undefined

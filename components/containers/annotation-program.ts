@@ -20,13 +20,15 @@ export const ANNOTATION_HEALTH: HealthCheck = {
  * The project's own annotation server.
  *
  * @param prefixArn secret that holds the path before all others
+ * @param network addresses of the site: from there it is administered, and there its load balancer stands
  */
-export function annotationProgram(prefixArn: string): Program {
+export function annotationProgram(prefixArn: string, network: string): Program {
   return {
     command: [
       ...['aiaa', 'start', '--workspace', '/workspace'],
       ...['--host', '0.0.0.0', '--port', String(ANNOTATION_PORT)],
-      ...['--prefix-secret', prefixArn, '--log', '--json'],
+      ...['--prefix-secret', prefixArn],
+      ...['--admin-from', '127.0.0.0/8', network, '--proxy-from', network, '--log', '--json'],
     ],
     environment: COMMON_ENVIRONMENT,
     ports: [ANNOTATION_PORT],

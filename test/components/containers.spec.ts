@@ -86,7 +86,7 @@ describe('programs of containers', () => {
   });
 
   for (const [name, words, commands] of [
-    ['annotation server', annotationProgram(SECRET).command, aiaaCommand()],
+    ['annotation server', annotationProgram(SECRET, '10.20.0.0/16').command, aiaaCommand()],
     ['coordinator', COORDINATOR.command, coordinatorCommand()],
     ['agent', agentProgram().command, siteCommand()],
     ['enrolment', enrolProgram(SECRET).command, siteCommand()],
@@ -110,7 +110,7 @@ describe('programs of containers', () => {
   }
 
   it('are told where a secret is, and never get one in a variable', () => {
-    for (const { command, environment } of [annotationProgram(SECRET), enrolProgram(SECRET)]) {
+    for (const { command, environment } of [annotationProgram(SECRET, '10.20.0.0/16'), enrolProgram(SECRET)]) {
       assert.ok(command.includes(SECRET));
       assert.deepEqual(Object.keys(environment).sort(), ['HOME', 'NODE_ENV']);
     }
