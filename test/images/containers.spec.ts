@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { pack } from 'tar-stream';
 import { EXIT } from '../../base/exit-codes';
 import { writePhantomDataset } from '../../imaging/phantom-dataset';
 import type { ProgramRun } from '../engine/run-program';
@@ -14,6 +12,7 @@ import { AwsServer } from '../support/aws-server';
 import { ContainerHost, type StartedContainer } from '../support/container-host';
 import type { ProgramEnd, ProgramRecord } from '../support/program';
 import { S3_CREDENTIALS } from '../support/s3-server';
+import { tarOf } from '../support/tar-of';
 
 const SITE = 'st-marys';
 const DATASET = 'Task09_Spleen';
@@ -107,10 +106,12 @@ describe('the containers of coordinator and site', function () {
   it('look ahead: what the stack brought is all right, and the cluster that is not there is named', async () => {
     const { code, stderr, records } = await bootstrap('preflight');
     assert.equal(code, EXIT.badData, stderr);
-    const checks = new Map(records.filter(({ event }) => event === 'check').map((check) => [check.name, check]));
-    for (const name of ['configuration', 'credentials', 'coordinator', 'dataset', 'workspace'])
-      console.log(name, checks.get(name));
-    console.log([...checks.values()]);
+    const checks = records.filter(({ event }) => event === 'check');
+    const failed = checks.filter(({ outcome }) => outcome === 'failed').map(({ name }) => name);
+    assert.deepEqual(failed, ['trainer'], JSON.stringify(checks));
+    for (const name of ['certificate', 'tls', 'admission', 'workspace', 'dataset']) {
+      assert.equal(checks.find((check) => check.name === name)?.outcome, 'ok', name);
+    }
   });
 
   it('are an agent that connects over mutual TLS and is well', async () => {
@@ -205,13 +206,7 @@ async function archiveOf(name: string): Promise<Buffer> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'clara-archive-'));
   try {
     await writePhantomDataset(folder, { cases: 4, heldOut: 1, seed: 3, shape: [16, 24, 24] });
-    const archive = pack();
-    for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-      const at = path.join(folder, file);
-      if (statSync(at).isFile()) archive.entry({ name: `${name}/${file}` }, readFileSync(at));
-    }
-    archive.finalize();
-    return await buffer(archive as unknown as AsyncIterable<Uint8Array>);
+    return await tarOf(folder, name);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
