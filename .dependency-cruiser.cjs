@@ -7,6 +7,7 @@ const rooms = {
   components: [],
   stacks: ['components'],
   fleet: ['base', 'components', 'stacks'],
+  images: [],
   policies: ['components/star-reasons'],
   training: ['base', 'imaging', 'federation/tensors', 'federation/trainer-contract'],
   'fl-coordinator': ['base', 'federation'],

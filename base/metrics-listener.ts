@@ -2,7 +2,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ClaraError } from './errors';
 
-/** Where a service's figures are read: `GET /metrics` over plain HTTP, for Prometheus and whatever speaks its text format. */
+/**
+ * What a service tells over plain HTTP, to its own machine unless told otherwise: `GET /metrics` for Prometheus and whatever
+ * speaks its text format, `GET /health` for whoever restarts what is broken.
+ */
 export interface MetricsListener {
   /** `host:port`. */
   readonly address: string;
@@ -12,6 +15,14 @@ export interface MetricsListener {
 export interface MetricsSource {
   readonly contentType: string;
   metrics(): Promise<string>;
+}
+
+/** Answer of `GET /health`, with status 200 or 503. */
+export interface ServiceHealth {
+  /** `failing` means that another process would do better: a service that waits for somebody else is `ok`. */
+  readonly status: 'ok' | 'failing';
+  /** One sentence for people. */
+  readonly detail: string;
 }
 
 export interface MetricsAddress {
@@ -26,10 +37,14 @@ export const DEFAULT_METRICS_ADDRESS = '127.0.0.1:9464';
 const MAX_CONNECTIONS = 16;
 const REQUEST_MILLIS = 10_000;
 
-/** @throws ClaraError `unavailable` when the address is taken */
+/**
+ * @param health asked at each `GET /health`. @default a process that answers is well
+ * @throws ClaraError `unavailable` when the address is taken
+ */
 export async function startMetricsListener(
   { host, port }: MetricsAddress,
   source: MetricsSource,
+  health: () => ServiceHealth = () => ({ status: 'ok', detail: 'The process answers.' }),
 ): Promise<MetricsListener> {
   const server = createServer(
     { headersTimeout: REQUEST_MILLIS, requestTimeout: REQUEST_MILLIS },
@@ -38,9 +53,14 @@ export async function startMetricsListener(
         response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers });
         response.end(request.method === 'HEAD' ? undefined : text);
       };
-      if (request.url?.split('?')[0] !== '/metrics') say(404, 'figures are at /metrics\n');
+      const path = request.url?.split('?')[0];
+      if (path !== '/metrics' && path !== '/health') say(404, 'figures are at /metrics, health at /health\n');
       else if (request.method !== 'GET' && request.method !== 'HEAD') say(405, 'read only\n', { Allow: 'GET, HEAD' });
-      else {
+      else if (path === '/health') {
+        const found = health();
+        const type = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
+        say(found.status === 'ok' ? 200 : 503, JSON.stringify(found), type);
+      } else {
         source.metrics().then(
           (text) => say(200, text, { 'Content-Type': source.contentType }),
           () => say(500, 'the figures cannot be read now\n'),

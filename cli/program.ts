@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { isInstalled } from './installed';
 import { VERSION } from './version';
 
 const EXIT_CODE_HELP = `
@@ -26,6 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   store: () => (require('./commands/store') as typeof import('./commands/store')).storeCommand(),
   trainer: () => (require('./commands/trainer') as typeof import('./commands/trainer')).trainerCommand(),
   dataset: () => (require('./commands/dataset') as typeof import('./commands/dataset')).datasetCommand(),
+  health: () => (require('./commands/health') as typeof import('./commands/health')).healthCommand(),
 };
 
 /**
@@ -38,8 +40,9 @@ export function program(first?: string): Command {
     .version(VERSION)
     .addHelpText('afterAll', EXIT_CODE_HELP)
     .configureHelp({ showGlobalOptions: true });
-  const wanted = first !== undefined && Object.hasOwn(COMMANDS, first) ? [COMMANDS[first]!] : Object.values(COMMANDS);
-  for (const load of wanted) root.addCommand(load());
+  const installed = Object.keys(COMMANDS).filter(isInstalled);
+  const wanted = first !== undefined && installed.includes(first) ? [first] : installed;
+  for (const name of wanted) root.addCommand(COMMANDS[name]!());
   everyCommand(root, (command) =>
     command.exitOverride().configureOutput({ outputError: (text, write) => write(plainUsage(text)) }),
   );

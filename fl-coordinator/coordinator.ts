@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
-import { type MetricsListener, startMetricsListener } from '../base/metrics-listener';
+import { type MetricsListener, type ServiceHealth, startMetricsListener } from '../base/metrics-listener';
 import { LIVENESS_MILLIS } from '../federation/channel';
 import { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
@@ -75,7 +75,9 @@ class Coordinator implements RunningCoordinator {
     try {
       const authority = await openSharedAuthority(trust ?? path.join(workspace, 'trust'), store, { federation });
       await this.#listen(authority);
-      if (this.#metrics) this.#figures = await startMetricsListener(this.options.metrics!, this.#metrics);
+      if (this.#metrics) {
+        this.#figures = await startMetricsListener(this.options.metrics!, this.#metrics, () => this.#tellHealth());
+      }
       const settled = new Promise<void>((resolve, reject) => {
         this.closed = this.#live({ store, authority }, resolve).finally(async () => {
           await this.#stopServing();
@@ -94,6 +96,15 @@ class Coordinator implements RunningCoordinator {
 
   get metricsAddress(): string | undefined {
     return this.#figures?.address;
+  }
+
+  /** Whoever stands by or replays journals is as well as the leader; `grpc.health.v1` tells clients who leads. */
+  #tellHealth(): ServiceHealth {
+    if (this.#stop.signal.aborted) return { status: 'failing', detail: 'The coordinator is stopping.' };
+    if (this.#term) return { status: 'ok', detail: 'The coordinator leads.' };
+    const leader = this.#leader ? ` for ${this.#leader.address}` : '';
+    const detail = this.#isStandingBy ? `The coordinator stands by${leader}.` : 'The coordinator opens its store.';
+    return { status: 'ok', detail };
   }
 
   async close(): Promise<void> {

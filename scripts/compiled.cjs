@@ -24,7 +24,7 @@ const PROGRAMS = [
   'stacks',
   'bench',
 ];
-const ROOMS = [...PROGRAMS, 'policies', 'scripts', 'test'];
+const ROOMS = [...PROGRAMS, 'images', 'policies', 'scripts', 'test'];
 /** What a program reads beside its code. */
 const ASSETS = /\.(wasm|html|css|svg)$/;
 const SOURCES = /(?<!\.as)\.ts$/;
@@ -37,11 +37,11 @@ function* files(folder) {
   }
 }
 
-/** True when every source and asset of these rooms is older than the last complete build. */
+/** True when every source and asset of these rooms is older than the last complete build; an image holds no sources. */
 function isCurrent(rooms = PROGRAMS) {
   const built = builtAt();
   if (built === undefined) return false;
-  for (const room of rooms) {
+  for (const room of rooms.filter((name) => fs.existsSync(path.join(ROOT, name)))) {
     for (const file of files(path.join(ROOT, room))) if (fs.statSync(file).mtimeMs >= built) return false;
   }
   return true;

@@ -7,6 +7,7 @@ import { publishModel } from '../../aiaa/registry/publish-model';
 import { startAnnotationServer } from '../../aiaa/server';
 import { startMetricsListener } from '../../base/metrics-listener';
 import { parsePort } from '../address';
+import { readSecret } from '../aws-secret';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { referenceTrainer } from '../reference-trainer';
 import { aborted, stopSignal } from '../stopping';
@@ -18,8 +19,10 @@ interface StartOptions {
   readonly port: string;
   readonly host: string;
   readonly prefix?: readonly string[];
+  readonly prefixSecret?: string;
   readonly slots: string;
   readonly adminFrom?: readonly string[];
+  readonly proxyFrom?: readonly string[];
   readonly adminTokenFile?: string;
   readonly metrics?: string | true;
   readonly corsOrigin?: readonly string[];
@@ -61,15 +64,12 @@ export function aiaaCommand(): Command {
       'address to listen on; anything but a loopback address opens it to a network',
       '127.0.0.1',
     )
-    .addOption(
-      new Option(
-        '--prefix <path...>',
-        'secret paths, such as /st-marys/4f1c2a, of which clients need one before all others',
-      ).env('CLARA_FED_AIAA_PREFIX'),
-    )
+    .option('--prefix <path...>', 'secret paths, such as /st-marys/4f1c2a, of which clients need one before all others')
+    .option('--prefix-secret <arn>', 'a secret of AWS Secrets Manager that holds another one')
     .option('--cors-origin <origin...>', 'origins of web pages that may call this server')
     .option('--slots <n>', 'inference processes, each with the memory of one segmentation', '1')
     .option('--admin-from <address...>', 'addresses or networks that may administer (default: this machine alone)')
+    .option('--proxy-from <address...>', 'proxies whose X-Forwarded-For is believed when an administrator calls')
     .option('--admin-token-file <file>', 'file with a token that administrators must send as well')
     .addOption(metricsOption())
     .option('--log', 'log requests to stderr')
@@ -116,23 +116,30 @@ async function start(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
   const signal = stopSignal(options);
   const figures = metricsAddress(options.metrics);
+  const prefixes = [...(options.prefix ?? [])];
+  if (options.prefixSecret !== undefined) {
+    prefixes.push(await readSecret('--prefix-secret', options.prefixSecret, signal));
+  }
   const server = await startAnnotationServer({
     workspace: options.workspace,
     host: options.host,
     port: parsePort(options.port),
-    ...(options.prefix && { pathPrefix: options.prefix }),
+    pathPrefix: prefixes,
     ...(options.corsOrigin && { corsOrigins: options.corsOrigin }),
     ...(options.log && { logTo: process.stderr }),
     trainer: referenceTrainer(),
     limits: { slots: wholeNumber('--slots', options.slots, 1, 64) },
     operators: {
       ...(options.adminFrom && { from: options.adminFrom }),
+      ...(options.proxyFrom && { proxies: options.proxyFrom }),
       ...(options.adminTokenFile && { token: (await readFile(options.adminTokenFile, 'utf8')).trim() }),
     },
   });
   const listener = figures && (await startMetricsListener(figures, server.metrics));
-  terminal.record({ event: 'ready', url: server.url, port: server.port, metrics: listener?.address });
-  terminal.line(`annotation server on ${server.url} (3D Slicer: module NVIDIA AIAA, server URL)`);
+  // What is printed ends in a log, which more people read than the secret.
+  const url = prefixes[0] === options.prefix?.[0] ? server.url : new URL('/', server.url).href;
+  terminal.record({ event: 'ready', url, port: server.port, metrics: listener?.address });
+  terminal.line(`annotation server on ${url} (3D Slicer: module NVIDIA AIAA, server URL)`);
   await aborted(signal);
   await listener?.close();
   await server.close();

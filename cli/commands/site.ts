@@ -3,7 +3,12 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { ClaraError } from '../../base/errors';
 import { EXIT } from '../../base/exit-codes';
-import { type MetricsAddress, type MetricsListener, startMetricsListener } from '../../base/metrics-listener';
+import {
+  type MetricsAddress,
+  type MetricsListener,
+  type ServiceHealth,
+  startMetricsListener,
+} from '../../base/metrics-listener';
 import { certificatesIn, endOf } from '../../federation/certificates';
 import { namedSites } from '../../federation/cohort';
 import { loadCredentials } from '../../federation/credentials';
@@ -19,6 +24,8 @@ import { PromotionRequests } from '../../fl-site/promotions/promotion-requests';
 import { Proposals } from '../../fl-site/proposals';
 import type { SiteEvent } from '../../fl-site/site-events';
 import { Workspace } from '../../fl-site/workspace';
+import { readSecret } from '../aws-secret';
+import { isInstalled } from '../installed';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { parseModelVersion } from '../model-address';
 import { modelPublisher } from '../model-publisher';
@@ -28,7 +35,6 @@ import { stopSignal } from '../stopping';
 import { counted, openTerminal, type Terminal, table } from '../terminal';
 import { VERSION } from '../version';
 import { wholeNumber } from '../whole-number';
-import { addDeploymentVerbs } from './site-deployment';
 import { prepareCommand } from './site-prepare';
 
 interface StartOptions {
@@ -41,7 +47,8 @@ interface StartOptions {
 const MAX_REASON = 2000;
 
 interface EnrolOptions {
-  readonly invitation: string;
+  readonly invitation?: string;
+  readonly invitationSecret?: string;
   readonly credentials: string;
   readonly json?: boolean;
 }
@@ -56,10 +63,11 @@ export function siteCommand(): Command {
       "Makes the site's key and trades a one-time invitation for a certificate; the key never leaves this machine.",
     )
     .addOption(
-      new Option('--invitation <text|@file>', 'the invitation line, or @ and a file that holds it')
-        .env('CLARA_FED_INVITATION')
-        .makeOptionMandatory(),
+      new Option('--invitation <text|@file>', 'the invitation line, or @ and a file that holds it').conflicts(
+        'invitationSecret',
+      ),
     )
+    .option('--invitation-secret <arn>', 'the secret of AWS Secrets Manager that holds it')
     .requiredOption('--credentials <dir>', 'where key and certificates go')
     .option('--json', 'one JSON object')
     .addHelpText(
@@ -67,7 +75,10 @@ export function siteCommand(): Command {
       '\nExample:\n  clara-fed site enrol --invitation @st-marys.invitation --credentials ./credentials',
     )
     .action(enrolSite);
-  addDeploymentVerbs(command);
+  // What a platform engineer does before a site is there; the site's own image is without it.
+  if (isInstalled('site-deployment')) {
+    (require('./site-deployment') as typeof import('./site-deployment')).addDeploymentVerbs(command);
+  }
   command
     .command('start')
     .description('Starts the agent and keeps it running.')
@@ -124,10 +135,8 @@ export function siteCommand(): Command {
 
 async function enrolSite(options: EnrolOptions): Promise<void> {
   const terminal = openTerminal(options);
-  const text = options.invitation.startsWith('@')
-    ? await readInvitation(options.invitation.slice(1))
-    : options.invitation;
-  const { identity, coordinator } = await enrol(parseInvitation(text), { folder: options.credentials });
+  const invitation = parseInvitation(await invitationOf(options));
+  const { identity, coordinator } = await enrol(invitation, { folder: options.credentials });
   terminal.record({
     event: 'enrolled',
     identity: formatIdentity(identity),
@@ -135,6 +144,14 @@ async function enrolSite(options: EnrolOptions): Promise<void> {
     credentials: options.credentials,
   });
   terminal.line(`enrolled as ${formatIdentity(identity)}; credentials are in ${options.credentials}`);
+}
+
+async function invitationOf({ invitation, invitationSecret }: EnrolOptions): Promise<string> {
+  if (invitationSecret !== undefined) return readSecret('--invitation-secret', invitationSecret, stopSignal());
+  if (invitation === undefined) {
+    throw new ClaraError('invalid-input', 'the invitation is missing; give --invitation or --invitation-secret');
+  }
+  return invitation.startsWith('@') ? readInvitation(invitation.slice(1)) : invitation;
 }
 
 async function readInvitation(file: string): Promise<string> {
@@ -194,7 +211,14 @@ async function start(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
   const configuration = await loadSiteConfiguration(path.resolve(options.config));
   const address = metricsAddress(options.metrics);
-  const metrics = address && (await serveMetrics(configuration, address));
+  let connectedTo: string | undefined;
+  const metrics =
+    address &&
+    (await serveMetrics(configuration, address, () => ({
+      // Without its coordinator an agent waits and goes on training: starting it anew would help nobody.
+      status: 'ok',
+      detail: connectedTo === undefined ? 'Not connected; the agent goes on trying.' : `Connected to ${connectedTo}.`,
+    })));
   if (metrics) terminal.record({ event: 'metrics', address: metrics.listener.address });
   if (metrics) terminal.line(`figures for Prometheus: http://${metrics.listener.address}/metrics`);
   let connectedOnce = false;
@@ -204,6 +228,8 @@ async function start(options: StartOptions): Promise<void> {
     software: `clara-fed ${VERSION}`,
     signal: stopSignal(options),
     onEvent: (event) => {
+      if (event.kind === 'connected') connectedTo = event.coordinator;
+      if (event.kind === 'disconnected') connectedTo = undefined;
       if (event.kind === 'connected' && !connectedOnce) {
         connectedOnce = true;
         terminal.record({ event: 'ready', site: configuration.id, coordinator: configuration.coordinator });
@@ -225,13 +251,14 @@ async function start(options: StartOptions): Promise<void> {
 async function serveMetrics(
   { credentials, workspace }: SiteConfiguration,
   address: MetricsAddress,
+  health: () => ServiceHealth,
 ): Promise<{ readonly figures: SiteMetrics; readonly listener: MetricsListener }> {
   const { chainPem } = await loadCredentials(credentials);
   const figures = new SiteMetrics({
     freeBytes: () => new Workspace(workspace).freeBytes(),
     certificateEnds: endOf(certificatesIn(chainPem, credentials)[0]!),
   });
-  return { figures, listener: await startMetricsListener(address, figures) };
+  return { figures, listener: await startMetricsListener(address, figures, health) };
 }
 
 async function lookAhead(

@@ -2,12 +2,12 @@ import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
 import * as aws from '../aws';
 import {
+  ANNOTATION_HEALTH,
   ANNOTATION_HEALTH_PATH,
   ANNOTATION_PORT,
   annotationProgram,
   CLARA_TRAIN_HEALTH_PATH,
   claraTrainProgram,
-  PREFIX_VARIABLE,
 } from '../containers/annotation-program';
 import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';
@@ -15,10 +15,11 @@ import { containerMemory, GPU_FAMILY_NAMES, type GpuFamilyName } from '../gpu/gp
 import { CERTIFICATE_ARN, cidrBlock, given, HOST_NAME, HOSTED_ZONE_ID, onOff } from '../input-rules';
 import { HTTPS_PORT } from '../network/site-network';
 import { addRules, type SecurityRule, securityGroup } from '../network/task-security-group';
+import { placeOf } from '../place';
 import { NIGHT_HOURS, type NightHours } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { type ContainerTask, containerTask } from '../tasks/container-task';
-import { mountWorkspace } from '../tasks/task-policies';
+import { mountWorkspace, readSecret } from '../tasks/task-policies';
 import { accessLogBucket } from './access-log-bucket';
 import { exposureFaults } from './exposure';
 import { guardAdministration } from './listener-rules';
@@ -280,8 +281,21 @@ export class AnnotationService extends pulumi.ComponentResource {
     server: 'own' | 'clara-train',
     prefix: SecretPath | undefined,
   ): ContainerTask {
-    const { workspace } = site;
-    const program = server === 'own' ? annotationProgram() : claraTrainProgram();
+    const { workspace, network } = site;
+    const program =
+      prefix === undefined
+        ? claraTrainProgram()
+        : {
+            ...annotationProgram('', network.cidr),
+            // The secret is known when it is made.
+            command: prefix.secretArn.apply((arn) => annotationProgram(arn, network.cidr).command),
+          };
+    const mayRead =
+      prefix === undefined
+        ? []
+        : pulumi
+            .all([prefix.secretArn, site.operationsKeyArn, placeOf(this).region])
+            .apply(([secret, key, region]) => readSecret(secret, key, region));
     return containerTask(
       name,
       {
@@ -292,9 +306,9 @@ export class AnnotationService extends pulumi.ComponentResource {
             name: 'aiaa',
             image: site.images.aiaa,
             ...program,
-            ...(prefix && { secrets: { [PREFIX_VARIABLE]: prefix.secretArn } }),
             memory: containerMemory(gpuFamily),
             gpus: 1,
+            ...(server === 'own' && { healthCheck: ANNOTATION_HEALTH }),
             stopTimeout: 120,
             // NVIDIA's server writes all over its image.
             readonlyRootFilesystem: server === 'own',
@@ -305,11 +319,10 @@ export class AnnotationService extends pulumi.ComponentResource {
           scratch: 'scratch',
         },
         statements: pulumi
-          .all([workspace.fileSystemArn, workspace.accessPointArns.aiaa])
-          .apply(([fileSystem, room]) => [mountWorkspace(fileSystem, [room])]),
+          .all([workspace.fileSystemArn, workspace.accessPointArns.aiaa, mayRead])
+          .apply(([fileSystem, room, own]) => [mountWorkspace(fileSystem, [room]), ...own]),
         logDays: site.logDays,
         logKeyArn: site.operationsKeyArn,
-        secretKeyArns: prefix ? [site.operationsKeyArn] : [],
       },
       { parent: this },
     );

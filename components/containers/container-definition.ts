@@ -26,8 +26,6 @@ export interface Container {
   /** @default the image's own */
   readonly entryPoint?: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Variable to the ARN of a secret, with `:key::` for one key of it. ECS resolves them when the task starts. */
-  readonly secrets?: Readonly<Record<string, string>>;
   readonly ports?: readonly number[];
   /** Path in the container by the name of a volume of the task. */
   readonly mounts?: Readonly<Record<string, string>>;
@@ -51,14 +49,15 @@ export interface Container {
 
 /** One definition, in the exact form that ECS answers. */
 export function containerDefinition(container: Container): Readonly<Record<string, unknown>> {
-  const { secrets = {}, ports = [], mounts = {}, gpus = 0, after = [], healthCheck, repositoryCredentials } = container;
+  const { ports = [], mounts = {}, gpus = 0, after = [], healthCheck, repositoryCredentials } = container;
   return {
     name: container.name,
     image: container.image,
     command: container.command,
     entryPoint: container.entryPoint ?? [],
     environment: pairs(container.environment, (name, value) => ({ name, value })),
-    secrets: pairs(secrets, (name, valueFrom) => ({ name, valueFrom })),
+    // Programs read their secrets themselves; none is in an environment.
+    secrets: [],
     portMappings: [...ports]
       .sort((a, b) => a - b)
       .map((port) => ({ containerPort: port, hostPort: port, protocol: 'tcp' })),

@@ -47,7 +47,6 @@ export function coordinatorProgram(options: CoordinatorProgramOptions): Program 
       ...['--metrics', METRICS_ADDRESS, '--json'],
     ],
     environment: COMMON_ENVIRONMENT,
-    secretVariables: [],
     ports: [service, enrolment],
     mounts: { coordinator: '/coordinator', trust: '/trust', scratch: '/tmp' },
   };

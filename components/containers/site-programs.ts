@@ -12,9 +12,6 @@ export const SITE_FOLDERS = {
 
 export const CONFIGURATION_FILE = `${SITE_FOLDERS.agent}/site.yaml`;
 
-/** Holds a one-time invitation. */
-export const INVITATION_VARIABLE = 'CLARA_FED_INVITATION';
-
 const MOUNTS = { ...SITE_FOLDERS, scratch: '/tmp' } as const;
 
 /** The hospital's agent. */
@@ -22,18 +19,23 @@ export function agentProgram(): Program {
   return {
     command: ['site', 'start', '--config', CONFIGURATION_FILE, '--metrics', METRICS_ADDRESS, '--json'],
     environment: COMMON_ENVIRONMENT,
-    secretVariables: [],
     ports: [],
     mounts: MOUNTS,
   };
 }
 
-/** Trades the invitation for a certificate, once; the key is made here and stays in the room of the agent. */
-export function enrolProgram(): Program {
+/**
+ * Trades the invitation for a certificate, once; the key is made here and stays in the room of the agent.
+ *
+ * @param invitationArn secret that holds the one-time invitation
+ */
+export function enrolProgram(invitationArn: string): Program {
   return {
-    command: ['site', 'enrol', '--credentials', `${SITE_FOLDERS.agent}/credentials`, '--json'],
+    command: [
+      ...['site', 'enrol', '--credentials', `${SITE_FOLDERS.agent}/credentials`],
+      ...['--invitation-secret', invitationArn, '--json'],
+    ],
     environment: COMMON_ENVIRONMENT,
-    secretVariables: [INVITATION_VARIABLE],
     ports: [],
     mounts: MOUNTS,
   };
@@ -44,7 +46,6 @@ export function preflightProgram(): Program {
   return {
     command: ['site', 'preflight', '--config', CONFIGURATION_FILE, '--json'],
     environment: COMMON_ENVIRONMENT,
-    secretVariables: [],
     ports: [],
     mounts: MOUNTS,
   };
@@ -63,7 +64,6 @@ export function prepareProgram(bucket: string, dataset: string): Program {
       ...['--into', `${SITE_FOLDERS.training}/datasets/${dataset}`, '--json'],
     ],
     environment: COMMON_ENVIRONMENT,
-    secretVariables: [],
     ports: [],
     mounts: MOUNTS,
   };
@@ -84,7 +84,6 @@ export function configurationWriter(): Program & { readonly entryPoint: readonly
       ...COMMON_ENVIRONMENT,
       CONFIGURATION_FILE,
     },
-    secretVariables: [],
     ports: [],
     mounts: { agent: SITE_FOLDERS.agent },
   };

@@ -8,7 +8,7 @@ import {
   coordinatorProgram,
 } from '../containers/coordinator-program';
 import { IMAGE, IMAGE_RULE } from '../containers/image';
-import { ALIVE } from '../containers/program';
+import { SERVICE_HEALTH } from '../containers/program';
 import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';
 import { given } from '../input-rules';
@@ -163,7 +163,7 @@ export class CoordinatorService extends pulumi.ComponentResource {
             ports: Object.values(COORDINATORS[coordinator]),
             mounts: { coordinator: '/coordinator', trust: '/trust', scratch: '/tmp' },
             memory: 14_336,
-            healthCheck: ALIVE,
+            healthCheck: SERVICE_HEALTH,
             stopTimeout: 120,
           },
           metricsCollector(images.collector, environment, figures.name, region),

@@ -8,12 +8,10 @@ import type { Statement } from '../policy-document';
 import { executionStatements, shellChannel } from './task-policies';
 import { serviceRole } from './task-role';
 
-/** A container whose log and secrets the task fills in. */
-export interface TaskContainer extends Omit<Container, 'log' | 'secrets' | 'environment' | 'command'> {
+/** A container whose log the task fills in. */
+export interface TaskContainer extends Omit<Container, 'log' | 'environment' | 'command'> {
   readonly command: pulumi.Input<readonly string[]>;
   readonly environment: pulumi.Input<Readonly<Record<string, pulumi.Input<string>>>>;
-  /** Variable to the ARN of its secret. */
-  readonly secrets?: Readonly<Record<string, pulumi.Input<string>>>;
 }
 
 /** A folder of a file system by access point, or room on the host that goes with the task. */
@@ -34,8 +32,6 @@ export interface ContainerTaskOptions {
   readonly statements: pulumi.Input<readonly Statement[]>;
   readonly logDays: number;
   readonly logKeyArn: pulumi.Input<string>;
-  /** Keys that the secrets are encrypted with. */
-  readonly secretKeyArns?: readonly pulumi.Input<string>[];
 }
 
 export interface ContainerTask {
@@ -51,7 +47,7 @@ export function containerTask(
   options: ContainerTaskOptions,
   child: pulumi.CustomResourceOptions & { readonly parent: pulumi.Resource },
 ): ContainerTask {
-  const { family, containers, volumes, launch, statements, logDays, logKeyArn, secretKeyArns = [] } = options;
+  const { family, containers, volumes, launch, statements, logDays, logKeyArn } = options;
   const { partition, region } = placeOf(child.parent);
   const log = logGroup(name, { retentionDays: logDays, keyArn: logKeyArn }, child);
   const taskRole = serviceRole(
@@ -59,20 +55,15 @@ export function containerTask(
     { statements: pulumi.output(statements).apply((list) => [shellChannel(), ...list]) },
     child,
   );
-  const secretArns = containers.flatMap(({ secrets = {} }) => Object.values(secrets) as pulumi.Input<string>[]);
   const executionRole = serviceRole(
     `${name}-execution`,
     {
-      statements: pulumi
-        .all([partition, log.arn, pulumi.all(secretArns), pulumi.all([...secretKeyArns])])
-        .apply(([part, logGroupArn, secrets, keys]) =>
-          executionStatements({
-            repositoryArns: [...new Set(containers.map(({ image }) => repositoryArn(image, part)))].sort(),
-            logGroupArn,
-            secretArns: [...new Set(secrets)].sort(),
-            secretKeyArns: [...new Set(keys)].sort(),
-          }),
-        ),
+      statements: pulumi.all([partition, log.arn]).apply(([part, logGroupArn]) =>
+        executionStatements({
+          repositoryArns: [...new Set(containers.map(({ image }) => repositoryArn(image, part)))].sort(),
+          logGroupArn,
+        }),
+      ),
     },
     child,
   );
@@ -120,12 +111,9 @@ function taskVolume(name: string, volume: TaskVolume): aws.types.input.ecs.TaskD
   };
 }
 
-function resolved({ command, environment, secrets = {} }: TaskContainer) {
-  return pulumi
-    .all([pulumi.output(command), pulumi.output(environment), pulumi.output(secrets)])
-    .apply(([words, variables, arns]) => ({
-      command: words as readonly string[],
-      environment: variables as Record<string, string>,
-      secrets: arns as Record<string, string>,
-    }));
+function resolved({ command, environment }: TaskContainer) {
+  return pulumi.all([pulumi.output(command), pulumi.output(environment)]).apply(([words, variables]) => ({
+    command: words as readonly string[],
+    environment: variables as Record<string, string>,
+  }));
 }

@@ -2,7 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
 import * as aws from '../aws';
 import { coordinatorAddresses } from '../containers/coordinator-program';
-import { ALIVE } from '../containers/program';
+import { SERVICE_HEALTH } from '../containers/program';
 import { agentConfiguration } from '../containers/site-configuration';
 import { agentProgram, CONFIGURATION_VARIABLE, configurationWriter } from '../containers/site-programs';
 import { requireAwsProvider } from '../explicit-provider';
@@ -121,7 +121,7 @@ export class SiteAgent extends pulumi.ComponentResource {
         ...agentProgram(),
         memory: 3072,
         after: ['configure'],
-        healthCheck: ALIVE,
+        healthCheck: SERVICE_HEALTH,
         // It waits for a trainer to end before it ends itself; Fargate allows no more.
         stopTimeout: 120,
       },

@@ -38,17 +38,30 @@ export function readObjects(sid: string, bucketArn: string, keyArn: string): Sta
   ];
 }
 
-/** What ECS itself does before a container runs: fetch the image, open the log, read the secrets that are named. */
+/** Reads one secret, and decrypts it on its way out of Secrets Manager and nothing else. */
+export function readSecret(secretArn: string, keyArn: string, region: string): Statement[] {
+  const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+  return [
+    allow('ReadSecret', 'secretsmanager:GetSecretValue', secretArn),
+    allow('DecryptSecret', 'kms:Decrypt', keyArn, {
+      // Secrets Manager user guide, "Secret encryption and decryption".
+      StringEquals: {
+        'kms:ViaService': `secretsmanager.${region}.${suffix}`,
+        'kms:EncryptionContext:SecretARN': secretArn,
+      },
+    }),
+  ];
+}
+
+/** What ECS itself does before a container runs: fetch the image, open the log. */
 export interface ExecutionRights {
   /** Repositories of the images, whatever account they are in. */
   readonly repositoryArns: readonly string[];
   readonly logGroupArn: string;
-  readonly secretArns: readonly string[];
-  readonly secretKeyArns: readonly string[];
 }
 
 export function executionStatements(rights: ExecutionRights): Statement[] {
-  const { repositoryArns, logGroupArn, secretArns, secretKeyArns } = rights;
+  const { repositoryArns, logGroupArn } = rights;
   return [
     allow('RegistryToken', 'ecr:GetAuthorizationToken', '*'),
     ...(repositoryArns.length === 0
@@ -61,12 +74,6 @@ export function executionStatements(rights: ExecutionRights): Statement[] {
           ),
         ]),
     allow('WriteLog', ['logs:CreateLogStream', 'logs:PutLogEvents'], `${logGroupArn}:*`),
-    ...(secretArns.length === 0
-      ? []
-      : [
-          allow('ReadSecrets', 'secretsmanager:GetSecretValue', secretArns),
-          allow('DecryptSecrets', 'kms:Decrypt', secretKeyArns),
-        ]),
   ];
 }
 

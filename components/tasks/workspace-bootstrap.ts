@@ -6,7 +6,6 @@ import {
   CONFIGURATION_VARIABLE,
   configurationWriter,
   enrolProgram,
-  INVITATION_VARIABLE,
   preflightProgram,
   prepareProgram,
 } from '../containers/site-programs';
@@ -14,11 +13,13 @@ import type { DatasetBucket } from '../dataset-bucket';
 import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';
 import { given } from '../input-rules';
+import { placeOf } from '../place';
+import type { Statement } from '../policy-document';
 import { DATASET_FOLDER } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask } from './container-task';
 import { agentMount, agentVolumes, type SiteAgent } from './site-agent';
-import { readObjects } from './task-policies';
+import { readObjects, readSecret } from './task-policies';
 
 export interface WorkspaceBootstrapArgs {
   readonly site: SiteContext;
@@ -70,13 +71,24 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
     );
     this.invitationSecretArn = invitation.arn;
     this.commands = {
-      enrol: this.#step(name, 'enrol', enrolProgram(), args, { [INVITATION_VARIABLE]: invitation.arn }),
+      enrol: this.#step(name, 'enrol', this.#enrol(invitation.arn), args, this.#mayRead(invitation.arn, site)),
       ...(args.dataset !== undefined && {
-        prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset), args, {}),
+        prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset), args),
       }),
-      preflight: this.#step(name, 'preflight', preflightProgram(), args, {}),
+      preflight: this.#step(name, 'preflight', preflightProgram(), args),
     };
     this.registerOutputs({ invitationSecretArn: this.invitationSecretArn, commands: this.commands });
+  }
+
+  /** The secret is known when it is made. */
+  #enrol(invitationArn: pulumi.Output<string>): StepProgram {
+    return { ...enrolProgram(''), command: invitationArn.apply((arn) => enrolProgram(arn).command) };
+  }
+
+  #mayRead(secretArn: pulumi.Output<string>, { operationsKeyArn }: SiteContext): pulumi.Output<Statement[]> {
+    return pulumi
+      .all([secretArn, operationsKeyArn, placeOf(this).region])
+      .apply(([secret, key, region]) => readSecret(secret, key, region));
   }
 
   /** The bucket is known when it is made. */
@@ -93,7 +105,7 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
     step: BootstrapStep,
     program: StepProgram,
     { site, agent, datasets }: WorkspaceBootstrapArgs,
-    secrets: Readonly<Record<string, pulumi.Output<string>>>,
+    more: pulumi.Output<Statement[]> = pulumi.output([]),
   ): pulumi.Output<string> {
     const writer = configurationWriter();
     const task = containerTask(
@@ -110,18 +122,18 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
             memory: 128,
             essential: false,
           },
-          { name: step, image: site.images.agent, ...program, secrets, memory: 7168, after: ['configure'] },
+          { name: step, image: site.images.agent, ...program, memory: 7168, after: ['configure'] },
         ],
         volumes: agentVolumes(site),
         statements: pulumi
-          .all([agentMount(site), datasets.bucketArn, datasets.keyArn])
-          .apply(([mount, bucket, key]) => [
+          .all([agentMount(site), datasets.bucketArn, datasets.keyArn, more])
+          .apply(([mount, bucket, key, own]) => [
             mount,
             ...(step === 'prepare' ? readObjects('Datasets', bucket, key) : []),
+            ...own,
           ]),
         logDays: site.logDays,
         logKeyArn: site.operationsKeyArn,
-        secretKeyArns: Object.keys(secrets).length === 0 ? [] : [site.operationsKeyArn],
       },
       { parent: this },
     );

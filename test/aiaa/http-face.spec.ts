@@ -239,9 +239,28 @@ describe('AIAA operators', () => {
     assert.equal(refused(guarded, '10.0.0.9', { authorization: `Bearer ${TOKEN}` }), 'permission-denied');
   });
 
+  it('are known behind a load balancer that was named, by what it says itself', () => {
+    const behind = new OperatorAccess({ from: ['10.1.0.0/16'], proxies: ['10.1.0.0/24'] });
+    const from = (callers: string, more: Record<string, string> = {}) => ({ 'x-forwarded-for': callers, ...more });
+    assert.equal(refused(behind, '10.1.0.7', from('10.1.9.9')), undefined);
+    assert.equal(refused(behind, '::ffff:10.1.0.7', from('203.0.113.5, 10.1.9.9')), undefined);
+    for (const [peer, headers] of [
+      ['10.1.0.7', from('203.0.113.5')],
+      // What stands before the last address is what the caller says.
+      ['10.1.0.7', from('10.1.9.9, 203.0.113.5')],
+      ['10.1.0.7', from('')],
+      ['10.1.0.7', from('10.1.9.9', { via: '1.1 proxy' })],
+      ['10.1.9.9', from('10.1.9.9')],
+    ] as const) {
+      assert.equal(refused(behind, peer, headers), 'permission-denied', `${peer} ${JSON.stringify(headers)}`);
+    }
+    assert.equal(refused(behind, '10.1.9.9'), undefined);
+  });
+
   it('are refused settings that would let in nobody or everybody', () => {
     for (const network of ['10.0.0.0/33', 'localhost', '10.0.0.0/8/1', '10.0.0.1/x', '::/129']) {
       assert.throws(() => new OperatorAccess({ from: [network] }), { code: 'invalid-input' }, network);
+      assert.throws(() => new OperatorAccess({ proxies: [network] }), { code: 'invalid-input' }, network);
     }
     assert.throws(() => new OperatorAccess({ token: 'short' }), /16 or more/);
   });

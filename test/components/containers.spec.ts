@@ -42,7 +42,7 @@ describe('container definitions', () => {
         const shuffled = [...keys].sort((a, b) => order(a) - order(b));
         const map = (list: readonly string[]) => Object.fromEntries(list.map((key) => [key, `value of ${key}`]));
         const text = (list: readonly string[]) =>
-          containerDefinitions([{ ...CONTAINER, environment: map(list), secrets: map(list), mounts: map(list) }]);
+          containerDefinitions([{ ...CONTAINER, environment: map(list), mounts: map(list) }]);
         assert.equal(text(shuffled), text(keys));
       }),
     );
@@ -76,6 +76,7 @@ describe('container definitions', () => {
 });
 
 describe('programs of containers', () => {
+  const SECRET = 'arn:aws:secretsmanager:eu-west-2:111122223333:secret:one-a1B2c3';
   const COORDINATOR = coordinatorProgram({
     name: 'b',
     federation: 'spleen',
@@ -85,10 +86,10 @@ describe('programs of containers', () => {
   });
 
   for (const [name, words, commands] of [
-    ['annotation server', annotationProgram().command, aiaaCommand()],
+    ['annotation server', annotationProgram(SECRET, '10.20.0.0/16').command, aiaaCommand()],
     ['coordinator', COORDINATOR.command, coordinatorCommand()],
     ['agent', agentProgram().command, siteCommand()],
-    ['enrolment', enrolProgram().command, siteCommand()],
+    ['enrolment', enrolProgram(SECRET).command, siteCommand()],
     ['preflight', preflightProgram().command, siteCommand()],
     ['bringing of datasets', prepareProgram('bucket', 'Task09_Spleen').command, siteCommand()],
   ] as const) {
@@ -108,12 +109,11 @@ describe('programs of containers', () => {
     });
   }
 
-  it('get their secrets in variables that the programs read', () => {
-    const variables = (command: {
-      readonly commands: readonly { readonly options: readonly { envVar?: string }[] }[];
-    }) => command.commands.flatMap(({ options }) => options.flatMap(({ envVar }) => envVar ?? []));
-    for (const variable of annotationProgram().secretVariables) assert.ok(variables(aiaaCommand()).includes(variable));
-    for (const variable of enrolProgram().secretVariables) assert.ok(variables(siteCommand()).includes(variable));
+  it('are told where a secret is, and never get one in a variable', () => {
+    for (const { command, environment } of [annotationProgram(SECRET, '10.20.0.0/16'), enrolProgram(SECRET)]) {
+      assert.ok(command.includes(SECRET));
+      assert.deepEqual(Object.keys(environment).sort(), ['HOME', 'NODE_ENV']);
+    }
   });
 
   it('listen on ports that the coordinators of a federation do not share', () => {

@@ -17,6 +17,8 @@ export interface ProgramEnd {
 export interface ProgramOptions {
   /** Added to this process's own; undefined takes a variable away. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** What is started instead of the checkout's `clara-fed`, with `environment` and nothing of this process's own. */
+  readonly elsewhere?: { readonly command: string; readonly cwd: string; readonly user?: number };
 }
 
 const WAIT_MILLIS = 40_000;
@@ -34,12 +36,17 @@ export class Program {
 
   constructor(
     readonly args: readonly string[],
-    { environment = {} }: ProgramOptions = {},
+    { environment = {}, elsewhere }: ProgramOptions = {},
   ) {
-    this.#process = spawn(process.execPath, [CLARA_FED, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...environment },
-    });
+    const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
+    this.#process = elsewhere
+      ? spawn(elsewhere.command, args, {
+          stdio,
+          env: { ...environment },
+          cwd: elsewhere.cwd,
+          ...(elsewhere.user !== undefined && { uid: elsewhere.user, gid: elsewhere.user }),
+        })
+      : spawn(process.execPath, [CLARA_FED, ...args], { stdio, env: { ...process.env, ...environment } });
     this.#process.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;
     });

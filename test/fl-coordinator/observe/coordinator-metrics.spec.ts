@@ -107,6 +107,22 @@ describe('the metrics of a coordinator', () => {
 });
 
 describe('the listener of metrics', () => {
+  it('answers GET /health with what the service says of itself', async () => {
+    let status: 'ok' | 'failing' = 'ok';
+    const health = () => ({ status, detail: 'The coordinator leads.' });
+    const listener = await startMetricsListener({ host: '127.0.0.1', port: 0 }, metricsOf(), health);
+    try {
+      const ask = () => fetch(`http://${listener.address}/health`);
+      const well = await ask();
+      assert.equal(well.status, 200);
+      assert.deepEqual(await well.json(), health());
+      status = 'failing';
+      assert.equal((await ask()).status, 503);
+    } finally {
+      await listener.close();
+    }
+  });
+
   it('answers GET /metrics and nothing else, on the address that it was given', async () => {
     const listener = await startMetricsListener({ host: '127.0.0.1', port: 0 }, metricsOf());
     try {

@@ -12,16 +12,15 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { pack } from 'tar-stream';
 import { writePhantomDataset } from '../../../imaging/phantom-dataset';
 import { networkSpec } from '../../../training/engine/architecture';
 import { writeModel } from '../../../training/engine/model-file';
 import { initialWeights } from '../../../training/engine/weights';
 import { Program } from '../../support/program';
 import { S3Server } from '../../support/s3-server';
+import { tarOf } from '../../support/tar-of';
 import { BALL_CARD } from '../../training/ball-model';
 
 const DIGEST = (bytes: Buffer) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -169,14 +168,4 @@ function treeOf(folder: string): [file: string, size: number, changed: number][]
       return [name, size, mtimeMs];
     })
     .filter(([name]) => statSync(path.join(folder, name)).isFile());
-}
-
-async function tarOf(folder: string, top: string): Promise<Buffer> {
-  const archive = pack();
-  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    const file = path.join(folder, name);
-    if (statSync(file).isFile()) archive.entry({ name: `${top}/${name}` }, readFileSync(file));
-  }
-  archive.finalize();
-  return buffer(archive as unknown as AsyncIterable<Uint8Array>);
 }
