@@ -24,7 +24,7 @@ const ROOMS = [
   'bench',
 ];
 /** What a program reads beside its code. */
-const ASSETS = /\.(wasm|html|css|svg)$/;
+const ASSETS = /\.(wasm|html|css|svg|py)$/;
 const SOURCES = /(?<!\.as)\.ts$/;
 
 function* files(folder) {

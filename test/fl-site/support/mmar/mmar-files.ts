@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** The text files of a small MMAR in the layout of Clara Train 4: what a site downloads, but for the model. */
@@ -35,19 +35,8 @@ export function mmarFiles(): Record<string, string> {
         ],
       },
     }),
-    'commands/set_env.sh': [
-      '#!/usr/bin/env bash',
-      'export MMAR_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"',
-      'export PYTHONPATH="${PYTHONPATH:+$PYTHONPATH:}$MMAR_ROOT/custom"',
-      '',
-    ].join('\n'),
-    'commands/train.sh': [
-      '#!/usr/bin/env bash',
-      '. "$(dirname "$0")/set_env.sh"',
-      'python3 -u -m medl.apps.train -m "$MMAR_ROOT" -c config/config_train.json -e config/environment.json \\',
-      '  --write_train_stats --set epochs=1260 learning_rate=0.0002 dont_load_ckpt_model=True $*',
-      '',
-    ].join('\n'),
+    'commands/set_env.sh': program('set_env.sh'),
+    'commands/train.sh': program('train.sh'),
     'docs/Readme.md': 'A network for tests.\n',
   };
 }
@@ -61,3 +50,5 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
 }
 
 const json = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
+
+const program = (name: string) => readFileSync(path.join(__dirname, 'commands', name), 'utf8');
