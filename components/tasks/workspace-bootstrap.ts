@@ -14,7 +14,7 @@ import type { DatasetBucket } from '../dataset-bucket';
 import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';
 import { given } from '../input-rules';
-import { DATASET_FOLDER } from '../setting-rules';
+import { DATASET_FOLDER, PREPARATION, type Preparation } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask } from './container-task';
 import { agentMount, agentVolumes, type SiteAgent } from './site-agent';
@@ -26,6 +26,8 @@ export interface WorkspaceBootstrapArgs {
   readonly datasets: DatasetBucket;
   /** Folder of the dataset, and name of its archive in the bucket. @default none: nothing is prepared */
   readonly dataset?: string;
+  /** How it is prepared, and what comes with it. @default the archive as it is */
+  readonly preparation?: Preparation;
 }
 
 const ARGUMENTS = z.strictObject({
@@ -33,6 +35,7 @@ const ARGUMENTS = z.strictObject({
   agent: given,
   datasets: given,
   dataset: DATASET_FOLDER.optional(),
+  preparation: PREPARATION.default({}),
 });
 
 /** A program whose arguments may name what is being made. */
@@ -42,8 +45,8 @@ type StepProgram = Omit<Program, 'command'> & { readonly command: pulumi.Input<r
 export type BootstrapStep = 'enrol' | 'prepare' | 'preflight';
 
 /**
- * One-shot tasks with the agent's rooms: enrolment with an invitation that the hospital puts into a secret, bringing the dataset
- * from its bucket to the workspace, and the preflight from where the agent runs. Each may be repeated.
+ * One-shot tasks with the agent's rooms: enrolment with an invitation that the hospital puts into a secret, bringing dataset,
+ * MMAR and model from its bucket to the workspace, and the preflight from where the agent runs. Each may be repeated.
  */
 export class WorkspaceBootstrap extends pulumi.ComponentResource {
   /** Secrets Manager secret that the one-time invitation goes into. */
@@ -54,7 +57,7 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
   /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
   constructor(name: string, args: WorkspaceBootstrapArgs, opts?: pulumi.ComponentResourceOptions) {
     const what = `WorkspaceBootstrap ${name}`;
-    checked(what, ARGUMENTS, args);
+    const { preparation } = checked(what, ARGUMENTS, args);
     requireAwsProvider(what, opts);
     super('clara-federation:federation:WorkspaceBootstrap', name, {}, opts);
     const { site } = args;
@@ -72,7 +75,7 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
     this.commands = {
       enrol: this.#step(name, 'enrol', enrolProgram(), args, { [INVITATION_VARIABLE]: invitation.arn }),
       ...(args.dataset !== undefined && {
-        prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset), args, {}),
+        prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset, preparation), args, {}),
       }),
       preflight: this.#step(name, 'preflight', preflightProgram(), args, {}),
     };
@@ -80,10 +83,10 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
   }
 
   /** The bucket is known when it is made. */
-  #prepare({ bucketName }: DatasetBucket, dataset: string): StepProgram {
+  #prepare({ bucketName }: DatasetBucket, dataset: string, preparation: Preparation): StepProgram {
     return {
-      ...prepareProgram('', dataset),
-      command: bucketName.apply((bucket) => prepareProgram(bucket, dataset).command),
+      ...prepareProgram('', dataset, preparation),
+      command: bucketName.apply((bucket) => prepareProgram(bucket, dataset, preparation).command),
     };
   }
 

@@ -1,5 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { pack } from 'tar-stream';
 
 /** The text files of a small MMAR in the layout of Clara Train 4: what a site downloads, but for the model. */
 export function mmarFiles(): Record<string, string> {
@@ -47,6 +49,14 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     writeFileSync(path.join(folder, name), content);
   }
+}
+
+/** A tar archive of these files. */
+export function tarOfFiles(files: Readonly<Record<string, string | Buffer>>): Promise<Buffer> {
+  const archive = pack();
+  for (const [name, content] of Object.entries(files)) archive.entry({ name }, Buffer.from(content));
+  archive.finalize();
+  return buffer(archive as unknown as AsyncIterable<Uint8Array>);
 }
 
 const json = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
