@@ -105,14 +105,16 @@ describe('a site whose trainer is an ECS task', () => {
     assert.equal((await federation.outcomeOf(run)).summary!.state, 'aborted');
   });
 
-  it('tells the investigator that there was no machine in time, and leaves no container waiting', async () => {
+  it('without a machine in time costs the run that site and no more; run show says why, and no container is left waiting', async () => {
     await double.reset();
     await configure('1s');
     double.hasMachine = false;
-    const run = await federation.submit({ rounds: 1, deadline: '10m' });
-    const { summary } = await federation.outcomeOf(run);
-    assert.equal(summary!.state, 'failed');
-    assert.match(summary!.reason, /gpu-g5 gave the trainer no machine within 1 s of ecs\.capacityTimeout/);
+    const run = await federation.submit({ rounds: 1, quorum: 1, deadline: '10m' });
+    const { summary, rounds } = await federation.outcomeOf(run);
+    assert.equal(summary!.state, 'completed', summary!.reason);
+    assert.deepEqual(rounds[0]!.contributors, ['b']);
+    const shown = await federation.verb('run', 'show', run);
+    assert.match(shown.stdout, /^a lost: .*gpu-g5 gave the trainer no machine within 1 s of ecs\.capacityTimeout/m);
     await until(() => double.tasks.every(({ status }) => status === 'STOPPED'), 'no container waits');
   });
 });
