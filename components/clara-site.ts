@@ -12,7 +12,7 @@ import { given } from './input-rules';
 import { Bastion } from './network/bastion';
 import { type ExistingNetworkArgs, type NewNetworkArgs, SiteNetwork } from './network/site-network';
 import { SiteOperations, type SiteOperationsArgs } from './operations/site-operations';
-import { LOG_RETENTION_DAYS, type Trainer } from './setting-rules';
+import { LOG_RETENTION_DAYS, type Preparation, type Trainer } from './setting-rules';
 import type { SiteContext } from './site-context';
 import { SiteAgent, type SiteAgentArgs } from './tasks/site-agent';
 import { TrainingTasks } from './tasks/training-tasks';
@@ -31,6 +31,8 @@ export interface ClaraSiteArgs {
   readonly trainers: readonly Trainer[];
   readonly federation: Pick<FederationLinkArgs, 'coordinatorHost' | 'via'>;
   readonly agent: Pick<SiteAgentArgs, 'dataset' | 'settings'>;
+  /** How the bootstrap task fills the workspace. @default the dataset's archive as it is */
+  readonly preparation?: Preparation;
   readonly operations: Pick<SiteOperationsArgs, 'alarmEmail' | 'monthlyBudgetUsd' | 'workspaceAlarmGib'>;
   /** Image references by digest. */
   readonly images: Readonly<Record<SiteImage, string>>;
@@ -135,7 +137,7 @@ export class ClaraSite extends pulumi.ComponentResource {
     );
     this.bootstrap = new WorkspaceBootstrap(
       `${name}-bootstrap`,
-      { site, agent: this.agent, datasets: this.datasets, dataset: args.agent.dataset },
+      { site, agent: this.agent, datasets: this.datasets, dataset: args.agent.dataset, preparation: args.preparation },
       child,
     );
     this.operations = new SiteOperations(

@@ -29,6 +29,12 @@ export function answerProposal(planJson: string, site: PolicySettings): PolicyAn
   return broken.length === 0 ? { approved: true, plan } : { approved: false, reason: broken.join('; ') };
 }
 
+/** An MMAR trains as its own configuration says. */
+function supportsOf(trainer: SiteConfiguration['trainer']): readonly TrainerFeature[] {
+  if (trainer.adapter === 'reference') return TRAINER_FEATURES;
+  return trainer.adapter === 'mmar' ? [] : trainer.supports;
+}
+
 function brokenRules(plan: Plan, site: PolicySettings): string[] {
   const { id, trainer, limits, policy } = site;
   const broken: string[] = statisticsFaults(plan, site);
@@ -36,7 +42,7 @@ function brokenRules(plan: Plan, site: PolicySettings): string[] {
   if (plan.trainer.name !== trainer.name) {
     broken.push(`the plan asks for trainer ${plan.trainer.name}, but ${id} runs ${trainer.name} (trainer.name)`);
   }
-  const supported: readonly string[] = trainer.adapter === 'reference' ? TRAINER_FEATURES : trainer.supports;
+  const supported: readonly string[] = supportsOf(trainer);
   for (const feature of featuresOfPlan(plan)) {
     if (supported.includes(feature)) continue;
     broken.push(

@@ -15,6 +15,7 @@ import { inputOf } from './local-tensors';
 import type { CheckedTask } from './task-checks';
 import { CONTROLS_FILE, CONTROLS_OUTPUT_FILE, evaluatedFile, INPUT_FILE, OUTPUT_FILE } from './task-files';
 import type { TaskRecord } from './task-journal';
+import { ecsSettings } from './trainer-configuration';
 
 /** Writes `task.json`: what the trainer is asked for, in the terms of the contract. */
 export async function writeTaskFile(
@@ -54,8 +55,8 @@ export async function writeTaskFile(
 
 /** The dataset under the path that the trainer has it, which may be another one in its container. */
 function datasetOf({ dataset, trainer }: SiteConfiguration): SiteConfiguration['dataset'] {
-  if (trainer.adapter !== 'ecs-task' || dataset.kind === 'none') return dataset;
-  return { ...dataset, path: trainer.ecs.dataset ?? dataset.path };
+  const inContainer = ecsSettings(trainer)?.dataset;
+  return dataset.kind === 'none' || inContainer === undefined ? dataset : { ...dataset, path: inContainer };
 }
 
 function firstWeights(reinitialise: readonly string[]): Pick<InitialiseTask, 'model' | 'reinitialise'> {

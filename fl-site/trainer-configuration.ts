@@ -98,6 +98,29 @@ const ecsSchema = z.strictObject({
     .optional(),
 });
 
+/** A variable of config_train.json: no "{X}", "@x" or "#x", which mean something to Clara. */
+const mmarName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/, 'must be the name of a variable of config_train.json');
+const mmarWord = z.string().regex(/^[A-Za-z0-9_.+-]{1,100}$/, 'must be one word of letters, digits and "_.+-"');
+
+/** An MMAR of NVIDIA Clara Train 4. */
+const mmarSchema = z.strictObject({
+  /** As the trainer has it; it is only read. */
+  folder: z.string().regex(/^\/.{0,4095}$/s, 'must be an absolute path where the trainer runs'),
+  /**
+   * `module`: `python3 -m medl.apps.train` with arguments of this platform's; `script`: the MMAR's `commands/train.sh`, which gets
+   * NAME=VALUE and must hand them on to `--set`. @default module
+   */
+  launch: z.enum(['module', 'script'], { error: 'must be module or script' }).default('module'),
+  /** @default python3 */
+  python: z.string().min(1).max(4096).default('python3'),
+  /** Variables of config_train.json as this site wants them. @default none, and one epoch a round */
+  set: z.record(mmarName, z.union([z.number(), z.boolean(), mmarWord])).default({}),
+  /** Variables that plans may set in `trainer.parameters`, beside `epochs` and `learning_rate`. @default none */
+  allow: z.array(mmarName).max(100).default([]),
+});
+
 export const trainerSchema = z.discriminatedUnion(
   'adapter',
   [
@@ -117,9 +140,22 @@ export const trainerSchema = z.discriminatedUnion(
       supports: supportsSchema,
       ecs: ecsSchema,
     }),
+    z.strictObject({
+      adapter: z.literal('mmar'),
+      ...trainerBase,
+      mmar: mmarSchema,
+      /** @default it runs on this machine */
+      ecs: ecsSchema.optional(),
+    }),
   ],
-  { error: 'must be process, reference or ecs-task' },
+  { error: 'must be process, reference, ecs-task or mmar' },
 );
 
 export type TrainerConfiguration = Readonly<z.output<typeof trainerSchema>>;
 export type EcsSettings = Readonly<z.output<typeof ecsSchema>>;
+export type MmarSettings = Readonly<z.output<typeof mmarSchema>>;
+
+/** Where the trainer runs, if in a container of ECS; undefined on this machine. */
+export function ecsSettings(trainer: TrainerConfiguration): EcsSettings | undefined {
+  return trainer.adapter === 'ecs-task' || trainer.adapter === 'mmar' ? trainer.ecs : undefined;
+}

@@ -18,6 +18,7 @@ import { STATE_FOLDER } from '../federation/trainer-contract';
  *     runs/<run>/local/<track>.safetensors statistics with which this site goes on, and which never leave it
  *     runs/<run>/residual.safetensors      what top-k has not sent yet of federated updates
  *     runs/<run>/<task>/                   the folder that the trainer gets
+ *     trainers/clara-mmar-<hash>/          the program that containers of Clara Train run
  *     promotions/<model>/<version>/        what was promoted: proposal.json, decision.json, the model on its way
  *
  * Runs and tasks are named by a coordinator, so names become folder names by {@link folderName} only.

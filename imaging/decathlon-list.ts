@@ -102,7 +102,7 @@ export function formatDecathlonList(list: DecathlonList): string {
 }
 
 /** macOS puts a `._name` beside every `name` it archives; those hold no image. */
-export function isAppleDouble(file: string): boolean {
+function isAppleDouble(file: string): boolean {
   return path.posix.basename(file).startsWith('._');
 }
 

@@ -3,13 +3,14 @@ import { copyFile, link, mkdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import type { ExtractOptions } from '../base/tar-archive';
 import { type DecathlonDataset, filesOf, LIST_FILE, openDecathlonFolder } from './decathlon-folder';
 import { type DecathlonCase, type DecathlonList, formatDecathlonList, parseDecathlonList } from './decathlon-list';
-import { type ExtractOptions, extractDecathlon } from './decathlon-tar';
+import { extractDecathlon } from './decathlon-tar';
 
 export { type DecathlonDataset, filesOf } from './decathlon-folder';
 export type { DecathlonCase, DecathlonList, LabelledCase } from './decathlon-list';
-export { type ExtractOptions, extractDecathlon } from './decathlon-tar';
+export { extractDecathlon } from './decathlon-tar';
 export { divideCases, type SiteShare } from './divide-cases';
 
 export interface OpenOptions extends ExtractOptions {

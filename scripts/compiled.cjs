@@ -26,7 +26,7 @@ const PROGRAMS = [
 ];
 const ROOMS = [...PROGRAMS, 'images', 'policies', 'scripts', 'test'];
 /** What a program reads beside its code. */
-const ASSETS = /\.(wasm|html|css|svg)$/;
+const ASSETS = /\.(wasm|html|css|svg|py)$/;
 const SOURCES = /(?<!\.as)\.ts$/;
 
 function* files(folder) {

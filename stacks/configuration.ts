@@ -14,7 +14,15 @@ import {
   subnetsByZone,
   VPC_ID,
 } from '../components/input-rules';
-import { AGENT_SETTINGS, DATASET_FOLDER, ENDPOINT_SERVICE, NIGHT_HOURS, TRAINER } from '../components/setting-rules';
+import {
+  AGENT_SETTINGS,
+  DATASET_FOLDER,
+  ENDPOINT_SERVICE,
+  NIGHT_HOURS,
+  PREPARATION,
+  preparationFaults,
+  TRAINER,
+} from '../components/setting-rules';
 import {
   COMMON,
   COMMON_TEXT_KEYS,
@@ -78,6 +86,7 @@ const SITE = z.strictObject({
     .min(1, 'must name at least one trainer; the first is the one that the agent uses')
     .refine((list) => new Set(list.map(({ name }) => name)).size === list.length, 'must have different names'),
   dataset: DATASET_FOLDER.optional(),
+  preparation: PREPARATION.default({}),
   agentSettings: AGENT_SETTINGS.default({}),
   coordinatorHost,
   coordinatorEndpointService: text(
@@ -126,6 +135,7 @@ function crossFaults(input: Readonly<Record<string, unknown>>, stack: string): F
     ...identityFaults(input as Partial<SiteConfiguration>, stack),
     ...networkFaults(input as Partial<SiteConfiguration>),
     ...gpuFaults(input as Partial<SiteConfiguration>),
+    ...preparedFaults(input as Partial<SiteConfiguration>),
     ...exposureFaults({
       ...(input as Partial<SiteConfiguration>),
       hostName: (input as Partial<SiteConfiguration>).serviceHostName,
@@ -134,6 +144,25 @@ function crossFaults(input: Readonly<Record<string, unknown>>, stack: string): F
 }
 
 type Input = Readonly<Partial<SiteConfiguration>>;
+
+/** An MMAR that is trained must have been brought, under the same name. */
+function preparedFaults(input: Input): Fault[] {
+  const { dataset, trainers = [] } = input;
+  const parsed = PREPARATION.safeParse(input.preparation ?? {});
+  if (!parsed.success || !Array.isArray(trainers)) return [];
+  const faults = preparationFaults(parsed.data, dataset).map(({ path, rule }) =>
+    keyFault(input, ['preparation', path].filter(Boolean).join('.'), rule),
+  );
+  const brought = parsed.data.mmar?.folder;
+  for (const [index, trainer] of trainers.entries()) {
+    const folder = trainer?.mmar?.folder;
+    if (folder === undefined || folder === brought) continue;
+    faults.push(
+      keyFault(input, `trainers.${index}.mmar.folder`, 'must be preparation.mmar.folder, where the MMAR is brought to'),
+    );
+  }
+  return faults;
+}
 
 function identityFaults(input: Input, stack: string): Fault[] {
   const { environment, siteId: site, accountId, region: area, deploymentRoleArn, datasetKeyArn, images = {} } = input;

@@ -73,6 +73,7 @@ export async function deploySite(site: SiteConfiguration, stack: string): Promis
               },
       },
       agent: { dataset: site.dataset, settings: site.agentSettings },
+      preparation: site.preparation,
       operations: { alarmEmail: site.alarmEmail, monthlyBudgetUsd: site.monthlyBudgetUsd },
       images: site.images,
       logDays: site.logRetentionDays,

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { ClaraError, hasCode } from '../../base/errors';
-import type { StepReport } from '../../fl-site/prepare/prepare-site';
+import { ClaraError } from '../../base/errors';
+import type { StepReport } from '../../fl-site/prepare/local-file';
 import { stopSignal } from '../stopping';
 import { openTerminal } from '../terminal';
 import { wholeNumber } from '../whole-number';
@@ -14,7 +14,10 @@ interface PrepareOptions {
   readonly seed: string;
   readonly gunzip?: boolean;
   readonly mmar?: string;
+  readonly mmarSha256?: string;
+  readonly mmarInto?: string;
   readonly mmarCheckpoints?: string;
+  readonly mmarTask?: string;
   readonly model?: string;
   readonly modelSha256?: string;
   readonly modelName?: string;
@@ -34,9 +37,18 @@ export function prepareCommand(): Command {
     .option('--held-out <n>', "cases that are not trained on (default: as the source's list says)")
     .option('--seed <n>', 'which cases are held out', '1')
     .option('--gunzip', 'store volumes unpacked')
-    .option('--mmar <dir>', 'MMAR whose environment.json is told where the dataset is')
-    .option('--mmar-checkpoints <dir>', 'MMAR_CKPT_DIR of that file')
-    .option('--model <source>', 'safetensors model to serve: a file, or s3://BUCKET/KEY')
+    .option(
+      '--mmar <source>',
+      'MMAR of Clara Train: its folder, or with --mmar-into an archive (zip, tar) or s3://BUCKET/KEY of one',
+    )
+    .option('--mmar-sha256 <digest>', 'refuse the archive unless it has this digest, sha256:...', digest)
+    .option('--mmar-into <dir>', 'where the archive goes')
+    .option('--mmar-checkpoints <dir>', 'MMAR_CKPT_DIR of its environment.json (default: as it says)')
+    .option('--mmar-task <name>', 'PROCESSING_TASK of that file (default: as it says, or segmentation)')
+    .option(
+      '--model <source>',
+      'model to serve: safetensors, ONNX, or a zip of an MMAR with one; a file, or s3://BUCKET/KEY (default: the one in --mmar)',
+    )
     .option('--model-sha256 <digest>', 'refuse the model unless it has this digest, sha256:...', digest)
     .option('--model-name <name>', 'name under which clients see it')
     .option('--annotation <dir>', 'workspace of the annotation server')
@@ -44,7 +56,7 @@ export function prepareCommand(): Command {
     .option('--json', 'one JSON object a line')
     .addHelpText(
       'after',
-      '\nExample:\n  clara-fed site prepare --dataset s3://st-marys-data/Task09_Spleen.tar --into /training/datasets/spleen --held-out 9',
+      '\nExample:\n  clara-fed site prepare --dataset s3://st-marys-data/Task09_Spleen.tar --into /training/datasets/spleen --held-out 9 --mmar s3://st-marys-data/spleen_mmar.zip --mmar-into /training/mmars/spleen',
     )
     .action(prepare);
 }
@@ -57,17 +69,20 @@ function digest(text: string): string {
 async function prepare(options: PrepareOptions): Promise<void> {
   const { dataset, into, model, modelName, annotation, mmar } = options;
   requireTogether({ '--dataset': dataset, '--into': into });
-  requireTogether({ '--model': model, '--model-name': modelName, '--annotation': annotation });
-  if (mmar !== undefined && dataset === undefined) {
-    throw new ClaraError('invalid-input', '--mmar needs --dataset and --into: it is told where they are');
-  }
-  if (dataset === undefined && model === undefined) {
-    throw new ClaraError('invalid-input', 'nothing to prepare: name --dataset, --model or both');
+  requireTogether({ '--model-name': modelName, '--annotation': annotation });
+  requireWith('--model', model, { '--model-name': modelName });
+  requireWith('--mmar-into', options.mmarInto, { '--mmar': mmar });
+  requireWith('--mmar-sha256', options.mmarSha256, { '--mmar-into': options.mmarInto });
+  requireWith('--model-name', modelName, { '--model or --mmar': model ?? mmar });
+  if (options.mmarInto === undefined) requireWith('--mmar', mmar, { '--dataset or --mmar-into': dataset });
+  if (dataset === undefined && model === undefined && mmar === undefined) {
+    throw new ClaraError('invalid-input', 'nothing to prepare: name --dataset, --mmar or --model');
   }
   const terminal = openTerminal(options);
   const steps: StepReport[] = [];
   // Loaded here and not before: an agent has no use for the registry of the annotation server and the client of S3.
   const { prepareSite } = await import('../../fl-site/prepare/prepare-site');
+  const signal = stopSignal();
   await prepareSite(
     {
       ...(dataset !== undefined && {
@@ -82,9 +97,20 @@ async function prepare(options: PrepareOptions): Promise<void> {
           },
         },
       }),
-      ...(mmar !== undefined && { mmar: { folder: mmar, checkpoints: options.mmarCheckpoints } }),
-      ...(model !== undefined && {
-        model: { from: model, sha256: options.modelSha256, scratch: path.join(annotation!, '.prepare') },
+      ...(mmar !== undefined && {
+        mmar: {
+          from: mmar,
+          sha256: options.mmarSha256,
+          into: options.mmarInto,
+          checkpoints: options.mmarCheckpoints,
+          task: options.mmarTask,
+        },
+      }),
+      ...(modelName !== undefined && {
+        model: {
+          source: model === undefined ? undefined : { from: model, sha256: options.modelSha256 },
+          scratch: path.join(annotation!, '.prepare'),
+        },
       }),
     },
     {
@@ -93,10 +119,13 @@ async function prepare(options: PrepareOptions): Promise<void> {
         const { openS3Object } = await import('../s3-object');
         return openS3Object(address, options.s3Endpoint);
       },
-      published: () => servedDigest(annotation!, modelName!),
-      publish: async (file, sha256) => {
-        const { publishModel } = await import('../../aiaa/registry/publish-model');
-        return (await publishModel(annotation!, { file, name: modelName!, sha256 })).entry.version;
+      published: async () => {
+        const { servedDigest } = await import('../publish-prepared');
+        return servedDigest(annotation!, modelName!);
+      },
+      publish: async (found) => {
+        const { publishPrepared } = await import('../publish-prepared');
+        return publishPrepared(annotation!, modelName!, found, signal);
       },
       onStep: (step) => {
         steps.push(step);
@@ -104,23 +133,12 @@ async function prepare(options: PrepareOptions): Promise<void> {
         const share = step.fraction === undefined ? '' : ` (${Math.floor(step.fraction * 100)} %)`;
         terminal.line(`${step.step.padEnd(13)}  ${step.detail}${share}`);
       },
-      signal: stopSignal(),
+      signal,
     },
   );
   const changed = steps.some(({ state }) => state === 'done');
   terminal.record({ event: 'prepared', changed });
   terminal.line(changed ? 'the site is prepared' : 'the site was prepared already; nothing was changed');
-}
-
-async function servedDigest(workspace: string, name: string): Promise<string | undefined> {
-  const { openModel } = await import('../../aiaa/registry/model-registry');
-  try {
-    const { entry } = await openModel(workspace, name);
-    return 'sha256' in entry ? entry.sha256 : undefined;
-  } catch (error) {
-    if (hasCode(error, 'not-found')) return undefined;
-    throw error;
-  }
 }
 
 function requireTogether(options: Readonly<Record<string, string | undefined>>): void {
@@ -130,4 +148,14 @@ function requireTogether(options: Readonly<Record<string, string | undefined>>):
     'invalid-input',
     `${Object.keys(options).join(', ')} belong together; add ${missing.join(', ')}`,
   );
+}
+
+function requireWith(
+  name: string,
+  value: string | undefined,
+  needed: Readonly<Record<string, string | undefined>>,
+): void {
+  const missing = Object.keys(needed).filter((other) => needed[other] === undefined);
+  if (value === undefined || missing.length === 0) return;
+  throw new ClaraError('invalid-input', `${name} needs ${missing.join(', ')} too`);
 }

@@ -1,3 +1,4 @@
+import type { Preparation } from '../setting-rules';
 import { COMMON_ENVIRONMENT, METRICS_ADDRESS, type Program } from './program';
 
 /** Folders of a site's programs in their containers. */
@@ -52,21 +53,45 @@ export function preflightProgram(): Program {
 }
 
 /**
- * Brings the site's dataset from its bucket to where the agent and its trainers read it: resumable, and done only once.
+ * Brings the site's dataset, MMAR and first model from its bucket to where the agent, its trainers and the annotation server read
+ * them: resumable, and done only once.
  *
  * @param bucket name of the site's dataset bucket, which holds `<dataset>.tar`
  * @param dataset folder below the datasets of the training room
  */
-export function prepareProgram(bucket: string, dataset: string): Program {
+export function prepareProgram(bucket: string, dataset: string, preparation: Preparation = {}): Program {
+  const { sha256, heldOut, seed, gunzip, mmar, model } = preparation;
+  const stored = (key: string | undefined) => (key === undefined ? undefined : `s3://${bucket}/${key}`);
+  const options: readonly (readonly [string, string | number | undefined])[] = [
+    ['--dataset', stored(`${dataset}.tar`)],
+    ['--dataset-sha256', sha256],
+    ['--into', `${SITE_FOLDERS.training}/datasets/${dataset}`],
+    ['--held-out', heldOut],
+    ['--seed', seed],
+    ['--mmar', stored(mmar?.from)],
+    ['--mmar-sha256', mmar?.sha256],
+    ['--mmar-into', mmar && mmarFolder(mmar.folder)],
+    ['--model', stored(model?.from)],
+    ['--model-sha256', model?.sha256],
+    ['--model-name', model?.name],
+    ['--annotation', model && SITE_FOLDERS.annotation],
+  ];
   return {
     command: [
-      ...['site', 'prepare', '--dataset', `s3://${bucket}/${dataset}.tar`],
-      ...['--into', `${SITE_FOLDERS.training}/datasets/${dataset}`, '--json'],
+      ...['site', 'prepare'],
+      ...options.flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)])),
+      ...(gunzip ? ['--gunzip'] : []),
+      '--json',
     ],
     environment: COMMON_ENVIRONMENT,
     ports: [],
     mounts: MOUNTS,
   };
+}
+
+/** Where an MMAR lies for the agent and for the container that trains it. */
+export function mmarFolder(folder: string): string {
+  return `${SITE_FOLDERS.training}/mmars/${folder}`;
 }
 
 /** Holds the site's configuration as JSON, which is YAML too. */

@@ -4,7 +4,7 @@ import * as aws from '../aws';
 import { coordinatorAddresses } from '../containers/coordinator-program';
 import { SERVICE_HEALTH } from '../containers/program';
 import { agentConfiguration } from '../containers/site-configuration';
-import { agentProgram, CONFIGURATION_VARIABLE, configurationWriter } from '../containers/site-programs';
+import { agentProgram, CONFIGURATION_VARIABLE, configurationWriter, mmarFolder } from '../containers/site-programs';
 import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';
 import type { FederationLink } from '../federation/federation-link';
@@ -185,11 +185,18 @@ export class SiteAgent extends pulumi.ComponentResource {
   #trainer({ site, training, trainer }: SiteAgentArgs) {
     const { cluster, network, workspace } = site;
     const { region } = placeOf(this);
+    const { mmar } = trainer;
+    const program =
+      mmar === undefined
+        ? {
+            adapter: 'ecs-task',
+            command: [...(trainer.command ?? [])],
+            ...(trainer.supports !== undefined && { supports: [...trainer.supports] }),
+          }
+        : { adapter: 'mmar', mmar: { ...mmar, folder: mmarFolder(mmar.folder) } };
     return pulumi.output({
       name: trainer.name,
-      adapter: 'ecs-task',
-      command: [...(trainer.command ?? [])],
-      ...(trainer.supports !== undefined && { supports: [...trainer.supports] }),
+      ...program,
       ecs: {
         cluster: cluster.clusterName,
         taskDefinition: training.families[trainer.name],

@@ -15,7 +15,7 @@ import { checked } from '../faults';
 import { given } from '../input-rules';
 import { placeOf } from '../place';
 import type { Statement } from '../policy-document';
-import { DATASET_FOLDER } from '../setting-rules';
+import { DATASET_FOLDER, PREPARATION, type Preparation } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask } from './container-task';
 import { agentMount, agentVolumes, type SiteAgent } from './site-agent';
@@ -27,6 +27,8 @@ export interface WorkspaceBootstrapArgs {
   readonly datasets: DatasetBucket;
   /** Folder of the dataset, and name of its archive in the bucket. @default none: nothing is prepared */
   readonly dataset?: string;
+  /** How it is prepared, and what comes with it. @default the archive as it is */
+  readonly preparation?: Preparation;
 }
 
 const ARGUMENTS = z.strictObject({
@@ -34,6 +36,7 @@ const ARGUMENTS = z.strictObject({
   agent: given,
   datasets: given,
   dataset: DATASET_FOLDER.optional(),
+  preparation: PREPARATION.default({}),
 });
 
 /** A program whose arguments may name what is being made. */
@@ -43,8 +46,8 @@ type StepProgram = Omit<Program, 'command'> & { readonly command: pulumi.Input<r
 export type BootstrapStep = 'enrol' | 'prepare' | 'preflight';
 
 /**
- * One-shot tasks with the agent's rooms: enrolment with an invitation that the hospital puts into a secret, bringing the dataset
- * from its bucket to the workspace, and the preflight from where the agent runs. Each may be repeated.
+ * One-shot tasks with the agent's rooms: enrolment with an invitation that the hospital puts into a secret, bringing dataset,
+ * MMAR and model from its bucket to the workspace, and the preflight from where the agent runs. Each may be repeated.
  */
 export class WorkspaceBootstrap extends pulumi.ComponentResource {
   /** Secrets Manager secret that the one-time invitation goes into. */
@@ -55,7 +58,7 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
   /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
   constructor(name: string, args: WorkspaceBootstrapArgs, opts?: pulumi.ComponentResourceOptions) {
     const what = `WorkspaceBootstrap ${name}`;
-    checked(what, ARGUMENTS, args);
+    const { preparation } = checked(what, ARGUMENTS, args);
     requireAwsProvider(what, opts);
     super('clara-federation:federation:WorkspaceBootstrap', name, {}, opts);
     const { site } = args;
@@ -73,7 +76,7 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
     this.commands = {
       enrol: this.#step(name, 'enrol', this.#enrol(invitation.arn), args, this.#mayRead(invitation.arn, site)),
       ...(args.dataset !== undefined && {
-        prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset), args),
+        prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset, preparation), args),
       }),
       preflight: this.#step(name, 'preflight', preflightProgram(), args),
     };
@@ -92,10 +95,10 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
   }
 
   /** The bucket is known when it is made. */
-  #prepare({ bucketName }: DatasetBucket, dataset: string): StepProgram {
+  #prepare({ bucketName }: DatasetBucket, dataset: string, preparation: Preparation): StepProgram {
     return {
-      ...prepareProgram('', dataset),
-      command: bucketName.apply((bucket) => prepareProgram(bucket, dataset).command),
+      ...prepareProgram('', dataset, preparation),
+      command: bucketName.apply((bucket) => prepareProgram(bucket, dataset, preparation).command),
     };
   }
 

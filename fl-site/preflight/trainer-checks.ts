@@ -3,6 +3,7 @@ import type { ProgramStart } from '../../base/own-program';
 import { REAL_PACING } from '../backoff';
 import type { SiteConfiguration } from '../configuration';
 import { checkTrainer } from '../trainer-check';
+import { ecsSettings } from '../trainer-configuration';
 import { awsCluster } from '../trainers/ecs/ecs-cluster';
 import { trainerProgram } from '../trainers/make-trainer';
 import { failed, failedBy, ok, type Verdict, warning } from './verdict';
@@ -17,8 +18,9 @@ export async function trainerCheck(
   timeoutMillis: number,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  if (site.trainer.adapter === 'ecs-task') {
-    const cluster = awsCluster(site.trainer.ecs, site.id, REAL_PACING);
+  const ecs = ecsSettings(site.trainer);
+  if (ecs !== undefined) {
+    const cluster = awsCluster(ecs, site.id, REAL_PACING);
     try {
       return ok(`${site.trainer.name}: ${await cluster.look(signal)}`);
     } catch (thrown) {

@@ -3,9 +3,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
-import { withArchive } from '../../aiaa/registry/intake/archive';
 import { openIncoming } from '../../aiaa/registry/intake/incoming-model';
 import { ClaraError } from '../../base/errors';
+import { withArchive } from '../../base/zip-archive';
 import { aboveLevel, levelConfig } from './support/onnx-models';
 import { renamed, zipOf } from './support/zip';
 

@@ -20,6 +20,7 @@ import {
   agentProgram,
   configurationWriter,
   enrolProgram,
+  mmarFolder,
   preflightProgram,
   prepareProgram,
 } from '../../components/containers/site-programs';
@@ -75,6 +76,16 @@ describe('container definitions', () => {
   });
 });
 
+const DIGEST = `sha256:${'a'.repeat(64)}`;
+const EVERYTHING = {
+  sha256: DIGEST,
+  heldOut: 9,
+  seed: 3,
+  gunzip: true,
+  mmar: { from: 'mmars/spleen.zip', sha256: DIGEST, folder: 'spleen' },
+  model: { name: 'clara_ct_seg_spleen', from: 'spleen.onnx', sha256: DIGEST },
+};
+
 describe('programs of containers', () => {
   const SECRET = 'arn:aws:secretsmanager:eu-west-2:111122223333:secret:one-a1B2c3';
   const COORDINATOR = coordinatorProgram({
@@ -92,6 +103,7 @@ describe('programs of containers', () => {
     ['enrolment', enrolProgram(SECRET).command, siteCommand()],
     ['preflight', preflightProgram().command, siteCommand()],
     ['bringing of datasets', prepareProgram('bucket', 'Task09_Spleen').command, siteCommand()],
+    ['bringing of everything', prepareProgram('bucket', 'Task09_Spleen', EVERYTHING).command, siteCommand()],
   ] as const) {
     it(`say nothing that the ${name} does not know`, () => {
       assert.equal(words[0], commands.name());
@@ -108,6 +120,41 @@ describe('programs of containers', () => {
       for (const { long } of required) assert.ok(given.includes(long!), `${verb.name()} needs ${long}`);
     });
   }
+
+  it('bring what the configuration of the site says, to where its agent and its trainer look for it', () => {
+    const words = prepareProgram('bucket', 'Task09_Spleen', EVERYTHING).command;
+    const said = (option: string) => words[words.indexOf(option) + 1];
+    assert.deepEqual(
+      [
+        '--dataset',
+        '--dataset-sha256',
+        '--held-out',
+        '--seed',
+        '--mmar',
+        '--mmar-into',
+        '--model',
+        '--model-name',
+        '--annotation',
+      ].map(said),
+      [
+        's3://bucket/Task09_Spleen.tar',
+        DIGEST,
+        '9',
+        '3',
+        's3://bucket/mmars/spleen.zip',
+        mmarFolder('spleen'),
+        's3://bucket/spleen.onnx',
+        'clara_ct_seg_spleen',
+        '/aiaa',
+      ],
+    );
+    assert.ok(words.includes('--gunzip'));
+    const plain = prepareProgram('bucket', 'Task09_Spleen').command;
+    assert.deepEqual(
+      plain.filter((word) => word.startsWith('--')),
+      ['--dataset', '--into', '--json'],
+    );
+  });
 
   it('are told where a secret is, and never get one in a variable', () => {
     for (const { command, environment } of [annotationProgram(SECRET, '10.20.0.0/16'), enrolProgram(SECRET)]) {
@@ -148,8 +195,6 @@ describe('configuration of a site, as the infrastructure writes it', () => {
 });
 
 describe('images', () => {
-  const DIGEST = `sha256:${'a'.repeat(64)}`;
-
   it('are in a repository of their account and region', () => {
     assert.equal(
       repositoryArn(`111122223333.dkr.ecr.eu-west-2.amazonaws.com/clara-federation/dev/aiaa@${DIGEST}`, 'aws'),

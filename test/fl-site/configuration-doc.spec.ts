@@ -11,6 +11,7 @@ const ECS = {
   adapter: 'ecs-task',
   ecs: { cluster: 'c', taskDefinition: 't', container: 'c', capacityProvider: 'p' },
 };
+const MMAR = { name: 'clara', adapter: 'mmar', mmar: { folder: '/m' } };
 const SOURCES = ['configuration.ts', 'trainer-configuration.ts'].map((name) =>
   path.resolve(__dirname, '../../fl-site', name),
 );
@@ -55,9 +56,18 @@ describe('docs/site-configuration.md', () => {
       [...names].filter(
         (name) =>
           !last.has(name) &&
-          !['dataset', 'trainer', 'limits', 'policy', 'statistics', 'annotation', 'network', 'logs', 'ecs'].includes(
-            name,
-          ),
+          ![
+            'dataset',
+            'trainer',
+            'limits',
+            'policy',
+            'statistics',
+            'annotation',
+            'network',
+            'logs',
+            'ecs',
+            'mmar',
+          ].includes(name),
       ),
       [],
     );
@@ -67,7 +77,7 @@ describe('docs/site-configuration.md', () => {
     for (const key of documented.keys()) {
       if (key === 'dataset.path') continue;
       // A known key is refused for its value, an unknown one for its name. Adapters have keys of their own.
-      const refusals = [MINIMAL.trainer, ECS].map((trainer) => {
+      const refusals = [MINIMAL.trainer, ECS, MMAR].map((trainer) => {
         const [last, ...outer] = key.split('.').reverse();
         const document: Record<string, unknown> = structuredClone({ ...MINIMAL, trainer });
         let inner = document;
@@ -111,9 +121,9 @@ describe('docs/site-configuration.md', () => {
   });
 
   it('has examples that are configurations', () => {
-    const [example, ecs, ...others] = yamlBlocks(text);
+    const [example, ecs, mmar, ...others] = yamlBlocks(text);
     assert.equal(others.length, 0);
-    checkSiteConfiguration({ ...MINIMAL, ...(parse(ecs!) as object) }, '/');
+    for (const trainer of [ecs, mmar]) checkSiteConfiguration({ ...MINIMAL, ...(parse(trainer!) as object) }, '/');
     const { limits } = checkSiteConfiguration(parse(example!), '/etc/clara-fed');
     assert.equal(limits.minimumCohort, 3);
   });

@@ -94,6 +94,18 @@ describe('configuration of a site stack', () => {
       { nightHours: { from: '22:00', to: '6', timezone: 'Mars/Base' } },
       'nightHours.timezone',
     ],
+    ['a dataset for what is prepared', { dataset: '', preparation: { heldOut: 3 } }, 'preparation'],
+    ['a model to serve', { dataset: 'd', preparation: { model: { name: 'spleen' } } }, 'preparation.model.from'],
+    [
+      'keys of its own bucket',
+      { dataset: 'd', preparation: { mmar: { from: 's3://x/y', folder: 'f' } } },
+      'preparation.mmar.from',
+    ],
+    [
+      'to bring the MMAR that it trains',
+      { trainers: [{ name: 'm', image: 'i', gpuFamily: 'g6', mmar: { folder: 'spleen' } }] },
+      'trainers.0.mmar.folder',
+    ],
     ['images by digest', { images: { aiaa: 'aiaa:latest', agent: 'x', collector: 'y' } }, 'images.aiaa'],
   ] as const) {
     it(`needs ${rule}`, () => {

@@ -167,6 +167,26 @@ describe('site stack', () => {
     assert.equal(dataset.path, '/training/datasets/Task09_Spleen');
   });
 
+  it('has the bootstrap bring the MMAR that its agent trains, in a container that needs no program of ours', async () => {
+    const { image } = containers(plan, 'st-marys-training-monai-unet')[0];
+    const changes = {
+      trainers: [{ name: 'clara', image, gpuFamily: 'g6', mmar: { folder: 'spleen', set: { amp: true } } }],
+      preparation: { heldOut: 2, mmar: { from: 'mmars/spleen.zip', folder: 'spleen' }, model: { name: 'spleen' } },
+    };
+    const clara = await planOf('prod-st-marys', { changes });
+    const [configure, prepare] = containers(clara, 'st-marys-bootstrap-prepare');
+    const variables = configure.environment as { name: string; value: string }[];
+    const text = variables.find(({ name }) => name === 'CONFIGURATION')!.value;
+    const { trainer } = checkSiteConfiguration(JSON.parse(text), '/');
+    assert.ok(trainer.adapter === 'mmar');
+    assert.equal(trainer.ecs?.taskDefinition, 'prod-st-marys-trainer-clara');
+    assert.deepEqual(trainer.mmar.set, { amp: true });
+    const words = prepare.command as string[];
+    assert.equal(words[words.indexOf('--mmar-into') + 1], trainer.mmar.folder);
+    assert.match(words[words.indexOf('--mmar') + 1], /^s3:\/\/st-marys-datasets-[0-9a-f]+\/mmars\/spleen\.zip$/);
+    assert.equal(words[words.indexOf('--held-out') + 1], '2');
+  });
+
   it('lets a trainer reach its room of the workspace and nothing of AWS but its shell', () => {
     const actions = rights(plan, 'st-marys-training-monai-unet-task').flatMap(({ Action }) => Action ?? []);
     assert.deepEqual(

@@ -1,9 +1,9 @@
 import { open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../../base/errors';
+import { type ArchivedFile, withArchive } from '../../../base/zip-archive';
 import { modelTooLarge } from '../../errors';
 import type { ModelEntry } from '../model-entry';
-import { type ArchivedFile, withArchive } from './archive';
 
 /** What somebody wants to be served, as files. */
 export interface IncomingModel {
@@ -92,7 +92,7 @@ async function fromArchive(
     );
   }
   const file = path.join(folder, 'unpacked-model');
-  await model.unpack(file, maxBytes);
+  await unpackAtMost(model, file, maxBytes);
   const config = own ?? (await archivedConfig(files, folder));
   return { engine: model.name.endsWith('.onnx') ? 'onnx' : 'reference', file, config };
 }
@@ -103,11 +103,16 @@ async function archivedConfig(files: readonly ArchivedFile[], folder: string): P
   const candidates = named ? [named] : files.filter(({ name }) => /(^|\/)config\/[^/]+\.json$/.test(name)).slice(0, 32);
   for (const [at, candidate] of candidates.entries()) {
     const target = path.join(folder, `unpacked-config-${at}`);
-    await candidate.unpack(target, MAX_CONFIG_BYTES);
+    await unpackAtMost(candidate, target, MAX_CONFIG_BYTES);
     const parsed = await readConfig(target);
     if (named !== undefined || looksLikeOne(parsed)) return parsed;
   }
   return undefined;
+}
+
+async function unpackAtMost(file: ArchivedFile, target: string, maxBytes: number): Promise<void> {
+  if (file.bytes > maxBytes) throw modelTooLarge(`${path.posix.basename(file.name)} in the archive`, maxBytes);
+  await file.unpack(target);
 }
 
 function looksLikeOne(document: unknown): boolean {

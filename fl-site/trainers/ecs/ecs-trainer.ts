@@ -16,7 +16,7 @@ import { readNote, type TaskNote, writeNote } from './task-note';
 
 export interface EcsTrainerOptions {
   readonly site: string;
-  readonly trainer: TrainerConfiguration & { readonly adapter: 'ecs-task' };
+  readonly trainer: Omit<TrainerConfiguration & { readonly adapter: 'ecs-task' }, 'adapter' | 'name' | 'supports'>;
   /** Absolute path of the site's workspace here; all task folders lie below it. */
   readonly workspace: string;
   readonly cluster: EcsCluster;

@@ -1,15 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -18,10 +9,12 @@ import { writePhantomDataset } from '../../../imaging/phantom-dataset';
 import { networkSpec } from '../../../training/engine/architecture';
 import { writeModel } from '../../../training/engine/model-file';
 import { initialWeights } from '../../../training/engine/weights';
+import { zipOf } from '../../aiaa/support/zip';
 import { Program } from '../../support/program';
 import { S3Server } from '../../support/s3-server';
 import { tarOf } from '../../support/tar-of';
 import { BALL_CARD } from '../../training/ball-model';
+import { mmarFiles, writeFiles } from '../support/mmar/mmar-files';
 
 const DIGEST = (bytes: Buffer) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
@@ -48,6 +41,7 @@ describe('clara-fed site prepare', () => {
     for (const [Key, Body] of [
       ['in/Task09_Spleen.tar', archive],
       ['models/spleen 1.safetensors', model],
+      ['spleen mmar.zip', await zipOf(under('spleen_1/', mmarFiles()))],
     ] as const) {
       await client.send(new PutObjectCommand({ Bucket: 'hospital', Key, Body }));
     }
@@ -60,15 +54,11 @@ describe('clara-fed site prepare', () => {
 
   const everything = (name: string): string[] => {
     const mmar = at(name, 'mmar');
-    if (!existsSync(mmar)) {
-      mkdirSync(path.join(mmar, 'config'), { recursive: true });
-      const shipped = { DATA_ROOT: '/workspace/data', DATASET_JSON: 'x', PROCESSING_TASK: 'segmentation' };
-      writeFileSync(path.join(mmar, 'config', 'environment.json'), JSON.stringify(shipped));
-    }
     return [
       ...['site', 'prepare', '--json', '--s3-endpoint', server.endpoint],
       ...['--dataset', 's3://hospital/in/Task09_Spleen.tar', '--dataset-sha256', DIGEST(archive)],
-      ...['--into', at(name, 'spleen'), '--held-out', '1', '--gunzip', '--mmar', mmar],
+      ...['--into', at(name, 'spleen'), '--held-out', '1', '--gunzip'],
+      ...['--mmar', 's3://hospital/spleen mmar.zip', '--mmar-into', mmar],
       ...[
         '--model',
         's3://hospital/models/spleen 1.safetensors',
@@ -98,11 +88,17 @@ describe('clara-fed site prepare', () => {
         assert.ok(readFileSync(at('whole', 'spleen', file)).equals(packed), file);
       }
     }
-    assert.deepEqual(JSON.parse(readFileSync(at('whole', 'mmar', 'config', 'environment.json'), 'utf8')), {
+    assert.deepEqual(environmentOf(at('whole', 'mmar')), {
       DATA_ROOT: at('whole', 'spleen'),
-      DATASET_JSON: at('whole', 'spleen', 'dataset.json'),
+      DATASET_JSON: at('whole', 'mmar', 'config', 'dataset_0.json'),
       PROCESSING_TASK: 'segmentation',
+      MMAR_EVAL_OUTPUT_PATH: 'eval',
+      MMAR_CKPT_DIR: 'models',
+      MMAR_CKPT: 'models/model.pt',
     });
+    assert.deepEqual(JSON.parse(readFileSync(at('whole', 'mmar', 'config', 'dataset_0.json'), 'utf8')), list);
+    assert.ok(statSync(at('whole', 'mmar', 'commands', 'train.sh')).mode & 0o111, 'a program');
+    assert.ok(statSync(at('whole', 'mmar', 'models')).isDirectory());
     const [version] = readdirSync(at('whole', 'aiaa', 'models', 'spleen')).filter((name) => name !== 'current.json');
     assert.ok(readFileSync(at('whole', 'aiaa', 'models', 'spleen', version!, 'model.safetensors')).equals(model));
     assert.deepEqual(readdirSync(at('whole')).sort(), ['aiaa', 'mmar', 'spleen'], 'nothing is left over');
@@ -114,6 +110,7 @@ describe('clara-fed site prepare', () => {
     const states = again.records.filter(({ event }) => event === 'step').map(({ step, state }) => [step, state]);
     assert.deepEqual(states, [
       ['place', 'nothing-to-do'],
+      ['unpack-mmar', 'nothing-to-do'],
       ['mmar', 'nothing-to-do'],
       ['publish', 'nothing-to-do'],
     ]);
@@ -121,7 +118,16 @@ describe('clara-fed site prepare', () => {
   });
 
   it('killed at the beginning of each step, goes on to the same result', async () => {
-    for (const step of ['fetch-dataset', 'unpack', 'place', 'fetch-model', 'publish']) {
+    for (const step of [
+      'fetch-dataset',
+      'unpack',
+      'place',
+      'fetch-mmar',
+      'unpack-mmar',
+      'mmar',
+      'fetch-model',
+      'publish',
+    ]) {
       const program = new Program(everything('killed'));
       await program.record((record) => record.step === step, step);
       program.kill('SIGKILL');
@@ -132,6 +138,9 @@ describe('clara-fed site prepare', () => {
     const contents = (name: string) =>
       treeOf(at(name, 'spleen')).map(([file]) => [file, readFileSync(at(name, 'spleen', file)).toString('base64')]);
     assert.deepEqual(contents('killed'), contents('whole'));
+    const mmar = (name: string) =>
+      treeOf(at(name, 'mmar')).map(([file, size]) => [file, file.includes('environment') || size]);
+    assert.deepEqual(mmar('killed'), mmar('whole'));
     assert.deepEqual(readdirSync(at('killed')).sort(), ['aiaa', 'mmar', 'spleen']);
   });
 
@@ -147,6 +156,43 @@ describe('clara-fed site prepare', () => {
     assert.match(foreign.stderr, /was not made by this command/);
   });
 
+  it('serves the model that an MMAR brings, and tells an MMAR that lies unpacked', async () => {
+    const brought = { ...mmarFiles(), 'models/model.safetensors': model };
+    writeFiles(at('brought'), brought);
+    const args = ['site', 'prepare', '--json', '--dataset', at('Task09_Spleen.tar'), '--into', at('dataset')];
+    const serving = [
+      '--mmar',
+      at('brought'),
+      '--mmar-task',
+      'annotation',
+      '--model-name',
+      'own',
+      '--annotation',
+      at('own'),
+    ];
+    const first = await run([...args, ...serving]);
+    assert.equal(first.code, 0, first.stderr);
+    assert.deepEqual(environmentOf(at('brought')).PROCESSING_TASK, 'annotation');
+    const [version] = readdirSync(at('own', 'models', 'own')).filter((name) => name !== 'current.json');
+    assert.ok(readFileSync(at('own', 'models', 'own', version!, 'model.safetensors')).equals(model));
+    assert.equal((await run([...args, ...serving])).records.at(-1)!.changed, false);
+
+    writeFileSync(at('mmar.zip'), await zipOf(under('x/', brought)));
+    const fromZip = [
+      'site',
+      'prepare',
+      '--json',
+      '--model',
+      at('mmar.zip'),
+      '--model-name',
+      'own',
+      '--annotation',
+      at('zip'),
+    ];
+    assert.equal((await run(fromZip)).code, 0);
+    assert.deepEqual((await run(fromZip)).records.at(-1), { event: 'prepared', changed: false });
+  });
+
   it('refuses another digest, and a bucket or key that is not there', async () => {
     const wrong = ['--dataset-sha256', `sha256:${'a'.repeat(64)}`];
     const start = ['site', 'prepare', '--s3-endpoint', server.endpoint, '--into', at('never')];
@@ -158,6 +204,11 @@ describe('clara-fed site prepare', () => {
     assert.equal(existsSync(at('never')), false);
   });
 });
+
+const under = (top: string, files: Readonly<Record<string, string | Buffer>>) =>
+  Object.fromEntries(Object.entries(files).map(([name, content]) => [`${top}${name}`, content]));
+
+const environmentOf = (mmar: string) => JSON.parse(readFileSync(path.join(mmar, 'config', 'environment.json'), 'utf8'));
 
 /** Files below a folder with size and time of change. */
 function treeOf(folder: string): [file: string, size: number, changed: number][] {

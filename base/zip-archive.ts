@@ -1,21 +1,19 @@
 import { createWriteStream } from 'node:fs';
-import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Entry, open, validateFileName, type ZipFile } from 'yauzl';
-import { ClaraError, showValue } from '../../../base/errors';
-import { modelTooLarge } from '../../errors';
+import { ClaraError, showValue } from './errors';
 
 /** A file in an archive that has not been unpacked. */
 export interface ArchivedFile {
   /** With slashes, as the archive has it; never absolute and never climbing. */
   readonly name: string;
-  /** Uncompressed, as the archive says; more than that is refused. */
+  /** Uncompressed, as the archive says; a file that holds more or less is refused. */
   readonly bytes: number;
-  /** Writes the file under a name of the caller's own choice. @throws ClaraError `corrupt`, `resource-exhausted`, `out-of-space` */
-  unpack(target: string, maxBytes: number): Promise<void>;
+  /** Writes the file under a name of the caller's own choice, which must be free. @throws ClaraError `corrupt`, `out-of-space` */
+  unpack(target: string, signal?: AbortSignal): Promise<void>;
 }
 
-/** A zip with more files is no model. */
+/** A zip with more files is no model, and no MMAR. */
 const MAX_ENTRIES = 10_000;
 /** File types in the upper half of an entry's external attributes, as Unix writes them (APPNOTE 4.4.15). */
 const TYPE_MASK = 0o170000;
@@ -48,7 +46,7 @@ function openZip(file: string): Promise<ZipFile> {
 
 function entriesOf(zip: ZipFile): Promise<readonly ArchivedFile[]> {
   if (zip.entryCount > MAX_ENTRIES) {
-    throw new ClaraError('corrupt', `The archive has ${zip.entryCount} files; a model has at most ${MAX_ENTRIES}.`);
+    throw new ClaraError('corrupt', `The archive has ${zip.entryCount} files; at most ${MAX_ENTRIES} are opened.`);
   }
   return new Promise((resolve, reject) => {
     const files: ArchivedFile[] = [];
@@ -76,16 +74,13 @@ function archivedFile(zip: ZipFile, entry: Entry): ArchivedFile {
   return {
     name: entry.fileName,
     bytes: entry.uncompressedSize,
-    async unpack(target, maxBytes) {
-      if (entry.uncompressedSize > maxBytes) {
-        throw modelTooLarge(`${path.posix.basename(entry.fileName)} in the archive`, maxBytes);
-      }
+    async unpack(target, signal) {
       // yauzl ends the stream with an error as soon as it holds more, or at the end less, than the archive says.
       const stream = await new Promise<NodeJS.ReadableStream>((resolve, reject) => {
         zip.openReadStream(entry, (error, opened) => (error ? reject(damaged(error)) : resolve(opened)));
       });
       try {
-        await pipeline(stream, createWriteStream(target, { flags: 'wx', mode: 0o600 }));
+        await pipeline(stream, createWriteStream(target, { flags: 'wx', mode: 0o600 }), { signal });
       } catch (error) {
         const known = ClaraError.from(error, 'unpacking the archive');
         throw known.code === 'internal' ? damaged(error as Error) : known;
