@@ -44,6 +44,8 @@ export interface AnnotationLimits {
   /** Images that the datastore keeps, and bytes of them and their labels. @default 1000, 256 GiB */
   readonly datastoreImages: number;
   readonly datastoreBytes: number;
+  /** Who asks for the image of which a model is least sure waits so long for images that it has not seen yet. @default 10 s */
+  readonly assessWaitMs: number;
   /** Expired sessions are looked for this often. @default 60 s */
   readonly sweepMs: number;
   /** A health check answers from the last result for this long. @default 10 s */
@@ -78,6 +80,7 @@ export const DEFAULT_LIMITS: AnnotationLimits = {
   trainerGraceMs: 30_000,
   datastoreImages: 1000,
   datastoreBytes: 256 * 2 ** 30,
+  assessWaitMs: 10_000,
   sweepMs: 60_000,
   healthCacheMs: 10_000,
   healthMs: 20_000,

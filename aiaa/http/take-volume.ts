@@ -50,17 +50,22 @@ export async function takeFromSession(c: AnnotationContext, id: string, folder: 
   const kept = sessions.volumeOf(await sessions.use(id));
   const target = path.join(folder, path.basename(kept));
   try {
-    await linkOrCopy(kept, target);
+    await takeKept(kept, target);
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? sessionGone() : error;
   }
-  await linkOrCopy(seriesFileOf(kept), seriesFileOf(target)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error; // it was no series
-  });
   return target;
 }
 
+/** A kept volume under another name, with what is known of its DICOM series. */
+export async function takeKept(kept: string, target: string): Promise<void> {
+  await linkOrCopy(kept, target);
+  await linkOrCopy(seriesFileOf(kept), seriesFileOf(target)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error; // it was no series
+  });
+}
+
 /** Not every file system has hard links. */
-export async function linkOrCopy(from: string, to: string): Promise<void> {
+async function linkOrCopy(from: string, to: string): Promise<void> {
   await link(from, to).catch(() => copyFile(from, to));
 }

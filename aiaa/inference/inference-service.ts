@@ -102,6 +102,18 @@ export class InferenceService {
     return result.description ?? {};
   }
 
+  /** How unsure a model is of a volume, 0..1. Waits in line. @throws ClaraError `unsupported` for a model that does not tell */
+  async assess(model: OpenedModel, input: string, signal: AbortSignal): Promise<number> {
+    const job: InferenceJob = {
+      kind: 'assess',
+      model: sourceOf(model),
+      input,
+      maxVolumeBytes: this.options.volumeBytes,
+    };
+    const { uncertainty = 1 } = await this.run(model.entry.name, job, signal, this.options.inferenceMs);
+    return uncertainty;
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.places.map((place) => place.close()));
   }

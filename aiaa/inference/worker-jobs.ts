@@ -21,6 +21,9 @@ export class StageError extends Error {
   }
 }
 
+/** The result of a job that makes no mask. */
+const NOTHING: InferenceResult = { extremePoints: [], centroids: [], told: {} };
+
 /** Models kept in memory at once: the one in use and the one before, as when a radiologist alternates between two. */
 const KEPT_MODELS = 2;
 
@@ -35,19 +38,17 @@ export class JobRunner {
   async run(job: InferenceJob, options: Omit<SegmentOptions, 'interaction'>): Promise<InferenceResult> {
     if (isFileJob(job)) {
       await at('input', () => runFileJob(job, options.signal));
-      return { extremePoints: [], centroids: [], told: {} };
+      return NOTHING;
     }
     const model = await at('model', () => this.load(job.model));
     if (job.kind === 'probe') {
       await at('inference', () => probeModel(model, options.signal));
-      return {
-        extremePoints: [],
-        centroids: [],
-        told: {},
-        ...(model.description && { description: model.description }),
-      };
+      return { ...NOTHING, ...(model.description && { description: model.description }) };
     }
     const volume = await at('input', () => readUpload(job.input, job.maxVolumeBytes, options.signal));
+    if (job.kind === 'assess') {
+      return { ...NOTHING, uncertainty: await at('inference', () => assess(model, volume, options)) };
+    }
     const write = await at('input', () => maskWriter(job));
     const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));
     await at('output', () => write(mask, volume));
@@ -92,6 +93,14 @@ function toldOf({ points, boundingBox }: Told, extremePoints: readonly VoxelInde
     ...(points !== undefined && { [points]: extremePoints }),
     ...(boundingBox !== undefined && { [boundingBox]: corners }),
   };
+}
+
+async function assess(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<number> {
+  if (model.uncertainty !== undefined) return model.uncertainty(volume, options);
+  throw new ClaraError(
+    'unsupported',
+    'The model does not say how sure it is; choose another one, or another strategy.',
+  );
 }
 
 async function segment(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<Segmented> {

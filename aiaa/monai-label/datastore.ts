@@ -7,6 +7,7 @@ import { ClaraError, showValue } from '../../base/errors';
 import { showBytes } from '../../base/show-bytes';
 import { digestOfFile } from '../../federation/tensors/file';
 import { datastoreFull } from '../errors';
+import { seriesFileOf } from '../storage/uploaded-series';
 import type { VolumeExtension } from '../storage/uploaded-volume';
 
 /** What is known of one file: an image, or a label of it. Times are seconds since 1970. */
@@ -26,8 +27,19 @@ const storedFileSchema = z.object({
 
 export type StoredFile = z.infer<typeof storedFileSchema>;
 
+/** How unsure a model was of an image, 0..1. */
+const assessmentSchema = z.object({
+  /** Name and version. */
+  model: z.string(),
+  uncertainty: z.number().min(0).max(1),
+});
+
+export type Assessment = z.infer<typeof assessmentSchema>;
+
 export interface StoredImage {
   readonly image: StoredFile;
+  /** Of the model that looked last. */
+  readonly assessment?: Assessment;
   /** By tag, such as `final` (of a person) and `original` (of a model). */
   readonly labels: ReadonlyMap<string, StoredFile>;
 }
@@ -39,7 +51,10 @@ export interface DatastoreOptions {
   readonly now?: () => number;
 }
 
-/** A volume that is about to be kept; the file is moved, and must be on the workspace's file system. */
+/**
+ * A volume that is about to be kept; the file is moved, and must be on the workspace's file system. What is known of its DICOM series, a
+ * file beside it, goes with it.
+ */
 export interface NewFile {
   readonly file: string;
   readonly extension: VolumeExtension;
@@ -49,6 +64,8 @@ export interface NewFile {
 const MAX_ID = 256;
 const TAG = /^[A-Za-z0-9_-]{1,64}$/;
 const IMAGE = 'image.json';
+/** Of one content of the image; of another one it says nothing. */
+const assessmentFileOf = ({ file }: StoredFile): string => `${file}.assessment.json`;
 const LABEL = /^label\.([A-Za-z0-9_-]{1,64})\.json$/;
 /** Files that nothing names yet belong to somebody who is about to name them, for so long. */
 const UNNAMED_KEPT_SECONDS = 3600;
@@ -125,6 +142,15 @@ export class Datastore {
     return this.keep(id, `label-${tag.toLowerCase().replaceAll('_', '-')}`, `label.${tag}.json`, given);
   }
 
+  /** Keeps what a model thinks of an image, in place of what one thought before. An image that has gone meanwhile has no assessment. */
+  async putAssessment(image: StoredFile, assessment: Assessment): Promise<void> {
+    const now = await this.read(this.folderOf(image.id));
+    if (now?.image.file !== image.file) return;
+    await writeFileDurably(path.join(this.folderOf(image.id), assessmentFileOf(image)), JSON.stringify(assessment), {
+      mode: 0o600,
+    });
+  }
+
   /** @throws ClaraError `not-found` */
   async removeImage(id: string): Promise<void> {
     await this.find(id);
@@ -136,7 +162,7 @@ export class Datastore {
   async removeLabel(id: string, tag: string): Promise<void> {
     const label = await this.findLabel(id, tag);
     await rm(path.join(this.folderOf(id), `label.${tag}.json`), { force: true });
-    await rm(this.pathOf(label), { force: true });
+    await this.removeFiles(label);
   }
 
   /** Removes the labels with this tag of all images. */
@@ -149,7 +175,8 @@ export class Datastore {
     for (const name of await namesIn(this.root)) {
       const folder = path.join(this.root, name);
       const stored = await this.read(folder);
-      const named = stored ? [stored.image, ...stored.labels.values()].map(({ file }) => file) : [];
+      const files = stored ? [stored.image, ...stored.labels.values()] : [];
+      const named = files.flatMap((one) => [one.file, seriesFileOf(one.file), assessmentFileOf(one)]);
       for (const file of await namesIn(folder)) {
         const isCard = stored !== undefined && (file === IMAGE || LABEL.test(file));
         if (isCard || named.includes(file) || !(await this.isOld(path.join(folder, file)))) continue;
@@ -173,14 +200,21 @@ export class Datastore {
     };
     try {
       await rename(given.file, path.join(folder, stored.file));
+      await rename(seriesFileOf(given.file), path.join(folder, seriesFileOf(stored.file))).catch(unlessMissing);
       await syncFolder(folder);
       await writeFileDurably(path.join(folder, card), JSON.stringify(stored), { mode: 0o600 });
     } catch (error) {
-      await rm(path.join(folder, stored.file), { force: true });
+      await this.removeFiles(stored);
       throw ClaraError.from(error, 'keeping the image');
     }
-    if (before) await rm(path.join(folder, before.file), { force: true });
+    if (before) await this.removeFiles(before);
     return stored;
+  }
+
+  private async removeFiles(stored: StoredFile): Promise<void> {
+    for (const file of [stored.file, seriesFileOf(stored.file), assessmentFileOf(stored)]) {
+      await rm(path.join(this.folderOf(stored.id), file), { force: true });
+    }
   }
 
   private async mustHaveRoom(id: string, file: string): Promise<void> {
@@ -202,7 +236,17 @@ export class Datastore {
       const label = tag === undefined ? undefined : await this.readCard(path.join(folder, name));
       if (label) labels.set(tag!, label);
     }
-    return { image, labels };
+    const assessment = await this.readAssessment(path.join(folder, assessmentFileOf(image)));
+    return { image, labels, ...(assessment && { assessment }) };
+  }
+
+  /** What is damaged is made again. */
+  private async readAssessment(file: string): Promise<Assessment | undefined> {
+    try {
+      return assessmentSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    } catch {
+      return undefined;
+    }
   }
 
   private async readCard(file: string): Promise<StoredFile | undefined> {
@@ -233,4 +277,8 @@ async function namesIn(folder: string): Promise<string[]> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw ClaraError.from(error, 'listing the datastore');
   }
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }

@@ -28,11 +28,19 @@ export const segment = answering({
   sentence: `a volume alone is segmented by models of type ${SERVED_TYPES.join(', ')}`,
 });
 
-/** `POST /v1/inference`: any model; 3D Slicer asks so for deepgrow too. */
-export const inferWithAny = answering({
+/** Any model that makes masks. */
+export const MASKS: Offer = {
   serves: (entry) => isAutomatic(entry) || isInteractive(entry),
   sentence: `masks are made by models of type ${SERVED_TYPES.join(', ')}, annotation and deepgrow`,
-});
+};
+
+/** `POST /v1/inference`: any model; 3D Slicer asks so for deepgrow too. */
+export const inferWithAny = answering(MASKS);
+
+/** @throws ClaraError `unsupported` */
+export function mustServe({ serves, sentence }: Offer, entry: OpenedModel['entry']): void {
+  if (!serves(entry)) throw new ClaraError('unsupported', `Model ${entry.name} is of type ${entry.type}; ${sentence}.`);
+}
 
 /**
  * A handler that turns a volume (sent, or kept in the session `session_id`) into a mask of the same geometry. Multipart, or with
@@ -54,9 +62,7 @@ async function answer(c: AnnotationContext, offer: Offer): Promise<Response> {
   }
   const model = await openModel(workspace, name);
   const { entry } = model;
-  if (!offer.serves(entry)) {
-    throw new ClaraError('unsupported', `Model ${name} is of type ${entry.type}; ${offer.sentence}.`);
-  }
+  mustServe(offer, entry);
   if (sessionId) await c.var.services.sessions.find(sessionId);
   inference.mustHaveRoom(); // before the upload: nobody likes to send 200 MB to hear that the server is busy
 
