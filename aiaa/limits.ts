@@ -50,7 +50,7 @@ export interface AnnotationLimits {
   readonly sweepMs: number;
   /** A health check answers from the last result for this long. @default 10 s */
   readonly healthCacheMs: number;
-  /** A health check's tiny inference must end within this. @default 20 s */
+  /** A health check's tiny inference must end within this; one of a model that was too slow for it, within 8 times as long. @default 20 s */
   readonly healthMs: number;
   /** At its end the server finishes what it has begun for so long; what is still running then is cut. @default 30 s */
   readonly drainMs: number;

@@ -103,11 +103,13 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     maxSessions: limits.sessions,
     maxBytes: limits.sessionBytes,
     now: options.now,
+    onUnreadable: (error) => log.error({ err: error }, 'a session can be neither read nor removed'),
   });
   const datastore = new Datastore(workspace, {
     maxImages: limits.datastoreImages,
     maxBytes: limits.datastoreBytes,
     now: options.now,
+    onDamaged: (error) => log.error({ err: error }, 'an image of the datastore is left out'),
   });
   const sweep = () => Promise.all([sessions.sweep(), datastore.sweep(), scratch.sweep()]);
   await sweep();

@@ -49,6 +49,7 @@ export interface DatastoreOptions {
   readonly maxBytes: number;
   /** Seconds since 1970. @default the system's clock */
   readonly now?: () => number;
+  readonly onDamaged?: (error: ClaraError) => void;
 }
 
 /**
@@ -88,12 +89,13 @@ export class Datastore {
     this.now = options.now ?? (() => Date.now() / 1000);
   }
 
-  /** All images, oldest first. */
+  /** All images, oldest first. One whose entry is damaged is left out, and `onDamaged` is told. */
   async list(): Promise<readonly StoredImage[]> {
     const found: StoredImage[] = [];
     for (const name of await namesIn(this.root)) {
-      const stored = await this.read(path.join(this.root, name));
-      if (stored) found.push(stored);
+      const stored = await this.readUnlessDamaged(name);
+      if (stored instanceof ClaraError) this.options.onDamaged?.(stored);
+      else if (stored) found.push(stored);
     }
     return found.sort((a, b) => a.image.ts - b.image.ts || (a.image.id < b.image.id ? -1 : 1));
   }
@@ -174,7 +176,8 @@ export class Datastore {
   async sweep(): Promise<void> {
     for (const name of await namesIn(this.root)) {
       const folder = path.join(this.root, name);
-      const stored = await this.read(folder);
+      const stored = await this.readUnlessDamaged(name);
+      if (stored instanceof ClaraError) continue; // its files may be all that is left
       const files = stored ? [stored.image, ...stored.labels.values()] : [];
       const named = files.flatMap((one) => [one.file, seriesFileOf(one.file), assessmentFileOf(one)]);
       for (const file of await namesIn(folder)) {
@@ -225,6 +228,10 @@ export class Datastore {
     const kept = files.reduce((sum, { bytes }) => sum + bytes, 0);
     if ((!isNew || stored.length < maxImages) && kept + (await stat(file)).size <= maxBytes) return;
     throw datastoreFull(`${stored.length} images with ${showBytes(kept)}`);
+  }
+
+  private async readUnlessDamaged(name: string): Promise<StoredImage | undefined | ClaraError> {
+    return this.read(path.join(this.root, name)).catch((error: unknown) => ClaraError.from(error));
   }
 
   private async read(folder: string): Promise<StoredImage | undefined> {

@@ -52,11 +52,12 @@ describe('AIAA for the MONAI Label tools of MITK', () => {
       .toString('latin1')
       .split(boundary)
       .filter((part) => part !== '');
-    const after = (part: string, type: string) => part.slice(part.indexOf(type) + type.length).replace(/^[ \n\r]+/, '');
+    const behind = (part: string, type: string) =>
+      part.slice(part.indexOf(type) + type.length).replace(/^[ \n\r]+/, '');
     // Of the bytes after the end of a gzip file, here the line break before the boundary, zlib's gzread takes no notice.
-    const file = Buffer.from(after(image, 'Content-Type: application/octet-stream').replace(/\r\n$/, ''), 'latin1');
+    const file = Buffer.from(behind(image, 'Content-Type: application/octet-stream').replace(/\r\n$/, ''), 'latin1');
     return {
-      told: JSON.parse(after(told, 'Content-Type: application/json')) as { label_names: Record<string, number> },
+      told: JSON.parse(behind(told, 'Content-Type: application/json')) as { label_names: Record<string, number> },
       mask: parseNifti(gunzipSync(file)),
     };
   }
