@@ -7,6 +7,7 @@ import { extremePointsOf, type VoxelIndex } from './extreme-points';
 import { isFileJob, runFileJob } from './file-job-runner';
 import { type Engines, type LoadedModel, loadModel, type Segmented, type SegmentOptions } from './inference-engine';
 import type { ModelSource } from './model-source';
+import { keepLargest } from './pipeline/largest-component';
 import { probeModel } from './probe';
 import { maskWriter, readUpload } from './volume-files';
 import type { InferenceJob, InferenceResult, Stage } from './worker-protocol';
@@ -20,6 +21,9 @@ export class StageError extends Error {
     super(error.message, { cause: error });
   }
 }
+
+/** Of every label by itself, pieces that touch at a corner being one. */
+const LARGEST = { kind: 'largest-component', labels: null, independent: true, connectivity: 3 } as const;
 
 /** The result of a job that makes no mask. */
 const NOTHING: InferenceResult = { extremePoints: [], centroids: [], told: {} };
@@ -50,7 +54,8 @@ export class JobRunner {
       return { ...NOTHING, uncertainty: await at('inference', () => assess(model, volume, options)) };
     }
     const write = await at('input', () => maskWriter(job));
-    const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));
+    const { interaction, largestOnly } = job;
+    const mask = await at('inference', () => segment(model, volume, { ...options, interaction }, largestOnly));
     await at('output', () => write(mask, volume));
     const extremePoints = extremePointsOf(mask);
     return {
@@ -103,12 +108,17 @@ async function assess(model: LoadedModel, volume: Volume, options: SegmentOption
   );
 }
 
-async function segment(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<Segmented> {
+async function segment(
+  model: LoadedModel,
+  volume: Volume,
+  options: SegmentOptions,
+  largestOnly: boolean,
+): Promise<Segmented> {
   const mask = await model.segment(volume, options);
   if (mask.data.length !== volume.data.length) {
     throw new ClaraError('internal', `the model made ${mask.data.length} voxels out of ${volume.data.length}`);
   }
-  return mask;
+  return largestOnly ? { ...mask, ...keepLargest(mask, LARGEST) } : mask;
 }
 
 async function at<Result>(stage: Stage, work: () => Promise<Result>): Promise<Result> {

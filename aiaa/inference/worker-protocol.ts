@@ -21,6 +21,8 @@ const segmentSchema = z.object({
   dtype: z.enum(MASK_DTYPES),
   /** Whether a `.nrrd` file is compressed. */
   compress: z.boolean().default(true),
+  /** Whether the largest piece of each label alone stays. */
+  largestOnly: z.boolean().default(false),
   /** What a DICOM segmentation says of the model. */
   about: z.object({ name: z.string(), version: z.string(), labels: z.array(z.string()).readonly() }),
   maxVolumeBytes: z.number(),

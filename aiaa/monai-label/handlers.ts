@@ -9,7 +9,7 @@ import { interactionOf } from '../http/interaction-params';
 import { type ReceivedFile, type ReceivedForm, receiveForm } from '../http/receive-form';
 import { receiveJson } from '../http/receive-json';
 import { parseParams, resultFormatOf } from '../http/result-format';
-import { isInteractive, MASKS, mustServe } from '../http/routes/segmentation';
+import { askedOf, isInteractive, MASKS, mustServe } from '../http/routes/segmentation';
 import { takeFromSession, takeKept, takeUpload } from '../http/take-volume';
 import { type ModelEntry, modelObjectOf } from '../registry/model-entry';
 import { listModels, openModel, openPublished, type StoredModel } from '../registry/model-registry';
@@ -65,7 +65,7 @@ export async function infer(c: AnnotationContext): Promise<Response> {
       : await takeFromDatastore(c, image, folder);
   const mask = path.join(folder, `mask${format.extension}`);
   const result = await inference.segment(
-    { model, input, output: mask, dtype: format.dtype, compress: format.compress, ...(interaction && { interaction }) },
+    { model, input, output: mask, ...askedOf(format), interaction },
     c.var.scope.signal,
   );
   const told = inferParamsOf(result, model.entry);

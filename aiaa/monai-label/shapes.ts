@@ -49,7 +49,7 @@ function modelInfo(model: ModelObject): object {
     dimension: 'deepgrow' in model && model.deepgrow === '2D' ? 2 : 3, // 2: MITK sends one slice, Slicer the clicks of one
     description: model.description,
     version: model.version,
-    config: {},
+    config: 'deepgrow' in model ? {} : { largest_cc: false }, // Slicer shows it as an option
   };
 }
 

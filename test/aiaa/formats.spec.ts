@@ -108,6 +108,20 @@ describe('the annotation server takes and gives', () => {
     assert.match(sentenceOf(reply), /send the DICOM series itself/);
   });
 
+  it('the largest piece alone, when that is asked for', async () => {
+    const pieces = {
+      name: 'image',
+      filename: 'a.nii',
+      content: niftiBytes({ shape: [6, 1, 1], voxels: [0, 90, 0, 90, 90, 0] }),
+    };
+    for (const [params, expected] of [
+      [{}, [0, 1, 0, 1, 1, 0]],
+      [{ largest_cc: true }, [0, 0, 0, 1, 1, 0]],
+    ] as const) {
+      assert.deepEqual([...parseNifti(gunzipSync((await inference(params, [pieces])).body)).data], expected);
+    }
+  });
+
   it('one sentence about a series that is none, without the names of files or patients', async () => {
     const other = sliceBytes({
       rows: ROWS,

@@ -9,7 +9,7 @@ import type { AnnotationContext } from '../context';
 import { sendFile, sendMultipart } from '../file-reply';
 import { interactionOf } from '../interaction-params';
 import { receiveForm } from '../receive-form';
-import { parseParams, resultFormatOf } from '../result-format';
+import { parseParams, type ResultFormat, resultFormatOf } from '../result-format';
 import { takeFromSession, takeUpload } from '../take-volume';
 
 /** What the models of an endpoint have to be, and what else there is for others. */
@@ -73,13 +73,15 @@ async function answer(c: AnnotationContext, offer: Offer): Promise<Response> {
   const interaction = isInteractive(entry) ? interactionOf(params, entry) : undefined;
   const input = sessionId ? await takeFromSession(c, sessionId, folder) : (await takeUpload(c, form, folder)).file;
   const mask = path.join(folder, `mask${format.extension}`);
-  const result = await inference.segment(
-    { model, input, output: mask, dtype: format.dtype, compress: format.compress, interaction },
-    scope.signal,
-  );
+  const result = await inference.segment({ model, input, output: mask, ...askedOf(format), interaction }, scope.signal);
 
   const file = { file: mask, name: `${name}${format.extension}` };
   return output === 'image' ? sendFile(c, file) : sendMultipart(c, paramsOf(result, model.entry), file);
+}
+
+/** What the inference is told of the wanted format. */
+export function askedOf({ dtype, compress, largestOnly }: ResultFormat) {
+  return { dtype, compress, largestOnly };
 }
 
 /** Clients read `points` as the extreme points of the one structure that was found. */
