@@ -47,7 +47,9 @@ export async function takeUpload(c: AnnotationContext, { files }: ReceivedForm, 
 /** The session's volume under a name of this request's own, so that it stays when the session ends meanwhile. */
 export async function takeFromSession(c: AnnotationContext, id: string, folder: string): Promise<string> {
   const { sessions } = c.var.services;
-  const kept = sessions.volumeOf(await sessions.use(id));
+  const session = await sessions.use(id);
+  c.var.scope.repeat((session.expiry * 1000) / 3, () => sessions.use(id)); // waiting in line is a use
+  const kept = sessions.volumeOf(session);
   const target = path.join(folder, path.basename(kept));
   try {
     await takeKept(kept, target);

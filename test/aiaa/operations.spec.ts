@@ -159,7 +159,9 @@ describe('AIAA operations', () => {
         .includes('"none"'),
     );
     assert.equal(linesOf(await get(server, '/logs/')).filter(isOfTraining).length, 1);
-    assert.ok((await figure(server, 'clara_aiaa_requests_total', { endpoint: '/train', status: '404' })) >= 21);
+    assert.ok(
+      (await figure(server, 'clara_aiaa_requests_total', { endpoint: '/train', method: 'GET', status: '404' })) >= 21,
+    );
   });
 
   it('starts on what disks have damaged, and serves what is whole', async () => {
@@ -199,6 +201,37 @@ describe('AIAA operations', () => {
     assert.ok(replyParts(reply).file.length > 0);
     await assert.rejects(get(server, '/v1/models'), { code: 'ECONNREFUSED' });
     assert.deepEqual(await site.leftovers(), []);
+  });
+
+  it('keeps a session while a request that uses it waits or is worked on, however short its life', async () => {
+    let now = 1000;
+    const server = await site.serve({ now: () => now });
+    const { session_id: id } = jsonOf(
+      await exchange(
+        server.port,
+        formRequest(PYTHON, 'PUT', '/session/?expiry=1', [
+          { name: 'image', filename: 'a', content: volumeThat(ORDER.waitUntilCancelled) },
+        ]),
+      ),
+    ) as { session_id: string };
+    const client = connect(server.port, '127.0.0.1');
+    client.on('error', () => {});
+    client.write(
+      formRequest(PYTHON, 'POST', `/v1/inference?model=${SPLEEN}&session_id=${id}`, [
+        { name: 'params', content: '{}' },
+      ]),
+    );
+    await eventually('it runs', async () => (await figure(server, 'clara_aiaa_running')) === 1);
+    const lastUse = async () =>
+      (jsonOf(await get(server, `/session/${id}`)) as { last_access_ts?: number }).last_access_ts;
+    for (let count = 0; count < 3; count += 1) {
+      now += 0.9;
+      await eventually('it is used', async () => (await lastUse()) === now);
+    }
+    client.destroy();
+    await eventually('it ends', async () => (await figure(server, 'clara_aiaa_running')) === 0);
+    now += 1;
+    assert.equal((await get(server, `/session/${id}`)).status, 440);
   });
 
   it('keeps nothing on disk after a session has expired', async () => {
