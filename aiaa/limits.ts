@@ -44,11 +44,13 @@ export interface AnnotationLimits {
   /** Images that the datastore keeps, and bytes of them and their labels. @default 1000, 256 GiB */
   readonly datastoreImages: number;
   readonly datastoreBytes: number;
+  /** Who asks for the image of which a model is least sure waits so long for images that it has not seen yet. @default 10 s */
+  readonly assessWaitMs: number;
   /** Expired sessions are looked for this often. @default 60 s */
   readonly sweepMs: number;
   /** A health check answers from the last result for this long. @default 10 s */
   readonly healthCacheMs: number;
-  /** A health check's tiny inference must end within this. @default 20 s */
+  /** A health check's tiny inference must end within this; one of a model that was too slow for it, within 8 times as long. @default 20 s */
   readonly healthMs: number;
   /** At its end the server finishes what it has begun for so long; what is still running then is cut. @default 30 s */
   readonly drainMs: number;
@@ -78,6 +80,7 @@ export const DEFAULT_LIMITS: AnnotationLimits = {
   trainerGraceMs: 30_000,
   datastoreImages: 1000,
   datastoreBytes: 256 * 2 ** 30,
+  assessWaitMs: 10_000,
   sweepMs: 60_000,
   healthCacheMs: 10_000,
   healthMs: 20_000,

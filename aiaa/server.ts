@@ -18,6 +18,7 @@ import { Traffic } from './http/traffic';
 import { HealthCheck } from './inference/health-check';
 import { InferenceService } from './inference/inference-service';
 import { type AnnotationLimits, DEFAULT_LIMITS } from './limits';
+import { Assessor } from './monai-label/assessor';
 import { Datastore } from './monai-label/datastore';
 import { AnnotationMetrics } from './observe/annotation-metrics';
 import { RecentLog } from './observe/recent-log';
@@ -102,11 +103,13 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     maxSessions: limits.sessions,
     maxBytes: limits.sessionBytes,
     now: options.now,
+    onUnreadable: (error) => log.error({ err: error }, 'a session can be neither read nor removed'),
   });
   const datastore = new Datastore(workspace, {
     maxImages: limits.datastoreImages,
     maxBytes: limits.datastoreBytes,
     now: options.now,
+    onDamaged: (error) => log.error({ err: error }, 'an image of the datastore is left out'),
   });
   const sweep = () => Promise.all([sessions.sweep(), datastore.sweep(), scratch.sweep()]);
   await sweep();
@@ -123,10 +126,12 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     ...{ fineTuneMs: limits.fineTuneMs, graceMs: limits.trainerGraceMs },
     inspect: (name) => (source, signal) => inference.inspect(name, source, signal ?? new AbortController().signal),
   });
+  const assessor = new Assessor({ datastore, inference, log, assessWaitMs: limits.assessWaitMs });
   const requests = new OpenRequests();
   let closing: Promise<void> | undefined;
   const app = createApp({
     datastore,
+    assessor,
     ...{
       workspace,
       limits,
@@ -169,6 +174,7 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     await drain(server, requests, limits.drainMs, stopped);
     server.closeAllConnections();
     await fineTuning.close();
+    await assessor.close();
     await inference.close();
     await requests.settled();
     await stopped;

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { ClaraError, type ErrorCode, hasCode } from '../base/errors';
+import { endGroup } from '../base/process-identity';
 import {
   type Task,
   TaskFailedSchema,
@@ -13,7 +14,6 @@ import { digestOf } from './model-cache';
 import { executeTask, type Surroundings, sendUpdate } from './task-execution';
 import { fingerprintOf, newRecord, type TaskRecord } from './task-journal';
 import { ProgressBoard, type TaskActivity } from './task-progress';
-import { endGroup } from './trainers/process-identity';
 import { AgentEnds } from './trainers/trainer';
 
 export interface RunnerOptions extends Omit<Surroundings, 'onProgress' | 'onLog'> {

@@ -3,7 +3,7 @@ import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/p
 import path from 'node:path';
 import { z } from 'zod';
 import { ClaraError } from '../base/errors';
-import { identityOf, isRunning, type ProcessIdentity } from './trainers/process-identity';
+import { identityOf, isRunning, type ProcessIdentity } from '../base/process-identity';
 
 /** A holder that gave the workspace back is one that does not run. */
 const RELEASED: ProcessIdentity = { pid: 1, started: '' };

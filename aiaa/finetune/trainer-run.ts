@@ -5,12 +5,14 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { ClaraError } from '../../base/errors';
 import type { ProgramStart } from '../../base/own-program';
+import { signalGroup } from '../../base/process-identity';
 import {
   type ProgressLine,
   progressLineSchema,
   TASK_FOLDER_VARIABLE,
   TRAINER_EXIT,
 } from '../../federation/trainer-contract';
+import { markWorking } from '../storage/scratch';
 
 export interface TrainerRun {
   readonly program: ProgramStart;
@@ -39,15 +41,19 @@ export async function runTrainer({ program, folder, signal, graceMs, onProgress 
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true, // a group of its own, which ends as a whole
   });
+  if (child.pid !== undefined) markWorking(folder, child.pid);
   let words = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-LAST_WORDS);
   });
   createInterface({ input: child.stdout }).on('line', (line) => tellProgress(line, onProgress));
   let killer: NodeJS.Timeout | undefined;
+  const signalAll = (name: NodeJS.Signals) => {
+    if (child.pid !== undefined) signalGroup(child.pid, name);
+  };
   const stop = () => {
-    signalGroup(child.pid, 'SIGTERM');
-    killer = setTimeout(() => signalGroup(child.pid, 'SIGKILL'), graceMs);
+    signalAll('SIGTERM');
+    killer = setTimeout(() => signalAll('SIGKILL'), graceMs);
   };
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
@@ -63,7 +69,7 @@ export async function runTrainer({ program, folder, signal, graceMs, onProgress 
   } finally {
     clearTimeout(killer);
     signal.removeEventListener('abort', stop);
-    signalGroup(child.pid, 'SIGKILL'); // what it left running
+    signalAll('SIGKILL'); // what it left running
   }
 }
 
@@ -84,13 +90,4 @@ function failure(code: number | null, killedBy: NodeJS.Signals | null, words: st
     'trainer-failed',
     `the trainer ended ${killedBy ? `by ${killedBy}` : `with exit code ${code}`}${said}`,
   );
-}
-
-function signalGroup(leader: number | undefined, signal: NodeJS.Signals): void {
-  if (leader === undefined) return;
-  try {
-    process.kill(-leader, signal);
-  } catch {
-    // It has ended.
-  }
 }

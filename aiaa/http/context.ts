@@ -5,6 +5,7 @@ import type { FineTuning } from '../finetune/fine-tuning';
 import type { HealthCheck } from '../inference/health-check';
 import type { InferenceService } from '../inference/inference-service';
 import type { AnnotationLimits } from '../limits';
+import type { Assessor } from '../monai-label/assessor';
 import type { Datastore } from '../monai-label/datastore';
 import type { AnnotationMetrics } from '../observe/annotation-metrics';
 import type { RecentLog } from '../observe/recent-log';
@@ -21,6 +22,7 @@ export interface Services {
   readonly limits: AnnotationLimits;
   readonly sessions: SessionStore;
   readonly datastore: Datastore;
+  readonly assessor: Assessor;
   readonly scratch: Scratch;
   readonly inference: InferenceService;
   readonly health: HealthCheck;

@@ -89,8 +89,11 @@ function renderClients({ uploadBytes, sessionSeconds }: DocsFacts): string {
 <article><h3>3D Slicer</h3><ol>
 <li>Install the extension <em>NvidiaAIAssistedAnnotation</em> and open the module <em>Segment Editor</em>.</li>
 <li>Choose the effect <em>Nvidia AIAA</em> and enter the address above, as it stands: with its scheme, without <code>/v1</code>.</li>
-<li>Under <em>Auto-segmentation</em> choose a model and press <em>Start</em>.</li></ol></article>
-<article><h3>MITK, OHIF</h3><p>Enter the same address as the AIAA server. A viewer in a browser is let in when the administrator has
+<li>Under <em>Auto-segmentation</em> choose a model and press <em>Start</em>; or set six points on the edges of an organ under
+<em>Boundary points</em>; or click on it under <em>DeepGrow</em>.</li></ol>
+<p>The module <em>MONAI Label</em> works with the same address.</p></article>
+<article><h3>MITK, OHIF</h3><p>Enter the same address as the server of AIAA or of MONAI Label (the latter tool of MITK speaks HTTPS
+alone). A viewer in a browser is let in when the administrator has
 named its origin: <code>clara-fed aiaa start --cors-origin https://viewer.example.org</code>.</p></article>
 </div>
 <p class="note">Volumes may have up to ${showMiB(uploadBytes)} MiB as sent. A volume is deleted as soon as its mask has been sent;

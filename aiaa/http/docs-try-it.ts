@@ -7,8 +7,11 @@ const ASKED: Readonly<Record<ModelObject['type'], { readonly endpoint: string; r
   others: { endpoint: 'inference', params: '{}' },
   pipeline: { endpoint: 'inference', params: '{}' },
   classification: { endpoint: 'inference', params: '{}' },
-  annotation: { endpoint: 'dextr3d', params: '{"points": [[x, y, z], six of them]}' },
-  deepgrow: { endpoint: 'deepgrow', params: '{"foreground": [[x, y, z]], "background": []}' },
+  annotation: {
+    endpoint: 'dextr3d',
+    params: '{"points": [[20, 60, 30], [80, 60, 30], [50, 30, 30], [50, 90, 30], [50, 60, 10], [50, 60, 50]]}',
+  },
+  deepgrow: { endpoint: 'deepgrow', params: '{"foreground": [[50, 60, 30]], "background": []}' },
 };
 
 /** The form that sends a volume and shows what comes back, and the command line that does the same. */
@@ -25,7 +28,8 @@ export function renderTryIt(address: string, models: readonly ModelObject[]): st
 <p class="hint">A CT on your disk, such as <code>ct.nii.gz</code>. It is deleted here as soon as the mask is sent.</p></div>
 <div class="field wide" id="params-field" hidden><label for="params">Parameters</label>
 <textarea id="params" name="params" rows="3" spellcheck="false" autocomplete="off">{}</textarea>
-<p class="hint">JSON; points are voxel indices <code>[x, y, z]</code>.</p></div>
+<p class="hint">Put your own points in. They are voxel indices <code>[i, j, k]</code> from 0 on, as viewers show them: six on the
+edges of the organ (first and last along each axis), or clicks on it and beside it.</p></div>
 </div>
 <div class="buttons"><button type="submit" id="send">Segment</button><button type="button" id="cancel" class="quiet" hidden>Cancel</button></div>
 <progress id="progress" max="1" value="0" aria-label="Upload" hidden></progress>
@@ -44,8 +48,8 @@ export function renderTryIt(address: string, models: readonly ModelObject[]): st
 }
 
 function curlLine(address: string, { name, type }: ModelObject): string {
-  const { endpoint } = ASKED[type];
-  return `curl -f -o mask.nii.gz -F 'params={}' -F datapoint=@ct.nii.gz \\\n  '${address}v1/${endpoint}?model=${name}&output=image'`;
+  const { endpoint, params } = ASKED[type];
+  return `curl -f -o mask.nii.gz -F 'params=${params}' -F datapoint=@ct.nii.gz \\\n  '${address}v1/${endpoint}?model=${name}&output=image'`;
 }
 
 /** Read by the page's script; "<" is escaped, so that no label ends the element. */

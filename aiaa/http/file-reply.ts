@@ -28,8 +28,8 @@ export interface PartNames {
 const BINARY = 'application/octet-stream';
 
 /** The file alone. */
-export function sendFile(c: AnnotationContext, { file, name }: FileReply): Promise<Response> {
-  const headers = { 'content-type': BINARY, 'content-disposition': `attachment; filename="${name}"` };
+export function sendFile(c: AnnotationContext, { file, name }: FileReply, type = BINARY): Promise<Response> {
+  const headers = { 'content-type': type, 'content-disposition': `attachment; filename="${name}"` };
   return send(c, headers, file);
 }
 

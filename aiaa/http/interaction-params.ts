@@ -36,7 +36,7 @@ const listSchema = alsoAsText(z.array(pointSchema, 'use a list of points').max(M
 
 const extremePointsSchema = z.object({ points: listSchema });
 
-/** `spatial_size` is that of a network; nothing here depends on it. */
+/** `spatial_size` is how much a network sees at one time; these models have none, so nothing depends on it. */
 const clicksSchema = z.object({
   foreground: listSchema.default([]),
   background: listSchema.default([]),

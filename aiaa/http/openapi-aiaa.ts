@@ -41,7 +41,7 @@ const SEGMENTATION = {
       in: 'form',
       schema: { type: 'string', contentMediaType: JSON_TYPE, default: '{}' },
       description:
-        'JSON object; optional result_extension (".nii.gz", ".nii", ".nrrd", or ".dcm" for a DICOM segmentation of a DICOM series), result_dtype (such as "uint16"), result_compress.',
+        'JSON object; optional result_extension (".nii.gz", ".nii", ".nrrd", or ".dcm" for a DICOM segmentation of a DICOM series), result_dtype (such as "uint16"), result_compress, largest_cc (true: the largest piece of each label alone).',
     },
     {
       name: 'datapoint',

@@ -1,3 +1,4 @@
+import { STRATEGIES } from '../monai-label/active-learning';
 import {
   BINARY_TYPE,
   binary,
@@ -60,15 +61,15 @@ export const MONAI_LABEL_ENDPOINTS = {
       {
         name: 'output',
         in: 'query',
-        schema: { enum: ['image', 'json', 'all'], default: 'all' },
-        description: 'The mask, what is said of it, or both.',
+        schema: { enum: ['image', 'json', 'all', 'dicom_seg'], default: 'all' },
+        description: 'The mask, what is said of it, both, or of a DICOM series the mask as a DICOM segmentation.',
       },
       {
         name: 'params',
         in: 'form',
         schema: { type: 'string', contentMediaType: JSON_TYPE, default: '{}' },
         description:
-          'JSON object; for deepgrow models "foreground" and "background"; with "save_label": true the mask is kept in the datastore with the tag "original".',
+          'JSON object; for deepgrow models "foreground" and "background", for annotation models "points"; with "save_label": true the mask is kept in the datastore with the tag "original".',
       },
       { name: 'file', in: 'file', description: 'The volume, when it is neither in the datastore nor in a session.' },
     ],
@@ -80,6 +81,7 @@ export const MONAI_LABEL_ENDPOINTS = {
       },
       { type: BINARY_TYPE, description: 'The mask, with output=image.', schema: binary },
       { type: JSON_TYPE, description: 'What is said of it, with output=json.' },
+      { type: 'application/dicom', description: 'The DICOM segmentation, with output=dicom_seg.', schema: binary },
     ],
     errors: [400, 404, 413, 440, 503, 504, 507],
   },
@@ -89,14 +91,15 @@ export const MONAI_LABEL_ENDPOINTS = {
     path: '/activelearning/{strategy}',
     summary: 'The image to be labelled next.',
     parameters: [
-      { name: 'strategy', in: 'path', schema: { enum: ['first', 'random'] }, description: 'How to choose.' },
+      { name: 'strategy', in: 'path', schema: { enum: Object.keys(STRATEGIES) }, description: 'How to choose.' },
     ],
-    json: { type: 'object' },
+    json: object({ model: { ...text, description: 'Who is asked, with the strategy entropy. Default: the newest.' } }),
     answers: [
       {
         type: JSON_TYPE,
-        description: 'With "id", "name" and "checksum"; an empty object when every image has a final label.',
-        schema: object({ id: text, name: text, checksum: text, ts: number }),
+        description:
+          'With "id", "name" and "checksum", and "uncertainty" (0..1) when a model was asked; an empty object when every image has a final label.',
+        schema: object({ id: text, name: text, checksum: text, ts: number, uncertainty: number }),
       },
     ],
     errors: [400, 404],
@@ -125,7 +128,7 @@ export const MONAI_LABEL_ENDPOINTS = {
     parameters: [
       { ...IMAGE, required: false, description: 'Its id; without one the server makes one.' },
       PARAMS,
-      { name: 'file', in: 'file', required: true, description: 'The volume.' },
+      { name: 'file', in: 'file', required: true, description: 'The volume, or a zip archive of a DICOM series.' },
     ],
     answers: [{ ...DATASTORE_ANSWER, schema: object({ image: text }, ['image']) }],
     errors: [400, 413, 503, 507],

@@ -10,6 +10,7 @@ export class RequestScope {
   readonly id = randomUUID();
   private readonly control = new AbortController();
   private made: Promise<string> | undefined;
+  private readonly timers: NodeJS.Timeout[] = [];
 
   constructor(
     private readonly scratch: Scratch,
@@ -31,8 +32,14 @@ export class RequestScope {
     return this.made;
   }
 
+  /** Does something again and again while the request lasts. What fails is left to the next time. */
+  repeat(everyMs: number, work: () => Promise<unknown>): void {
+    this.timers.push(setInterval(() => work().catch(() => {}), everyMs));
+  }
+
   /** Removes the folder and everything in it. */
   async end(): Promise<void> {
+    for (const timer of this.timers) clearInterval(timer);
     const folder = await this.made?.catch(() => undefined);
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }

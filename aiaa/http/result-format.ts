@@ -10,6 +10,8 @@ export interface ResultFormat {
   readonly dtype: MaskDtype;
   /** Whether a `.nrrd` file is compressed. */
   readonly compress: boolean;
+  /** Whether the largest piece of each label alone is wanted. */
+  readonly largestOnly: boolean;
 }
 
 /** The part of `params` that this server reads; anything else in it belongs to other kinds of models. */
@@ -17,6 +19,8 @@ const paramsSchema = z.looseObject({
   result_extension: z.string().optional(),
   result_dtype: z.enum(MASK_DTYPES, `use one of ${MASK_DTYPES.join(', ')}`).optional(),
   result_compress: z.union([z.boolean(), z.stringbool()], 'use true or false').optional(),
+  /** As MONAI Label's models take it. */
+  largest_cc: z.union([z.boolean(), z.stringbool()], 'use true or false').optional(),
 });
 
 export type RequestParams = z.infer<typeof paramsSchema>;
@@ -46,7 +50,7 @@ export function parseParams(text: string | undefined): RequestParams {
 /** @throws ClaraError `unsupported` for a file format that this server does not write */
 export function resultFormatOf(params: RequestParams): ResultFormat {
   const { result_extension: wanted, result_compress: compress, result_dtype: dtype = 'uint8' } = params;
-  const rest = { dtype, compress: compress !== false };
+  const rest = { dtype, compress: compress !== false, largestOnly: params.largest_cc === true };
   const extension = wanted ? `.${wanted.replace(/^\./, '').toLowerCase()}` : compress === false ? '.nii' : '.nii.gz';
   switch (extension) {
     case '.nii.gz':

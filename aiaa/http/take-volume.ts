@@ -47,20 +47,27 @@ export async function takeUpload(c: AnnotationContext, { files }: ReceivedForm, 
 /** The session's volume under a name of this request's own, so that it stays when the session ends meanwhile. */
 export async function takeFromSession(c: AnnotationContext, id: string, folder: string): Promise<string> {
   const { sessions } = c.var.services;
-  const kept = sessions.volumeOf(await sessions.use(id));
+  const session = await sessions.use(id);
+  c.var.scope.repeat((session.expiry * 1000) / 3, () => sessions.use(id)); // waiting in line is a use
+  const kept = sessions.volumeOf(session);
   const target = path.join(folder, path.basename(kept));
   try {
-    await linkOrCopy(kept, target);
+    await takeKept(kept, target);
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? sessionGone() : error;
   }
-  await linkOrCopy(seriesFileOf(kept), seriesFileOf(target)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error; // it was no series
-  });
   return target;
 }
 
+/** A kept volume under another name, with what is known of its DICOM series. */
+export async function takeKept(kept: string, target: string): Promise<void> {
+  await linkOrCopy(kept, target);
+  await linkOrCopy(seriesFileOf(kept), seriesFileOf(target)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error; // it was no series
+  });
+}
+
 /** Not every file system has hard links. */
-export async function linkOrCopy(from: string, to: string): Promise<void> {
+async function linkOrCopy(from: string, to: string): Promise<void> {
   await link(from, to).catch(() => copyFile(from, to));
 }

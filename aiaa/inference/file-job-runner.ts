@@ -22,7 +22,7 @@ import { readUpload } from './volume-files';
 import type { InferenceJob } from './worker-protocol';
 
 export function isFileJob(job: InferenceJob): job is FileJob {
-  return job.kind !== 'segment' && job.kind !== 'probe';
+  return job.kind !== 'segment' && job.kind !== 'probe' && job.kind !== 'assess';
 }
 
 /** @throws ClaraError in words for the person who sent the files */

@@ -30,6 +30,8 @@ export interface LoadedModel {
    * now and then, or cancelling works only by killing the process.
    */
   segment(volume: Volume, options?: SegmentOptions): Promise<Segmented>;
+  /** How unsure it is of `volume`, 0..1; only of models that say what is probable. */
+  readonly uncertainty?: (volume: Volume, options?: SegmentOptions) => Promise<number>;
   /** Gives the memory back. */
   close(): void | Promise<void>;
 }

@@ -158,7 +158,14 @@ export class InferenceProcess {
   }
 
   private receive(raw: unknown): void {
-    const message = fromWorkerSchema.parse(raw);
+    const parsed = fromWorkerSchema.safeParse(raw);
+    if (!parsed.success) {
+      // Whatever ran there has written to the channel: its next answer may be wrong too.
+      this.kill('failed');
+      this.die('sent what is no message');
+      return;
+    }
+    const message = parsed.data;
     if (message.kind === 'ready') {
       clearTimeout(this.starting);
       this.started.resolve();

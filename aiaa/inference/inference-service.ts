@@ -24,6 +24,8 @@ export interface SegmentRequest {
   readonly dtype: MaskDtype;
   /** Whether a `.nrrd` file is compressed. @default true */
   readonly compress?: boolean;
+  /** Whether the largest piece of each label alone stays. @default false */
+  readonly largestOnly?: boolean;
   /** What a person has pointed at, for models that need it. */
   readonly interaction?: Interaction;
 }
@@ -69,12 +71,13 @@ export class InferenceService {
 
   /** @throws ClaraError; AiaaError 503 when the queue is full */
   segment(request: SegmentRequest, signal: AbortSignal): Promise<InferenceResult> {
-    const { model, compress = true, ...files } = request;
+    const { model, compress = true, largestOnly = false, ...files } = request;
     const { name, version, labels } = model.entry;
     const job: InferenceJob = {
       kind: 'segment',
       ...files,
       compress,
+      largestOnly,
       about: { name, version, labels },
       model: sourceOf(model),
       maxVolumeBytes: this.options.volumeBytes,
@@ -100,6 +103,18 @@ export class InferenceService {
   async inspect(name: string, model: ModelSource, signal: AbortSignal): Promise<ModelDescription> {
     const result = await this.run(name, { kind: 'probe', model }, signal, this.options.inferenceMs);
     return result.description ?? {};
+  }
+
+  /** How unsure a model is of a volume, 0..1. Waits in line. @throws ClaraError `unsupported` for a model that does not tell */
+  async assess(model: OpenedModel, input: string, signal: AbortSignal): Promise<number> {
+    const job: InferenceJob = {
+      kind: 'assess',
+      model: sourceOf(model),
+      input,
+      maxVolumeBytes: this.options.volumeBytes,
+    };
+    const { uncertainty = 1 } = await this.run(model.entry.name, job, signal, this.options.inferenceMs);
+    return uncertainty;
   }
 
   async close(): Promise<void> {

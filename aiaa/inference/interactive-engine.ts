@@ -46,7 +46,8 @@ export const interactiveEngine: InferenceEngine<'interactive'> = {
         if (interaction.kind === 'extreme-points') {
           return segmentByExtremePoints(volume, interaction.points, { signal });
         }
-        const slice = flat ? (interaction.current ?? interaction.foreground.at(-1))?.[2] : undefined;
+        const clicked = (interaction.current ?? interaction.foreground.at(-1))?.[2] ?? 0;
+        const slice = flat ? Math.min(clicked, volume.geometry.shape[2] - 1) : undefined; // as `voxelsIn` takes it
         const { mask, box } = await segmentByClicks(volume, interaction, { signal, slice });
         return flat ? mask : { ...mask, told: { crop: cropOf(box, volume) } };
       },

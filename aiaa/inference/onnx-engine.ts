@@ -3,7 +3,8 @@ import type { Shape3 } from '../../imaging/volume';
 import { compileConfig, parseAiaaConfig } from '../config/aiaa-config';
 import type { InferenceEngine } from './inference-engine';
 import type { Network, NetworkOutput } from './pipeline/network';
-import { segmentBy } from './pipeline/segment';
+import { probabilitiesBy, segmentBy } from './pipeline/segment';
+import { uncertaintyOf } from './uncertainty';
 
 /** The few things that are used of onnxruntime-node, which is an optional package. */
 interface OnnxRuntime {
@@ -42,6 +43,8 @@ export const onnxEngine: InferenceEngine<'onnx'> = {
       return {
         told: pipeline.told,
         segment: (volume, options) => segmentBy(network, pipeline, volume, options),
+        uncertainty: async (volume, options) =>
+          uncertaintyOf(await probabilitiesBy(network, pipeline, volume, options)),
         close: () => session.release(),
       };
     } catch (error) {

@@ -7,6 +7,7 @@ import { extremePointsOf, type VoxelIndex } from './extreme-points';
 import { isFileJob, runFileJob } from './file-job-runner';
 import { type Engines, type LoadedModel, loadModel, type Segmented, type SegmentOptions } from './inference-engine';
 import type { ModelSource } from './model-source';
+import { keepLargest } from './pipeline/largest-component';
 import { probeModel } from './probe';
 import { maskWriter, readUpload } from './volume-files';
 import type { InferenceJob, InferenceResult, Stage } from './worker-protocol';
@@ -20,6 +21,12 @@ export class StageError extends Error {
     super(error.message, { cause: error });
   }
 }
+
+/** Of every label by itself, pieces that touch at a corner being one. */
+const LARGEST = { kind: 'largest-component', labels: null, independent: true, connectivity: 3 } as const;
+
+/** The result of a job that makes no mask. */
+const NOTHING: InferenceResult = { extremePoints: [], centroids: [], told: {} };
 
 /** Models kept in memory at once: the one in use and the one before, as when a radiologist alternates between two. */
 const KEPT_MODELS = 2;
@@ -35,21 +42,20 @@ export class JobRunner {
   async run(job: InferenceJob, options: Omit<SegmentOptions, 'interaction'>): Promise<InferenceResult> {
     if (isFileJob(job)) {
       await at('input', () => runFileJob(job, options.signal));
-      return { extremePoints: [], centroids: [], told: {} };
+      return NOTHING;
     }
     const model = await at('model', () => this.load(job.model));
     if (job.kind === 'probe') {
       await at('inference', () => probeModel(model, options.signal));
-      return {
-        extremePoints: [],
-        centroids: [],
-        told: {},
-        ...(model.description && { description: model.description }),
-      };
+      return { ...NOTHING, ...(model.description && { description: model.description }) };
     }
     const volume = await at('input', () => readUpload(job.input, job.maxVolumeBytes, options.signal));
+    if (job.kind === 'assess') {
+      return { ...NOTHING, uncertainty: await at('inference', () => assess(model, volume, options)) };
+    }
     const write = await at('input', () => maskWriter(job));
-    const mask = await at('inference', () => segment(model, volume, { ...options, interaction: job.interaction }));
+    const { interaction, largestOnly } = job;
+    const mask = await at('inference', () => segment(model, volume, { ...options, interaction }, largestOnly));
     await at('output', () => write(mask, volume));
     const extremePoints = extremePointsOf(mask);
     return {
@@ -94,12 +100,25 @@ function toldOf({ points, boundingBox }: Told, extremePoints: readonly VoxelInde
   };
 }
 
-async function segment(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<Segmented> {
+async function assess(model: LoadedModel, volume: Volume, options: SegmentOptions): Promise<number> {
+  if (model.uncertainty !== undefined) return model.uncertainty(volume, options);
+  throw new ClaraError(
+    'unsupported',
+    'The model does not say how sure it is; choose another one, or another strategy.',
+  );
+}
+
+async function segment(
+  model: LoadedModel,
+  volume: Volume,
+  options: SegmentOptions,
+  largestOnly: boolean,
+): Promise<Segmented> {
   const mask = await model.segment(volume, options);
   if (mask.data.length !== volume.data.length) {
     throw new ClaraError('internal', `the model made ${mask.data.length} voxels out of ${volume.data.length}`);
   }
-  return mask;
+  return largestOnly ? { ...mask, ...keepLargest(mask, LARGEST) } : mask;
 }
 
 async function at<Result>(stage: Stage, work: () => Promise<Result>): Promise<Result> {

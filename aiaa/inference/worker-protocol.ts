@@ -21,6 +21,8 @@ const segmentSchema = z.object({
   dtype: z.enum(MASK_DTYPES),
   /** Whether a `.nrrd` file is compressed. */
   compress: z.boolean().default(true),
+  /** Whether the largest piece of each label alone stays. */
+  largestOnly: z.boolean().default(false),
   /** What a DICOM segmentation says of the model. */
   about: z.object({ name: z.string(), version: z.string(), labels: z.array(z.string()).readonly() }),
   maxVolumeBytes: z.number(),
@@ -30,7 +32,16 @@ const segmentSchema = z.object({
 /** A tiny inference on a made-up volume. */
 const probeSchema = z.object({ kind: z.literal('probe'), model: modelSourceSchema });
 
-export const jobSchema = z.discriminatedUnion('kind', [segmentSchema, probeSchema, ...fileJobSchemas]);
+/** How unsure a model is of a volume. */
+const assessSchema = z.object({
+  kind: z.literal('assess'),
+  model: modelSourceSchema,
+  /** Volume to read. */
+  input: z.string(),
+  maxVolumeBytes: z.number(),
+});
+
+export const jobSchema = z.discriminatedUnion('kind', [segmentSchema, probeSchema, assessSchema, ...fileJobSchemas]);
 
 export type InferenceJob = z.infer<typeof jobSchema>;
 
@@ -66,6 +77,8 @@ const resultSchema = z.object({
     .optional(),
   /** Of each label that occurs: its value and the mean (i, j, k) of its voxels. */
   centroids: z.array(z.tuple([z.int(), z.int(), z.int(), z.int()])),
+  /** Of an assessed volume, 0..1. */
+  uncertainty: z.number().optional(),
 });
 
 export type InferenceResult = z.infer<typeof resultSchema>;

@@ -7,6 +7,7 @@ import { ClaraError, showValue } from '../../base/errors';
 import { showBytes } from '../../base/show-bytes';
 import { digestOfFile } from '../../federation/tensors/file';
 import { datastoreFull } from '../errors';
+import { seriesFileOf } from '../storage/uploaded-series';
 import type { VolumeExtension } from '../storage/uploaded-volume';
 
 /** What is known of one file: an image, or a label of it. Times are seconds since 1970. */
@@ -26,8 +27,19 @@ const storedFileSchema = z.object({
 
 export type StoredFile = z.infer<typeof storedFileSchema>;
 
+/** How unsure a model was of an image, 0..1. */
+const assessmentSchema = z.object({
+  /** Name and version. */
+  model: z.string(),
+  uncertainty: z.number().min(0).max(1),
+});
+
+export type Assessment = z.infer<typeof assessmentSchema>;
+
 export interface StoredImage {
   readonly image: StoredFile;
+  /** Of the model that looked last. */
+  readonly assessment?: Assessment;
   /** By tag, such as `final` (of a person) and `original` (of a model). */
   readonly labels: ReadonlyMap<string, StoredFile>;
 }
@@ -37,9 +49,13 @@ export interface DatastoreOptions {
   readonly maxBytes: number;
   /** Seconds since 1970. @default the system's clock */
   readonly now?: () => number;
+  readonly onDamaged?: (error: ClaraError) => void;
 }
 
-/** A volume that is about to be kept; the file is moved, and must be on the workspace's file system. */
+/**
+ * A volume that is about to be kept; the file is moved, and must be on the workspace's file system. What is known of its DICOM series, a
+ * file beside it, goes with it.
+ */
 export interface NewFile {
   readonly file: string;
   readonly extension: VolumeExtension;
@@ -49,6 +65,8 @@ export interface NewFile {
 const MAX_ID = 256;
 const TAG = /^[A-Za-z0-9_-]{1,64}$/;
 const IMAGE = 'image.json';
+/** Of one content of the image; of another one it says nothing. */
+const assessmentFileOf = ({ file }: StoredFile): string => `${file}.assessment.json`;
 const LABEL = /^label\.([A-Za-z0-9_-]{1,64})\.json$/;
 /** Files that nothing names yet belong to somebody who is about to name them, for so long. */
 const UNNAMED_KEPT_SECONDS = 3600;
@@ -71,12 +89,13 @@ export class Datastore {
     this.now = options.now ?? (() => Date.now() / 1000);
   }
 
-  /** All images, oldest first. */
+  /** All images, oldest first. One whose entry is damaged is left out, and `onDamaged` is told. */
   async list(): Promise<readonly StoredImage[]> {
     const found: StoredImage[] = [];
     for (const name of await namesIn(this.root)) {
-      const stored = await this.read(path.join(this.root, name));
-      if (stored) found.push(stored);
+      const stored = await this.readUnlessDamaged(name);
+      if (stored instanceof ClaraError) this.options.onDamaged?.(stored);
+      else if (stored) found.push(stored);
     }
     return found.sort((a, b) => a.image.ts - b.image.ts || (a.image.id < b.image.id ? -1 : 1));
   }
@@ -125,6 +144,15 @@ export class Datastore {
     return this.keep(id, `label-${tag.toLowerCase().replaceAll('_', '-')}`, `label.${tag}.json`, given);
   }
 
+  /** Keeps what a model thinks of an image, in place of what one thought before. An image that has gone meanwhile has no assessment. */
+  async putAssessment(image: StoredFile, assessment: Assessment): Promise<void> {
+    const now = await this.read(this.folderOf(image.id));
+    if (now?.image.file !== image.file) return;
+    await writeFileDurably(path.join(this.folderOf(image.id), assessmentFileOf(image)), JSON.stringify(assessment), {
+      mode: 0o600,
+    });
+  }
+
   /** @throws ClaraError `not-found` */
   async removeImage(id: string): Promise<void> {
     await this.find(id);
@@ -136,7 +164,7 @@ export class Datastore {
   async removeLabel(id: string, tag: string): Promise<void> {
     const label = await this.findLabel(id, tag);
     await rm(path.join(this.folderOf(id), `label.${tag}.json`), { force: true });
-    await rm(this.pathOf(label), { force: true });
+    await this.removeFiles(label);
   }
 
   /** Removes the labels with this tag of all images. */
@@ -148,8 +176,10 @@ export class Datastore {
   async sweep(): Promise<void> {
     for (const name of await namesIn(this.root)) {
       const folder = path.join(this.root, name);
-      const stored = await this.read(folder);
-      const named = stored ? [stored.image, ...stored.labels.values()].map(({ file }) => file) : [];
+      const stored = await this.readUnlessDamaged(name);
+      if (stored instanceof ClaraError) continue; // its files may be all that is left
+      const files = stored ? [stored.image, ...stored.labels.values()] : [];
+      const named = files.flatMap((one) => [one.file, seriesFileOf(one.file), assessmentFileOf(one)]);
       for (const file of await namesIn(folder)) {
         const isCard = stored !== undefined && (file === IMAGE || LABEL.test(file));
         if (isCard || named.includes(file) || !(await this.isOld(path.join(folder, file)))) continue;
@@ -173,14 +203,21 @@ export class Datastore {
     };
     try {
       await rename(given.file, path.join(folder, stored.file));
+      await rename(seriesFileOf(given.file), path.join(folder, seriesFileOf(stored.file))).catch(unlessMissing);
       await syncFolder(folder);
       await writeFileDurably(path.join(folder, card), JSON.stringify(stored), { mode: 0o600 });
     } catch (error) {
-      await rm(path.join(folder, stored.file), { force: true });
+      await this.removeFiles(stored);
       throw ClaraError.from(error, 'keeping the image');
     }
-    if (before) await rm(path.join(folder, before.file), { force: true });
+    if (before) await this.removeFiles(before);
     return stored;
+  }
+
+  private async removeFiles(stored: StoredFile): Promise<void> {
+    for (const file of [stored.file, seriesFileOf(stored.file), assessmentFileOf(stored)]) {
+      await rm(path.join(this.folderOf(stored.id), file), { force: true });
+    }
   }
 
   private async mustHaveRoom(id: string, file: string): Promise<void> {
@@ -193,6 +230,10 @@ export class Datastore {
     throw datastoreFull(`${stored.length} images with ${showBytes(kept)}`);
   }
 
+  private async readUnlessDamaged(name: string): Promise<StoredImage | undefined | ClaraError> {
+    return this.read(path.join(this.root, name)).catch((error: unknown) => ClaraError.from(error));
+  }
+
   private async read(folder: string): Promise<StoredImage | undefined> {
     const image = await this.readCard(path.join(folder, IMAGE));
     if (image === undefined) return undefined;
@@ -202,7 +243,17 @@ export class Datastore {
       const label = tag === undefined ? undefined : await this.readCard(path.join(folder, name));
       if (label) labels.set(tag!, label);
     }
-    return { image, labels };
+    const assessment = await this.readAssessment(path.join(folder, assessmentFileOf(image)));
+    return { image, labels, ...(assessment && { assessment }) };
+  }
+
+  /** What is damaged is made again. */
+  private async readAssessment(file: string): Promise<Assessment | undefined> {
+    try {
+      return assessmentSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    } catch {
+      return undefined;
+    }
   }
 
   private async readCard(file: string): Promise<StoredFile | undefined> {
@@ -233,4 +284,8 @@ async function namesIn(folder: string): Promise<string[]> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw ClaraError.from(error, 'listing the datastore');
   }
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }

@@ -1,27 +1,28 @@
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import { ClaraError, showValue } from '../../base/errors';
-import { SERVED_TYPES } from '../config/aiaa-config';
+import { faultsOf } from '../../base/faults';
 import type { AnnotationContext } from '../http/context';
 import { sendFile, sendMultipart } from '../http/file-reply';
+import { interactionOf } from '../http/interaction-params';
 import { type ReceivedFile, type ReceivedForm, receiveForm } from '../http/receive-form';
 import { receiveJson } from '../http/receive-json';
-import { parseParams, type RequestParams, resultFormatOf } from '../http/result-format';
-import { linkOrCopy, takeFromSession, takeUpload } from '../http/take-volume';
-import { type Interaction, interactionSchema } from '../inference/interaction';
-import { type ModelObject, modelObjectOf } from '../registry/model-entry';
-import { listModels, openModel } from '../registry/model-registry';
+import { parseParams, resultFormatOf } from '../http/result-format';
+import { askedOf, isInteractive, MASKS, mustServe } from '../http/routes/segmentation';
+import { takeFromSession, takeKept, takeUpload } from '../http/take-volume';
+import { type ModelEntry, modelObjectOf } from '../registry/model-entry';
+import { listModels, openModel, openPublished, type StoredModel } from '../registry/model-registry';
 import { inspectVolume } from '../storage/uploaded-volume';
-import { FINAL, nextImage, ORIGINAL, STRATEGIES } from './active-learning';
+import { FINAL, ORIGINAL, STRATEGIES, unlabelledOf } from './active-learning';
+import { assessorOf } from './assessor';
 import type { NewFile } from './datastore';
 import { contentsOf, inferParamsOf, infoOf, pairsOf, sampleOf, statusOf } from './shapes';
 import { trainableModels } from './training';
 
 /** Handlers of MONAI Label's API, over the same models, sessions and inference as the AIAA API. */
 
-/** Type of the models that work from clicks. */
-const CLICKED = 'deepgrow';
-const OUTPUTS = ['image', 'json', 'all'];
+const OUTPUTS = ['image', 'json', 'all', 'dicom_seg'];
 
 /** `GET /info/`. */
 export async function showInfo(c: AnnotationContext): Promise<Response> {
@@ -40,19 +41,15 @@ export async function infer(c: AnnotationContext): Promise<Response> {
     throw new ClaraError('unsupported', `output is ${showValue(output)}; this server answers ${OUTPUTS.join(', ')}.`);
   }
   const model = await openModel(workspace, c.req.param('model') ?? '');
-  if (model.entry.type !== CLICKED && !SERVED_TYPES.includes(model.entry.type)) {
-    throw new ClaraError(
-      'unsupported',
-      `Model ${model.entry.name} is of type ${model.entry.type}; MONAI Label's clients use types ${[...SERVED_TYPES, CLICKED].join(', ')}.`,
-    );
-  }
+  mustServe(MASKS, model.entry);
   if (sessionId) await sessions.find(sessionId);
   inference.mustHaveRoom();
 
   const folder = await c.var.scope.folder();
   const form = await receiveForm(c.env.incoming, folder, { fileBytes: limits.uploadBytes });
   const params = parseParams(form.fields.get('params'));
-  const format = resultFormatOf(params);
+  const interaction = isInteractive(model.entry) ? interactionOf(params, model.entry) : undefined;
+  const format = resultFormatOf(output === 'dicom_seg' ? { ...params, result_extension: '.dcm' } : params);
   const files = form.files.filter(({ field }) => field !== 'label');
   const { extension } = format;
   if (params.save_label === true && extension === '.dcm') {
@@ -67,9 +64,8 @@ export async function infer(c: AnnotationContext): Promise<Response> {
       ? (await takeUpload(c, { ...form, files }, folder)).file
       : await takeFromDatastore(c, image, folder);
   const mask = path.join(folder, `mask${format.extension}`);
-  const interaction = interactionOf(model.entry, params);
   const result = await inference.segment(
-    { model, input, output: mask, dtype: format.dtype, compress: format.compress, ...(interaction && { interaction }) },
+    { model, input, output: mask, ...askedOf(format), interaction },
     c.var.scope.signal,
   );
   const told = inferParamsOf(result, model.entry);
@@ -82,6 +78,7 @@ export async function infer(c: AnnotationContext): Promise<Response> {
   const file = { file: mask, name: `${model.entry.name}${format.extension}` };
   if (output === 'json') return c.json(told);
   if (output === 'image') return sendFile(c, file);
+  if (output === 'dicom_seg') return sendFile(c, file, 'application/dicom');
   return sendMultipart(c, told, file, { field: 'image', paramsType: 'application/json' });
 }
 
@@ -95,9 +92,34 @@ export async function nextSample(c: AnnotationContext): Promise<Response> {
       `There is no strategy ${showValue(name)}; use one of ${Object.keys(STRATEGIES).join(', ')}.`,
     );
   }
-  await receiveJson(c.env.incoming); // what clients send is about themselves
-  const image = nextImage(strategy, await c.var.services.datastore.list());
-  return c.json(image === undefined ? {} : sampleOf(image));
+  const { datastore, assessor } = c.var.services;
+  const body = await receiveJson(c.env.incoming); // the rest of it is about the client
+  const waiting = unlabelledOf(await datastore.list());
+  if (waiting.length === 0) return c.json({});
+  if (!strategy.asksModel) return c.json(sampleOf(strategy.choose(waiting)));
+  const model = await assessingModel(c.var.services.workspace, body);
+  await assessor.assess(model, waiting, c.var.scope.signal);
+  const assessed = unlabelledOf(await datastore.list());
+  const by = assessorOf(model);
+  return c.json(assessed.length === 0 ? {} : sampleOf(strategy.choose(assessed, by), by));
+}
+
+const assessingSchema = z.looseObject({ model: z.string().optional() }).default({});
+
+/** The model that the client names, or the one that was published last. */
+async function assessingModel(workspace: string, body: unknown): Promise<StoredModel> {
+  const parsed = assessingSchema.safeParse(body ?? undefined);
+  if (!parsed.success) throw ClaraError.ofFaults('The parameters', faultsOf(parsed.error, body));
+  const published = (await listModels(workspace, { onBroken: () => {} })).filter(
+    (entry): entry is ModelEntry => !isInteractive(entry),
+  );
+  const name = parsed.data.model || published.reduce<ModelEntry | undefined>(newer, undefined)?.name;
+  if (name !== undefined) return openPublished(workspace, name);
+  throw new ClaraError('not-found', 'There is no published model to ask; use the strategy first or random.');
+}
+
+function newer(a: ModelEntry | undefined, b: ModelEntry): ModelEntry {
+  return a === undefined || b.publishedAt > a.publishedAt ? b : a;
 }
 
 /** `GET /datastore/`: counts, or with `output` everything, or the pairs that a model can be trained on. */
@@ -116,7 +138,9 @@ export async function putImage(c: AnnotationContext): Promise<Response> {
   const { image } = c.req.query();
   const form = await receive(c);
   const id = image || c.var.scope.id;
-  await c.var.services.datastore.putImage(id, await newFile(c, form, only(form, 'file')));
+  only(form, 'file');
+  const taken = await takeUpload(c, form, await c.var.scope.folder());
+  await c.var.services.datastore.putImage(id, { ...taken, info: infoOfClient(form) });
   return c.json({ image: id });
 }
 
@@ -159,20 +183,8 @@ async function takeFromDatastore(c: AnnotationContext, id: string, folder: strin
   const { datastore } = c.var.services;
   const { image } = await datastore.find(id);
   const target = path.join(folder, `volume${image.ext}`);
-  await linkOrCopy(datastore.pathOf(image), target);
+  await takeKept(datastore.pathOf(image), target);
   return target;
-}
-
-/** Clicks come as in the AIAA API; whoever needs none gets none. */
-function interactionOf({ type }: ModelObject, params: RequestParams): Interaction | undefined {
-  if (type !== CLICKED) return undefined;
-  const { foreground = [], background = [] } = params;
-  const parsed = interactionSchema.safeParse({ kind: 'clicks', foreground, background });
-  if (parsed.success) return parsed.data;
-  throw new ClaraError(
-    'invalid-input',
-    'foreground and background are lists of voxel indices, such as [[10, 20, 30]].',
-  );
 }
 
 async function receive(c: AnnotationContext): Promise<ReceivedForm> {
@@ -186,6 +198,11 @@ function only({ files }: ReceivedForm, field: string): ReceivedFile {
 
 async function newFile(c: AnnotationContext, form: ReceivedForm, { path: file }: ReceivedFile): Promise<NewFile> {
   const extension = await inspectVolume(file, c.var.services.limits.volumeBytes);
-  const { client_id: _, ...info } = parseParams(form.fields.get('params')); // who it was is nobody's business here
-  return { file, extension, info };
+  return { file, extension, info: infoOfClient(form) };
+}
+
+/** What is said of a file. Who said it is nobody's business here. */
+function infoOfClient(form: ReceivedForm): Readonly<Record<string, unknown>> {
+  const { client_id: _, ...info } = parseParams(form.fields.get('params'));
+  return info;
 }

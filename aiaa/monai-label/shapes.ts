@@ -34,7 +34,7 @@ export function infoOf(
       trainable.map((name) => [name, { description: `Fine-tunes ${name}`, config: { max_epochs: 1 } }]),
     ),
     strategies: Object.fromEntries(
-      Object.entries(STRATEGIES).map(([name, { description }]) => [name, { description, config: {} }]),
+      Object.entries(STRATEGIES).map(([name, { description, config }]) => [name, { description, config }]),
     ),
     scoring: {},
     train_stats: {},
@@ -46,10 +46,10 @@ function modelInfo(model: ModelObject): object {
   return {
     type: TYPES[model.type],
     labels: { [BACKGROUND]: 0, ...labelNamesOf(model) },
-    dimension: 3,
+    dimension: 'deepgrow' in model && model.deepgrow === '2D' ? 2 : 3, // 2: MITK sends one slice, Slicer the clicks of one
     description: model.description,
     version: model.version,
-    config: {},
+    config: 'deepgrow' in model ? {} : { largest_cc: false }, // Slicer shows it as an option
   };
 }
 
@@ -94,8 +94,9 @@ export function pairsOf(images: readonly StoredImage[]): readonly object[] {
 }
 
 /** An image to be labelled, as active learning answers with it. The checksum is what Slicer checks its download by. */
-export function sampleOf({ image }: StoredImage): object {
-  return { id: image.id, ...fileInfo(image).info };
+export function sampleOf({ image, assessment }: StoredImage, assessor?: string): object {
+  const told = assessment !== undefined && assessment.model === assessor && { uncertainty: assessment.uncertainty };
+  return { id: image.id, ...fileInfo(image).info, ...told };
 }
 
 function fileInfo({ id, ext, ts, sha256, info }: StoredFile): { readonly ext: string; readonly info: object } {

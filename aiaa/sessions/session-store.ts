@@ -24,6 +24,8 @@ export const sessionSchema = z.object({
 export type Session = z.infer<typeof sessionSchema>;
 
 const SESSION_FILE = 'session.json';
+/** What the system says where there is no file: nothing, a folder in its place, or a file in the place of its folder. */
+const NO_FILE = new Set(['ENOENT', 'EISDIR', 'ENOTDIR']);
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Marks a folder that is not complete yet. */
 const INCOMPLETE = '.new-';
@@ -37,6 +39,8 @@ export interface SessionStoreOptions {
   readonly maxBytes?: number;
   /** Seconds since 1970. @default the system's clock */
   readonly now?: () => number;
+  /** Told of a session that can be neither read nor removed. */
+  readonly onUnreadable?: (error: ClaraError) => void;
 }
 
 /** Expired sessions are swept once a minute. */
@@ -125,9 +129,13 @@ export class SessionStore {
   async sweep(): Promise<number> {
     let removed = 0;
     for (const name of await readdir(this.root).catch(() => [])) {
-      if (!(await this.isLitter(name))) continue;
-      await rm(path.join(this.root, name), { recursive: true, force: true });
-      removed += 1;
+      try {
+        if (!(await this.isLitter(name))) continue;
+        await rm(path.join(this.root, name), { recursive: true, force: true });
+        removed += 1;
+      } catch (error) {
+        this.options.onUnreadable?.(ClaraError.from(error)); // the others must go all the same
+      }
     }
     return removed;
   }
@@ -137,7 +145,7 @@ export class SessionStore {
     const { maxSessions = Number.POSITIVE_INFINITY, maxBytes = Number.POSITIVE_INFINITY } = this.options;
     const live: Session[] = [];
     for (const name of await readdir(this.root).catch(() => [])) {
-      const session = ID.test(name) ? await this.read(name) : undefined;
+      const session = ID.test(name) ? await this.read(name).catch(() => undefined) : undefined;
       if (session && !this.isOver(session)) live.push(session);
     }
     const sizes = await Promise.all(live.map((session) => stat(this.volumeOf(session)).catch(() => ({ size: 0 }))));
@@ -164,7 +172,7 @@ export class SessionStore {
     try {
       text = await readFile(path.join(this.folderOf(id), SESSION_FILE), 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (NO_FILE.has((error as NodeJS.ErrnoException).code ?? '')) return undefined;
       throw ClaraError.from(error, 'reading the session');
     }
     try {

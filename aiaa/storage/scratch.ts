@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { z } from 'zod';
+import { endGroup, identityOf } from '../../base/process-identity';
 
 /**
  * Short-lived folders with patient data: one per request, removed when the request ends. Each server process keeps its
@@ -56,13 +59,45 @@ export class Scratch {
   }
 }
 
+/** In a request's folder: the leader of a process group that works there, as {@link ProcessIdentity}. */
+const WORKING = 'process.json';
+
+const identitySchema = z.object({ pid: z.int().positive(), started: z.string() });
+
+/**
+ * Says that a process group works in a short-lived folder. It does not end with the server that started it: when that is killed, whoever
+ * removes the folder ends the group first. Synchronous, so that nothing can happen between the start and this.
+ */
+export function markWorking(folder: string, pid: number): void {
+  writeFileSync(path.join(folder, WORKING), JSON.stringify(identityOf(pid)), { mode: 0o600 });
+}
+
+async function endWork(folder: string): Promise<void> {
+  for (const request of await readdir(folder).catch(() => [])) {
+    const text = await readFile(path.join(folder, request, WORKING), 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    const leader = identitySchema.safeParse(parseJson(text));
+    if (leader.success) await endGroup(leader.data);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // the server was killed while it wrote
+  }
+}
+
 /** Folders of this very process; anything else that carries its process number belongs to a dead predecessor. */
 const opened = new Set<string>();
 
 async function removeDead(root: string): Promise<void> {
   for (const name of await readdir(root)) {
     const folder = path.join(root, name);
-    if (await isDead(folder, name)) await rm(folder, { recursive: true, force: true });
+    if (!(await isDead(folder, name))) continue;
+    if (name.startsWith(`${hostname()}~`)) await endWork(folder);
+    await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,6 +1,7 @@
 import { cp, lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ProgramStart } from '../../base/own-program';
+import { signalGroup } from '../../base/process-identity';
 import {
   type ProgressLine,
   STATE_FOLDER,
@@ -11,7 +12,6 @@ import {
   trainerReportSchema,
 } from '../../federation/trainer-contract';
 import { CONTROLS_FILE, OUTPUT_FILE, readReport } from '../task-files';
-import { signalGroup } from '../trainers/process-identity';
 import { TEMPORARY_FOLDER } from '../trainers/process-trainer';
 import { type ProcessEnd, superviseProcess } from '../trainers/supervised-process';
 import { trainerEnvironment } from '../trainers/trainer-environment';

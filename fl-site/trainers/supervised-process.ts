@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { ProgramStart } from '../../base/own-program';
+import { identityOf, type ProcessIdentity, signalGroup } from '../../base/process-identity';
 import { MAX_TIMER_MILLIS } from '../../base/timers';
 import type { Stop } from './attempts';
 import { BoundedLines } from './bounded-lines';
-import { identityOf, type ProcessIdentity, signalGroup } from './process-identity';
 import { folderBytes, peakRssOfTree } from './resource-use';
 import type { TrainerWork } from './trainer';
 import { MAX_LINE_BYTES, TrainerOutput } from './trainer-output';

@@ -1,5 +1,5 @@
+import type { ProcessIdentity } from '../../base/process-identity';
 import type { ProgressLine } from '../../federation/trainer-contract';
-import type { ProcessIdentity } from './process-identity';
 
 /** A way to have a task folder worked on. What lies in the folder is the trainer contract's business. */
 export interface Trainer {

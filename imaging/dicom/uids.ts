@@ -19,6 +19,9 @@ export const ENCODINGS: Readonly<Record<string, Encoding>> = {
   '1.2.840.10008.1.2.4.81': 'jpeg-ls', // near-lossless
   '1.2.840.10008.1.2.4.90': 'jpeg-2000', // lossless only
   '1.2.840.10008.1.2.4.91': 'jpeg-2000',
+  '1.2.840.10008.1.2.4.201': 'jpeg-2000', // high-throughput (HTJ2K), lossless only
+  '1.2.840.10008.1.2.4.202': 'jpeg-2000', // the same, resolutions in order (RPCL)
+  '1.2.840.10008.1.2.4.203': 'jpeg-2000', // HTJ2K
 };
 
 export const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { trainerParameters } from '../../aiaa/finetune/fine-tuning-task';
 import { publishModel } from '../../aiaa/registry/publish-model';
 import type { AnnotationServer } from '../../aiaa/server';
 import { ownProgram } from '../../base/own-program';
+import { identityOf, isRunning } from '../../base/process-identity';
 import { readTensors } from '../../federation/tensors/file';
 import { writePhantomDataset } from '../../imaging/phantom-dataset';
 import { readModel } from '../../training/engine/model-file';
@@ -13,6 +15,7 @@ import { aboveLevel, levelConfig } from './support/onnx-models';
 import { exchange, jsonOf, plainRequest, type RawReply, sentenceOf } from './support/raw-http';
 import { TINY_CARD, writeTinyModel } from './support/reference-model';
 import { eventually, Site } from './support/server';
+import { startServerProcess } from './support/server-process';
 
 const MODEL = 'clara_ct_tiny';
 
@@ -130,6 +133,27 @@ describe('AIAA fine-tuning', () => {
     await writeFile(list, '{}');
     assert.match(sentence(await begin('epochs=1'), 400), /samples of clara_ct_tiny cannot be used/);
     await writeFile(list, good);
+  });
+
+  it('ends the trainer of a server that was killed at the next start', async function () {
+    this.timeout(60_000);
+    const note = path.join(site.workspace, 'trainer-pid');
+    const killed = await startServerProcess(
+      site.workspace,
+      `require('node:fs').writeFileSync(${JSON.stringify(note)}, String(process.pid)); setInterval(() => {}, 1000);`,
+    );
+    const begun = await exchange(
+      killed.port,
+      plainRequest('POST', `/admin/finetune/${MODEL}/?options=epochs%3D1`, ['Content-Length: 0']),
+    );
+    assert.equal(begun.status, 202, begun.body.toString());
+    await eventually('the trainer works', async () => existsSync(note) && readFileSync(note, 'utf8') !== '');
+    const left = identityOf(Number(await readFile(note, 'utf8')));
+    await killed.kill();
+    assert.ok(isRunning(left), 'it does not end with its server');
+    await (await site.serve()).close();
+    assert.ok(!isRunning(left));
+    await rm(note);
   });
 
   it('ends its trainer with the server, and the old version stays', async () => {

@@ -3,13 +3,13 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { parseDicom } from 'dicom-parser';
-import type { AnnotationServer } from '../../aiaa/server';
 import { encodeGreyPng } from '../../imaging/png';
 import { decodePng } from '../../imaging/png-reader';
 import { SECRET, sliceBytes } from '../imaging/dicom-bytes';
 import { niftiBytes, parseNifti } from './support/nifti-bytes';
-import { CPP, exchange, formRequest, jsonOf, type Part, PYTHON, replyParts, sentenceOf } from './support/raw-http';
-import { Site, SPLEEN } from './support/server';
+import { CPP, formRequest, jsonOf, type Part, PYTHON, plainRequest, replyParts, sentenceOf } from './support/raw-http';
+import { servedSite } from './support/served-site';
+import { SPLEEN } from './support/server';
 import { zipOf } from './support/zip';
 
 const ROWS = 3;
@@ -31,19 +31,12 @@ const MASK = Uint8Array.from({ length: 3 * PIXELS }, (_, at) =>
 );
 
 describe('the annotation server takes and gives', () => {
-  let site: Site;
-  let server: AnnotationServer;
-  before(async () => {
-    site = await Site.make();
-    await site.publish();
-    server = await site.serve();
-  });
-  after(() => site.clear());
+  const served = servedSite();
 
   const asSeries = (): Part[] =>
     slices.map((content, n) => ({ name: `image${n}`, filename: `C:\\x\\${n}.dcm`, content }));
   const send = (target: string, parts: readonly Part[], method = 'POST', dialect = PYTHON) =>
-    exchange(server.port, formRequest(dialect, method, target, parts));
+    served.send(formRequest(dialect, method, target, parts));
   const inference = (params: object, parts: readonly Part[], more = '') =>
     send(`/v1/inference?model=${SPLEEN}&output=image${more}`, [
       { name: 'params', content: JSON.stringify(params) },
@@ -84,8 +77,26 @@ describe('the annotation server takes and gives', () => {
       const segment = seg.elements.x00620002.items![0].dataSet!;
       assert.deepEqual([segment.string('x00620005'), segment.string('x00620009')], ['spleen', SPLEEN]);
     }
-    await exchange(server.port, Buffer.from(`DELETE /session/${id} HTTP/1.1\r\nHost: x\r\n\r\n`));
-    assert.deepEqual(await readdir(path.join(site.workspace, 'sessions')), []);
+    await served.send(Buffer.from(`DELETE /session/${id} HTTP/1.1\r\nHost: x\r\n\r\n`));
+    assert.deepEqual(await readdir(path.join(served.site.workspace, 'sessions')), []);
+  });
+
+  it('a DICOM segmentation of a series that the datastore keeps, and of one that is sent to MONAI Label', async () => {
+    const archive = { filename: 'series.zip', content: await zipOf({ a: slices[0], b: slices[1], c: slices[2] }) };
+    const put = await send('/datastore/?image=ct', [{ name: 'file', ...archive }], 'PUT');
+    assert.equal(put.status, 200, put.body.toString());
+    const params = { name: 'params', content: '{}' };
+    for (const [target, parts] of [
+      [`/infer/${SPLEEN}?output=dicom_seg&image=ct`, [params]],
+      [`/infer/${SPLEEN}?output=dicom_seg`, [params, { name: 'file', ...archive }]],
+    ] as const) {
+      const reply = await send(target, parts);
+      assert.equal(reply.status, 200, reply.body.toString('latin1', 0, 300));
+      assert.equal(reply.headers.get('content-type'), 'application/dicom');
+      assert.equal(parseDicom(reply.body).string('x00080060'), 'SEG');
+    }
+    await served.send(plainRequest('DELETE', '/datastore/?id=ct&type=image'));
+    assert.deepEqual(await readdir(path.join(served.site.workspace, 'datastore')), []);
   });
 
   it('a DICOM segmentation only of a series', async () => {
@@ -95,6 +106,20 @@ describe('the annotation server takes and gives', () => {
     ]);
     assert.equal(reply.status, 400);
     assert.match(sentenceOf(reply), /send the DICOM series itself/);
+  });
+
+  it('the largest piece alone, when that is asked for', async () => {
+    const pieces = {
+      name: 'image',
+      filename: 'a.nii',
+      content: niftiBytes({ shape: [6, 1, 1], voxels: [0, 90, 0, 90, 90, 0] }),
+    };
+    for (const [params, expected] of [
+      [{}, [0, 1, 0, 1, 1, 0]],
+      [{ largest_cc: true }, [0, 0, 0, 1, 1, 0]],
+    ] as const) {
+      assert.deepEqual([...parseNifti(gunzipSync((await inference(params, [pieces])).body)).data], expected);
+    }
   });
 
   it('one sentence about a series that is none, without the names of files or patients', async () => {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import type { AnnotationServer } from '../../aiaa/server';
+import { sliceBytes } from '../imaging/dicom-bytes';
 import { ORDER } from './support/fake-engine';
-import { volumeThat } from './support/nifti-bytes';
-import { CPP, exchange, formBody, formRequest, jsonOf, PYTHON, sentenceOf } from './support/raw-http';
-import { eventually, Site, SPLEEN } from './support/server';
+import { niftiBytes, volumeThat } from './support/nifti-bytes';
+import { CPP, formBody, formRequest, PYTHON, type RawReply, sentenceOf } from './support/raw-http';
+import { servedSite } from './support/served-site';
+import { eventually, figure, SPLEEN } from './support/server';
 
 const PARTS = [
   { name: 'params', content: '{"result_dtype":"uint16"}' },
@@ -54,15 +56,8 @@ function edited(body: Buffer, edit: typeof edits extends fc.Arbitrary<infer T> ?
 }
 
 describe('AIAA forms that are broken in every way', () => {
-  let site: Site;
-  let server: AnnotationServer;
   const log: string[] = [];
-  before(async () => {
-    site = await Site.make();
-    await site.publish();
-    server = await site.serve({ logTo: { write: (line) => void log.push(line) }, logLevel: 'trace' });
-  });
-  after(() => site.clear());
+  const served = servedSite({ logTo: { write: (line) => void log.push(line) }, logLevel: 'trace' });
 
   it('are answered, with a sentence when they are refused, and leave nothing behind', async () => {
     const dialects = fc.constantFrom(PYTHON, CPP);
@@ -78,20 +73,89 @@ describe('AIAA forms that are broken in every way', () => {
           `Content-Length: ${body.length}`,
           'Connection: close',
         ];
-        const reply = await exchange(server.port, Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]));
-        if (reply.status === 200) return;
-        assert.ok(reply.status >= 400 && reply.status < 500, `${reply.status}: ${reply.body.toString('utf8')}`);
-        assert.ok(sentenceOf(reply).length > 10);
+        const reply = await served.send(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]));
+        assertAnswered(reply);
       }),
       { numRuns: 80 },
     );
-    await eventually('nothing is left', async () => (await site.leftovers()).length === 0);
+    await eventually('nothing is left', async () => (await served.site.leftovers()).length === 0);
     assert.match(log.join(''), /"msg":"request"/);
     assert.doesNotMatch(log.join(''), /Doe/, 'the log repeats nothing of what clients sent');
   });
 
   it('do not keep others from their answers', async () => {
     const good = formRequest(PYTHON, 'POST', `/infer/${SPLEEN}?output=json`, PARTS);
-    assert.deepEqual(Object.keys(jsonOf(await exchange(server.port, good)) as object), ['label_names', 'centroids']);
+    assert.deepEqual(Object.keys(await served.json<object>(good)), ['label_names', 'centroids']);
   });
+});
+
+function assertAnswered(reply: RawReply): void {
+  if (reply.status === 200) return;
+  assert.ok(reply.status >= 400 && reply.status < 500, `${reply.status}: ${reply.body.toString('utf8')}`);
+  assert.ok(sentenceOf(reply).length > 10);
+}
+
+const SHAPE = [4, 3, 2] as const;
+const VOXELS = Int16Array.from({ length: 24 }, (_, at) => 10 * at);
+const NRRD = Buffer.concat([
+  Buffer.from(
+    'NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 4 3 2\nspace directions: (2,0,0) (0,2,0) (0,0,3)\n' +
+      'kinds: domain domain domain\nendian: little\nencoding: raw\nspace origin: (1,2,3)\n\n',
+  ),
+  Buffer.from(VOXELS.buffer),
+]);
+const slice = (n: number) =>
+  sliceBytes({
+    rows: 3,
+    columns: 4,
+    position: [0, 0, 5 * n],
+    pixels: VOXELS.subarray(12 * n, 12 * n + 12),
+    uid: `1.2.3.9.${n}`,
+  });
+/** What is broken, up to the end of its header, and what is sent whole beside it. */
+const VOLUMES = {
+  nifti: { content: niftiBytes({ shape: SHAPE, voxels: VOXELS }), header: 352, beside: [] },
+  nrrd: { content: NRRD, header: NRRD.length - VOXELS.byteLength, beside: [] },
+  dicom: { content: slice(0), header: slice(0).length - 24, beside: [slice(1)] },
+} as const;
+/** Bytes that make sizes, offsets and types extreme. */
+const EXTREMES = [0, 1, 2, 0x20, 0x2d, 0x39, 0x40, 0x7f, 0x80, 0xff];
+const MAX_VOLUME = 2 ** 22;
+
+describe('AIAA volumes with headers that are broken in every way', function () {
+  this.timeout(120_000);
+  const served = servedSite({ limits: { volumeBytes: MAX_VOLUME, inferenceMs: 20_000 } });
+  const segment = (...files: readonly Buffer[]) =>
+    served.send(
+      formRequest(PYTHON, 'POST', `/v1/inference?model=${SPLEEN}`, [
+        { name: 'params', content: '{}' },
+        ...files.map((content, at) => ({ name: `image${at}`, filename: 'a', content })),
+      ]),
+    );
+  const residentBytes = () => figure(served.server, 'clara_aiaa_worker_resident_bytes');
+
+  for (const [format, { content, header, beside }] of Object.entries(VOLUMES)) {
+    it(`are answered, by the same process and within its memory: ${format}`, async () => {
+      assert.equal((await segment(content, ...beside)).status, 200, 'it is good before it is broken');
+      const [worker] = served.server.workers;
+      const before = await residentBytes();
+      const changes = fc.array(
+        fc.record({ at: fc.nat(header - 1), to: fc.constantFrom(...EXTREMES), long: fc.boolean() }),
+        { minLength: 1, maxLength: 5 },
+      );
+      await fc.assert(
+        fc.asyncProperty(changes, fc.boolean(), async (edits, zip) => {
+          const broken = Buffer.from(content);
+          for (const { at, to, long } of edits) broken.fill(to, at, long ? at + 4 : at + 1);
+          const gzipped = zip && format === 'nifti';
+          assertAnswered(await segment(gzipped ? gzipSync(broken) : broken, ...beside));
+        }),
+        { numRuns: 60 },
+      );
+      assert.equal((await segment(content, ...beside)).status, 200);
+      assert.deepEqual(served.server.workers, [worker], 'no process died of it');
+      const grown = (await residentBytes()) - before;
+      assert.ok(grown < 16 * MAX_VOLUME, `grown by ${Math.round(grown / 2 ** 20)} MiB`);
+    });
+  }
 });

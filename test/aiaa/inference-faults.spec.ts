@@ -3,7 +3,7 @@ import { appendFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { BUILT_IN_MODELS } from '../../aiaa/registry/built-in-models';
 import type { AnnotationServer } from '../../aiaa/server';
-import { ORDER } from './support/fake-engine';
+import { ORDER, SLOW_MS } from './support/fake-engine';
 import { volumeThat } from './support/nifti-bytes';
 import { exchange, formRequest, jsonOf, PYTHON, plainRequest, replyParts, sentenceOf } from './support/raw-http';
 import { eventually, figure, Site, SPLEEN } from './support/server';
@@ -74,6 +74,14 @@ describe('AIAA inference', () => {
     assert.equal((await segment(server, ORDER.threshold)).status, 200);
   });
 
+  it('answers what a process says that makes no sense with a sentence, and goes on with a new process', async () => {
+    const server = await site.serve();
+    const garbled = await segment(server, ORDER.garble);
+    assert.equal(garbled.status, 500);
+    assert.match(sentenceOf(garbled), /inference process sent what is no message; a new one is started/);
+    assert.equal((await segment(server, ORDER.threshold)).status, 200);
+  });
+
   it('blames the volume when the model refuses it', async () => {
     const server = await site.serve();
     const refused = await segment(server, ORDER.refuse);
@@ -108,6 +116,17 @@ describe('AIAA inference', () => {
     assert.equal(status, 'ok');
     assert.equal(models, 1 + BUILT_IN_MODELS.length);
     assert.match(detail, /Model clara_ct_seg_spleen answered in \d+ ms/);
+  });
+
+  it('gives a model more time that is too slow for the first check', async () => {
+    const healthMs = SLOW_MS / 3;
+    const server = await site.serve({ limits: { healthCacheMs: 0, healthMs, cancelGraceMs: 50 } });
+    assert.equal((await health(server)).status, 'ok');
+    await site.publish('2', 'slow weights');
+    const first = await health(server);
+    assert.equal(first.status, 'failing');
+    assert.match(first.detail, /stopped after/);
+    await eventually('it answers in time', async () => (await health(server)).status === 'ok');
   });
 
   async function health(server: AnnotationServer) {

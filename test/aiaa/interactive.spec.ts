@@ -141,6 +141,9 @@ describe('AIAA models that a person points for', () => {
       const again = await ask('/v1/inference?model=clara_deepgrow_ct_2d', { ...clicks, current_point });
       assert.deepEqual(maskOf(again), mask);
     }
+    const beyond = { foreground: [[12, 11, SHAPE[2]]] }; // as the python client has it after cropping
+    const last = maskOf(await ask('/v1/deepgrow?model=clara_deepgrow_ct_2d', beyond));
+    assert.ok(last.slice(-plane).some((value) => value !== 0));
   });
 
   it('refuses what cannot be answered, with one sentence', async () => {

@@ -12,6 +12,7 @@ import { slicer, viewerInfers, viewerReads } from './support/monai-requests';
 import { parseNifti, volumeThat } from './support/nifti-bytes';
 import { exchange, jsonOf, plainRequest, replyParts, sentenceOf } from './support/raw-http';
 import { writeTinyModel } from './support/reference-model';
+import { servedSite } from './support/served-site';
 import { Site, SPLEEN } from './support/server';
 
 /** A name with a space and an umlaut, as volumes have in Slicer. */
@@ -31,21 +32,8 @@ interface Info {
 }
 
 describe('AIAA for MONAI Label clients', () => {
-  let site: Site;
-  let server: AnnotationServer;
-  before(async () => {
-    site = await Site.make();
-    await site.publish();
-    server = await site.serve();
-  });
-  after(() => site.clear());
-
-  const send = (request: Buffer) => exchange(server.port, request);
-  const json = async <T>(request: Buffer) => {
-    const reply = await send(request);
-    assert.equal(reply.status, 200, reply.body.toString('utf8').slice(0, 300));
-    return jsonOf(reply) as T;
-  };
+  const served = servedSite();
+  const { send, json } = served;
 
   it('takes Slicer from the list of models to a saved label', async () => {
     const info = await json<Info>(slicer.info());
@@ -53,7 +41,7 @@ describe('AIAA for MONAI Label clients', () => {
     assert.deepEqual(info.models[SPLEEN].labels, { background: 0, spleen: 1 });
     assert.deepEqual(info.labels, ['background', 'organ', 'spleen']);
     assert.equal(info.models.clara_deepgrow_ct_3d.type, 'deepgrow');
-    assert.deepEqual(Object.keys(info.strategies).sort(), ['first', 'random']);
+    assert.deepEqual(Object.keys(info.strategies).sort(), ['entropy', 'first', 'random']);
     assert.deepEqual(info.datastore, { total: 0, completed: 0, label_tags: {} });
     assert.deepEqual(await json(slicer.nextSample('first')), {}, 'nothing to label');
 
@@ -131,7 +119,8 @@ describe('AIAA for MONAI Label clients', () => {
       );
     assert.equal(parseNifti(gunzipSync((await infer('image')).body)).datatype, 2);
     assert.deepEqual(Object.keys(jsonOf(await infer('json')) as object), ['label_names', 'centroids']);
-    assert.match(sentenceOf(await infer('dicom_seg')), /output is "dicom_seg"; this server answers image, json, all/);
+    assert.match(sentenceOf(await infer('dicom_seg')), /send the DICOM series itself/);
+    assert.match(sentenceOf(await infer('zip')), /output is "zip"; this server answers image, json, all, dicom_seg/);
   });
 
   it('refuses what is not there with a sentence', async () => {
@@ -140,7 +129,7 @@ describe('AIAA for MONAI Label clients', () => {
       [slicer.infer('nothing', 'nobody'), 404, /There is no model "nothing"/],
       [slicer.saveLabel('nobody', LABEL), 404, /There is no image "nobody"/],
       [slicer.downloadLabel('case-2', 'mine'), 404, /no label with the tag "mine"/],
-      [slicer.nextSample('toString'), 404, /There is no strategy "toString"; use one of first, random/],
+      [slicer.nextSample('toString'), 404, /There is no strategy "toString"; use one of first, random, entropy/],
       [slicer.uploadImage('x', Buffer.from('no volume')), 400, /too short/],
       [slicer.uploadImage('x'.repeat(300), VOLUME), 400, /1 to 256 characters/],
       [plainRequest('GET', '/datastore/?output=zip'), 400, /use stats, all or train/],
@@ -154,6 +143,7 @@ describe('AIAA for MONAI Label clients', () => {
   });
 
   it('deletes labels and images, and leaves nothing of them on disk', async () => {
+    const { site } = served;
     const kept = await site.everything();
     await json(slicer.uploadImage('to-delete', VOLUME));
     await json(slicer.saveLabel('to-delete', LABEL));

@@ -76,6 +76,12 @@ describe('ONNX engine', () => {
       if (!doubtful.has(at)) assert.equal(value, expected.data[at], `voxel ${at}`);
     }
     assert.ok(doubtful.size < mask.data.length / 100);
+
+    const { data } = await new Segmenter({ card: CARD, weights }).probabilities(volume);
+    const entropies = [...data].flatMap((p) => (p < 0.05 ? [] : [-p * Math.log2(p) - (1 - p) * Math.log2(1 - p)]));
+    const mean = entropies.reduce((sum, entropy) => sum + entropy, 0) / entropies.length;
+    const unsure = await model.uncertainty!(volume);
+    assert.ok(mean > 0.1 && Math.abs(unsure - mean) < 1e-4, `${unsure}, and ${mean} of the reference engine`);
   });
 
   /** Where single precision may decide otherwise: voxels whose logit is within 1e-3 of zero. */

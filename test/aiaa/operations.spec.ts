@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, readdir, readFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { BoundedQueue } from '../../aiaa/inference/bounded-queue';
@@ -139,11 +139,47 @@ describe('AIAA operations', () => {
 
   it('tells the newest lines of its log', async () => {
     const server = await site.serve();
-    for (let count = 0; count < 3; count += 1) await get(server, '/v1/models');
+    for (const target of ['/v1/models', '/info/', '/datastore/']) await get(server, target);
     await eventually('all are there', async () => linesOf(await get(server, '/logs/?lines=1000')).length >= 3);
     const [last] = linesOf(await get(server, '/logs/?lines=1'));
     assert.equal((JSON.parse(last) as { msg: string }).msg, 'request');
     assert.equal((await get(server, '/logs/?lines=0')).status, 400);
+  });
+
+  it('tells once of the same answer to those who ask again and again, so that they hide nothing', async () => {
+    const server = await site.serve();
+    const opened = await get(server, '/train/?check_if_running=true');
+    assert.equal(opened.status, 404);
+    await eventually('it is told', async () => linesOf(await get(server, '/logs/')).some(isOfTraining));
+    for (let count = 0; count < 20; count += 1) await get(server, '/train/?check_if_running=true');
+    await get(server, '/nothing');
+    await eventually('the last one is told', async () =>
+      linesOf(await get(server, '/logs/'))
+        .at(-1)!
+        .includes('"none"'),
+    );
+    assert.equal(linesOf(await get(server, '/logs/')).filter(isOfTraining).length, 1);
+    assert.ok(
+      (await figure(server, 'clara_aiaa_requests_total', { endpoint: '/train', method: 'GET', status: '404' })) >= 21,
+    );
+  });
+
+  it('starts on what disks have damaged, and serves what is whole', async () => {
+    const at = (...names: string[]) => path.join(site.workspace, ...names);
+    const id = '0a1b2c3d-0000-4000-8000-0123456789ab';
+    await mkdir(at('sessions', id, 'session.json'), { recursive: true });
+    await mkdir(at('datastore', 'aa'), { recursive: true });
+    await writeFile(at('datastore', 'aa', 'image.json'), '{"id": "half a c');
+    const server = await site.serve();
+    assert.deepEqual(await readdir(at('sessions')), []);
+    const form = formRequest(PYTHON, 'PUT', '/datastore/?image=whole', [
+      { name: 'file', filename: 'a', content: volumeThat(ORDER.threshold) },
+    ]);
+    assert.equal((await exchange(server.port, form)).status, 200);
+    const { datastore } = jsonOf(await get(server, '/info/')) as { datastore: { total: number } };
+    assert.equal(datastore.total, 1);
+    assert.match(linesOf(await get(server, '/logs/')).join(), /an image of the datastore is left out/);
+    await rm(at('datastore'), { recursive: true });
   });
 
   it('finishes what it has begun when it is stopped, takes nothing new, and says so', async () => {
@@ -165,6 +201,37 @@ describe('AIAA operations', () => {
     assert.ok(replyParts(reply).file.length > 0);
     await assert.rejects(get(server, '/v1/models'), { code: 'ECONNREFUSED' });
     assert.deepEqual(await site.leftovers(), []);
+  });
+
+  it('keeps a session while a request that uses it waits or is worked on, however short its life', async () => {
+    let now = 1000;
+    const server = await site.serve({ now: () => now });
+    const { session_id: id } = jsonOf(
+      await exchange(
+        server.port,
+        formRequest(PYTHON, 'PUT', '/session/?expiry=1', [
+          { name: 'image', filename: 'a', content: volumeThat(ORDER.waitUntilCancelled) },
+        ]),
+      ),
+    ) as { session_id: string };
+    const client = connect(server.port, '127.0.0.1');
+    client.on('error', () => {});
+    client.write(
+      formRequest(PYTHON, 'POST', `/v1/inference?model=${SPLEEN}&session_id=${id}`, [
+        { name: 'params', content: '{}' },
+      ]),
+    );
+    await eventually('it runs', async () => (await figure(server, 'clara_aiaa_running')) === 1);
+    const lastUse = async () =>
+      (jsonOf(await get(server, `/session/${id}`)) as { last_access_ts?: number }).last_access_ts;
+    for (let count = 0; count < 3; count += 1) {
+      now += 0.9;
+      await eventually('it is used', async () => (await lastUse()) === now);
+    }
+    client.destroy();
+    await eventually('it ends', async () => (await figure(server, 'clara_aiaa_running')) === 0);
+    now += 1;
+    assert.equal((await get(server, `/session/${id}`)).status, 440);
   });
 
   it('keeps nothing on disk after a session has expired', async () => {
@@ -289,6 +356,8 @@ function isRunning(pid: number): boolean {
     return false;
   }
 }
+
+const isOfTraining = (line: string): boolean => line.includes('"route":"/train"');
 
 function linesOf({ body }: { readonly body: Buffer }): string[] {
   return body

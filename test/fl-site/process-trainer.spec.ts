@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { isRunning, type ProcessIdentity } from '../../fl-site/trainers/process-identity';
+import { isRunning, type ProcessIdentity } from '../../base/process-identity';
 import { ProcessTrainer, type ProcessTrainerOptions } from '../../fl-site/trainers/process-trainer';
 import type { TrainerWork } from '../../fl-site/trainers/trainer';
 import { failureOf, startsIn, TASK, trainerContract, workOn } from '../contract/trainer.contract';

@@ -269,7 +269,7 @@ describe('a DICOM series', () => {
   });
 });
 
-/** Files compressed by DCMTK 3.6 and GDCM 3.0 from the pixels that the functions below compute. */
+/** Files compressed by DCMTK 3.6, GDCM 3.0 and (HTJ2K) OpenJPH 0.9 from the pixels that the functions below compute. */
 describe('compressed DICOM', () => {
   const WIDTH = 24;
   const HEIGHT = 20;
@@ -284,7 +284,10 @@ describe('compressed DICOM', () => {
   };
   const lossless = ['1', '2', '3', '4', '5', '6', '7', 'sv1'].map((predictor) => `lossless-${predictor}`);
   const SAME: readonly (readonly [names: readonly string[], expected: number[]])[] = [
-    [['explicit', 'implicit', 'big-endian', 'deflated', 'rle', 'jpeg-ls', 'j2k', ...lossless], twelve],
+    [
+      ['explicit', 'implicit', 'big-endian', 'deflated', 'rle', 'jpeg-ls', 'j2k', 'htj2k', 'htj2k-rpcl', ...lossless],
+      twelve,
+    ],
     [['signed', 'signed-big-endian', 'rle-signed', 'jpeg-ls-signed', 'j2k-signed', 'lossless-signed'], signed],
     [['rle-eight'], eight],
   ];
@@ -327,7 +330,7 @@ describe('compressed DICOM', () => {
         { numRuns: 200 },
       );
     }
-    for (const name of ['j2k', 'jpeg-ls', 'baseline']) {
+    for (const name of ['j2k', 'htj2k', 'jpeg-ls', 'baseline']) {
       const file = readFileSync(path.join(__dirname, '../fixtures/dicom', `${name}.dcm`));
       await assert.rejects(readDicomSeries([file.subarray(0, file.length - 200)]), { code: 'corrupt' }, name);
       await read(name); // the decoder is as good as new

@@ -38,6 +38,12 @@ export class Segmenter {
    *   precondition-failed after {@link close}
    */
   async segment(scan: Volume, options: SegmentOptions = {}): Promise<Mask> {
+    const { geometry, data } = await this.probabilities(scan, options);
+    return { geometry, data: foregroundOf(data) };
+  }
+
+  /** What {@link segment} decides by: the probability of the organ, 0..1, of each voxel of `scan`. Throws what that throws. */
+  async probabilities(scan: Volume, options: SegmentOptions = {}): Promise<Volume<Float32Array>> {
     const { overlap = DEFAULT_OVERLAP, signal, onProgress } = options;
     if (!(overlap >= 0 && overlap <= MAX_OVERLAP)) {
       throw new ClaraError('invalid-input', `overlap ${overlap} of patches must be from 0 to ${MAX_OVERLAP}`);
@@ -47,9 +53,8 @@ export class Segmenter {
     }
     const prepared = prepareScan(scan, this.card);
     const sliding = { overlap, outside: OUTSIDE, signal, onProgress };
-    const probabilities = await slideOver(this.#net, networkInput(prepared), sliding);
-    const fine = resampleTo({ geometry: prepared.geometry, data: probabilities }, scan.geometry);
-    return { geometry: scan.geometry, data: foregroundOf(fine.data) };
+    const data = await slideOver(this.#net, networkInput(prepared), sliding);
+    return resampleTo({ geometry: prepared.geometry, data }, scan.geometry);
   }
 
   /** Gives the network's memory back; to be called when no {@link segment} is under way. May be repeated. */

@@ -9,7 +9,7 @@ import type { AnnotationContext } from '../context';
 import { sendFile, sendMultipart } from '../file-reply';
 import { interactionOf } from '../interaction-params';
 import { receiveForm } from '../receive-form';
-import { parseParams, resultFormatOf } from '../result-format';
+import { parseParams, type ResultFormat, resultFormatOf } from '../result-format';
 import { takeFromSession, takeUpload } from '../take-volume';
 
 /** What the models of an endpoint have to be, and what else there is for others. */
@@ -28,11 +28,19 @@ export const segment = answering({
   sentence: `a volume alone is segmented by models of type ${SERVED_TYPES.join(', ')}`,
 });
 
-/** `POST /v1/inference`: any model; 3D Slicer asks so for deepgrow too. */
-export const inferWithAny = answering({
+/** Any model that makes masks. */
+export const MASKS: Offer = {
   serves: (entry) => isAutomatic(entry) || isInteractive(entry),
   sentence: `masks are made by models of type ${SERVED_TYPES.join(', ')}, annotation and deepgrow`,
-});
+};
+
+/** `POST /v1/inference`: any model; 3D Slicer asks so for deepgrow too. */
+export const inferWithAny = answering(MASKS);
+
+/** @throws ClaraError `unsupported` */
+export function mustServe({ serves, sentence }: Offer, entry: OpenedModel['entry']): void {
+  if (!serves(entry)) throw new ClaraError('unsupported', `Model ${entry.name} is of type ${entry.type}; ${sentence}.`);
+}
 
 /**
  * A handler that turns a volume (sent, or kept in the session `session_id`) into a mask of the same geometry. Multipart, or with
@@ -54,9 +62,7 @@ async function answer(c: AnnotationContext, offer: Offer): Promise<Response> {
   }
   const model = await openModel(workspace, name);
   const { entry } = model;
-  if (!offer.serves(entry)) {
-    throw new ClaraError('unsupported', `Model ${name} is of type ${entry.type}; ${offer.sentence}.`);
-  }
+  mustServe(offer, entry);
   if (sessionId) await c.var.services.sessions.find(sessionId);
   inference.mustHaveRoom(); // before the upload: nobody likes to send 200 MB to hear that the server is busy
 
@@ -67,13 +73,15 @@ async function answer(c: AnnotationContext, offer: Offer): Promise<Response> {
   const interaction = isInteractive(entry) ? interactionOf(params, entry) : undefined;
   const input = sessionId ? await takeFromSession(c, sessionId, folder) : (await takeUpload(c, form, folder)).file;
   const mask = path.join(folder, `mask${format.extension}`);
-  const result = await inference.segment(
-    { model, input, output: mask, dtype: format.dtype, compress: format.compress, interaction },
-    scope.signal,
-  );
+  const result = await inference.segment({ model, input, output: mask, ...askedOf(format), interaction }, scope.signal);
 
   const file = { file: mask, name: `${name}${format.extension}` };
   return output === 'image' ? sendFile(c, file) : sendMultipart(c, paramsOf(result, model.entry), file);
+}
+
+/** What the inference is told of the wanted format. */
+export function askedOf({ dtype, compress, largestOnly }: ResultFormat) {
+  return { dtype, compress, largestOnly };
 }
 
 /** Clients read `points` as the extreme points of the one structure that was found. */

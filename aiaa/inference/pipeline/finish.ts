@@ -21,6 +21,17 @@ export function finishMask(scores: State, steps: readonly PostStep[], original: 
   return restoreMask(state, original);
 }
 
+/**
+ * Scores as probabilities. The configuration says how; where it does not, because only the largest or a bound matters to it, scores that are
+ * no probabilities become some.
+ */
+export function probabilitiesOf(scores: Scores, steps: readonly PostStep[]): Scores {
+  const activate = steps.find((step) => step.kind === 'activate');
+  if (activate !== undefined) return activate.by === 'sigmoid' ? sigmoid(scores) : softmax(scores);
+  if (scores.channels.every((data) => data.every((value) => value >= 0 && value <= 1))) return scores;
+  return scores.channels.length === 1 ? sigmoid(scores) : softmax(scores);
+}
+
 function isMask(state: State): state is Mask {
   return 'data' in state;
 }

@@ -3,14 +3,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Engines, InferenceEngine } from '../../../aiaa/inference/inference-engine';
 
 /** Orders that a volume gives by its first voxel. */
-export const ORDER = { threshold: 0, waitUntilCancelled: 1, hang: 2, crash: 3, fail: 4, refuse: 5 } as const;
+export const ORDER = { threshold: 0, waitUntilCancelled: 1, hang: 2, crash: 3, fail: 4, refuse: 5, garble: 6 } as const;
+
+/** What a model takes for anything whose weights say so. */
+export const SLOW_MS = 400;
 
 /** Engine double: the organ is everything of 50 HU and more. It really runs in the inference process. */
 const engine: InferenceEngine<'reference'> = {
   async load({ file }) {
-    if (readFileSync(file, 'utf8').startsWith('broken')) throw new Error('weights are broken');
+    const weights = readFileSync(file, 'utf8');
+    if (weights.startsWith('broken')) throw new Error('weights are broken');
     return {
       async segment(volume, { signal } = {}) {
+        if (weights.startsWith('slow')) await delay(SLOW_MS, undefined, { signal });
         const { ClaraError } = await import('../../../base/errors');
         switch (volume.data[0]) {
           case ORDER.waitUntilCancelled:
@@ -23,11 +28,19 @@ const engine: InferenceEngine<'reference'> = {
             break;
           case ORDER.fail:
             throw new Error('out of arrays');
+          case ORDER.garble:
+            process.send!({ kind: 'done', id: 'nobody' });
+            break;
           case ORDER.refuse:
             throw new ClaraError('invalid-input', 'The volume is sheared; resample it.');
         }
         const data = Uint8Array.from(volume.data, (value) => (value >= 50 ? 1 : 0));
         return { geometry: volume.geometry, data };
+      },
+      /** In hundredths, as the second voxel says; below zero it cannot tell. */
+      async uncertainty({ data }) {
+        if (data[1] < 0) throw new Error('no idea');
+        return data[1] / 100;
       },
       close() {},
     };

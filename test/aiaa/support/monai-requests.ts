@@ -22,15 +22,24 @@ export const slicer = {
       { name: 'label', filename: '/tmp/slicer-monai-label/tmp5a.nii.gz', type: 'application/gzip', content: file },
     ]),
 
-  infer: (model: string, id: string, options: { readonly session?: string; readonly params?: string } = {}) =>
+  infer: (
+    model: string,
+    id: string,
+    options: { readonly session?: string; readonly params?: string; readonly file?: Buffer } = {},
+  ) =>
     formRequest(
       PYTHON,
       'POST',
       `/infer/${model}?image=${quotePlus(id)}${options.session ? `&session_id=${options.session}` : ''}`,
-      [{ name: 'params', content: options.params ?? CLIENT }],
+      [
+        { name: 'params', content: options.params ?? CLIENT },
+        ...(options.file === undefined
+          ? []
+          : [{ name: 'file', filename: '/tmp/slicer-monai-label/tmp6b.nii.gz', content: options.file }]),
+      ],
     ),
 
-  nextSample: (strategy: string) => jsonRequest('POST', `/activelearning/${strategy}`, CLIENT),
+  nextSample: (strategy: string, params = CLIENT) => jsonRequest('POST', `/activelearning/${strategy}`, params),
 
   downloadImage: (id: string) => plainRequest('GET', `/datastore/image?image=${quotePlus(id)}`),
 

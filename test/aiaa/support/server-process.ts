@@ -14,8 +14,9 @@ export interface ServerProcess {
   kill(): Promise<void>;
 }
 
-export async function startServerProcess(workspace: string): Promise<ServerProcess> {
-  const { command, args } = ownProgram(path.join(__dirname, 'server-main'), workspace);
+export async function startServerProcess(workspace: string, trainer?: string): Promise<ServerProcess> {
+  const more = trainer === undefined ? [] : [trainer];
+  const { command, args } = ownProgram(path.join(__dirname, 'server-main'), workspace, ...more);
   const child: ChildProcess = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = once(child, 'exit');
   const lines = createInterface({ input: child.stdout! });

@@ -1,0 +1,81 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { ClaraError } from '../../base/errors';
+import type { InferenceService } from '../inference/inference-service';
+import type { StoredModel } from '../registry/model-registry';
+import type { Datastore, StoredImage } from './datastore';
+
+export interface AssessorOptions {
+  readonly datastore: Datastore;
+  readonly inference: InferenceService;
+  readonly log: Logger;
+  /** How long somebody who asks waits for assessments that are being made. */
+  readonly assessWaitMs: number;
+}
+
+/** People's segmentations come first; whether there are any is looked at this often. */
+const IDLE_CHECK_MS = 200;
+/** Images that a model could not assess are not tried again, up to so many. */
+const MAX_REFUSED = 10_000;
+
+/** Lets a model look at the images of the datastore, one after the other while nobody segments, and keeps how unsure it was with each. */
+export class Assessor {
+  private readonly control = new AbortController();
+  private running: Promise<void> | undefined;
+  private readonly refused = new Set<string>();
+
+  constructor(private readonly options: AssessorOptions) {}
+
+  /**
+   * Begins to assess those of the images that this model has not, unless it is busy with others, and waits for them, but not long: what is
+   * not ready then goes on being made for who asks next.
+   */
+  async assess(model: StoredModel, images: readonly StoredImage[], signal: AbortSignal): Promise<void> {
+    const name = assessorOf(model);
+    const missing = images.filter(({ image, assessment }) => {
+      return assessment?.model !== name && !this.refused.has(refusalOf(name, image));
+    });
+    if (missing.length === 0) return;
+    this.running ??= this.run(model, missing).finally(() => {
+      this.running = undefined;
+    });
+    const { assessWaitMs } = this.options;
+    const left = new AbortController();
+    const waited = delay(assessWaitMs, undefined, { signal: AbortSignal.any([signal, left.signal]) }).catch(() => {});
+    await Promise.race([this.running, waited]);
+    left.abort();
+  }
+
+  /** Stops what runs, and waits until it has ended. */
+  async close(): Promise<void> {
+    this.control.abort(new ClaraError('cancelled', 'the server is shutting down'));
+    await this.running;
+  }
+
+  private async run(model: StoredModel, images: readonly StoredImage[]): Promise<void> {
+    const { datastore, inference, log } = this.options;
+    const { signal } = this.control;
+    const name = assessorOf(model);
+    for (const { image } of images) {
+      try {
+        while (inference.running > 0 || inference.waiting > 0) await delay(IDLE_CHECK_MS, undefined, { signal });
+        const uncertainty = await inference.assess(model, datastore.pathOf(image), signal);
+        await datastore.putAssessment(image, { model: name, uncertainty });
+      } catch (thrown) {
+        if (signal.aborted) return;
+        if (this.refused.size >= MAX_REFUSED) this.refused.clear();
+        this.refused.add(refusalOf(name, image));
+        log.warn({ model: name, err: ClaraError.from(thrown) }, 'an image could not be assessed');
+      }
+    }
+  }
+}
+
+/** A model as assessments name it. */
+export function assessorOf({ entry }: StoredModel): string {
+  return `${entry.name} ${entry.version}`;
+}
+
+function refusalOf(model: string, { sha256 }: StoredImage['image']): string {
+  return `${model} ${sha256}`;
+}
