@@ -6,7 +6,11 @@ export type Places = ReturnType<typeof placesOf>;
 
 export function placesOf(world: World) {
   const { plans } = world;
-  const hospital = siteOf(world, HOSPITAL);
+  const hospital = {
+    ...siteOf(world, HOSPITAL),
+    // A hospital that trains only, like the other one, has no annotation server.
+    path: arnOf(resource(plans[HOSPITAL], 'aws:secretsmanager/secret:Secret', /-annotation-path$/)),
+  };
   const platform = plans[PLATFORM];
   const store = arnOf(resource(platform, 'aws:s3/bucket:Bucket', 'prod-store'));
   return {

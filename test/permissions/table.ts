@@ -124,9 +124,15 @@ export const ROWS: readonly Row[] = [
     'deployer',
   ]),
   row(SECRETS, 'read the invitation', ({ hospital: h }) => call(h, 'secretsmanager:GetSecretValue', h.invitation), [
-    'enrolStart',
+    'enrol',
     ...ADMIN,
   ]),
+  row(
+    SECRETS,
+    "read the annotation server's path",
+    ({ hospital: h }) => call(h, 'secretsmanager:GetSecretValue', h.path),
+    ['aiaa', 'deployer', ...ADMIN],
+  ),
   row(SECRETS, 'put an invitation', ({ hospital: h }) => call(h, 'secretsmanager:PutSecretValue', h.invitation), ADMIN),
 
   row(
