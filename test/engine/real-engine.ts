@@ -10,7 +10,6 @@ import { DIST, isCurrent, ROOT } from '../../scripts/compiled.cjs';
 import { installedPulumi } from '../../scripts/pulumi-cli/install';
 import { Cloud } from './provider/cloud';
 import { type ProviderServer, serveAwsProvider } from './provider/provider-server';
-import { DEFERRED_PACKAGES } from './run-program';
 
 /** The account of the credentials that the shell has, as of one who may deploy the organisation; sites are other accounts. */
 export const CALLER_ACCOUNT = '999900001111';
@@ -60,7 +59,6 @@ export class RealEngine {
       PULUMI_SKIP_UPDATE_CHECK: 'true',
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
       PULUMI_NODEJS_TRANSPILE_ONLY: 'true',
-      NODE_OPTIONS: `--require ${DEFERRED_PACKAGES}`,
       NO_COLOR: '1',
     };
   }

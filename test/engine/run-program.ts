@@ -54,8 +54,8 @@ export async function runProgram(run: ProgramToRun): Promise<ProgramRun> {
   const server = await serveEngine(deployment);
   try {
     const args = [
-      '--require',
-      DEFERRED_PACKAGES,
+      // Only here: a program that ts-node compiles has been seen to hang with it when the engine refuses a resource.
+      ...(compiled ? ['--require', DEFERRED_PACKAGES] : []),
       require.resolve('@pulumi/pulumi/cmd/run'),
       `--project=${project}`,
       `--stack=${stack}`,
