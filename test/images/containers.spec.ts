@@ -43,6 +43,7 @@ describe('the containers of coordinator and site', function () {
   let annotation: StartedContainer;
 
   before(async function () {
+    process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
     moto = await AwsServer.start(this);
     [prod, site] = await Promise.all([planOf('prod'), planOf(`prod-${SITE}`)]);
     const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = S3_CREDENTIALS;
@@ -77,15 +78,13 @@ describe('the containers of coordinator and site', function () {
   });
 
   it('enrol the site with the invitation that lies in its secret', async () => {
-    const operator = path.join(leader.folder('/coordinator'), 'operator');
-    const invite = () => leader.exec('sites', 'invite', SITE, '--operator', operator, '--json');
     const secret = wordAfter(site, `${SITE}-bootstrap-enrol`, '--invitation-secret');
 
     const empty = await bootstrap('enrol');
     assert.equal(empty.code, EXIT.notFound, empty.stderr);
     assert.match(empty.stderr, /is not there, or has no value yet; put one in/);
 
-    const invited = await invite();
+    const invited = await leader.exec('sites', 'invite', SITE, '--operator', '/coordinator/operator', '--json');
     assert.equal(invited.code, 0, invited.stderr);
     const { invitation } = JSON.parse(invited.stdout) as { invitation: string };
     host.standIn(secret, await secretOf(moto.endpoint, invitation));
@@ -133,7 +132,7 @@ describe('the containers of coordinator and site', function () {
     assert.equal(await status(`${prefix}/v1/models`), 200);
     assert.equal(await status('/health'), 200, 'as the load balancer asks');
     assert.notEqual(await healthOf(annotation), '');
-    const { stdout, stderr } = await annotation.exec('aiaa', 'models', '--workspace', annotation.folder('/workspace'));
+    const { stdout, stderr } = await annotation.exec('aiaa', 'models', '--workspace', '/workspace');
     assert.deepEqual([stdout, stderr], ['', '']);
     assert.ok(!JSON.stringify(annotation.program.records).includes(prefix), 'the log does not have it');
   });

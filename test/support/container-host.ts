@@ -30,13 +30,11 @@ interface TaskDefinition {
 
 export interface StartedContainer {
   readonly program: Program;
-  /** Folder on this machine that stands for a path in the container. */
-  readonly folder: (containerPath: string) => string;
   /** Port on this machine that stands for one of the container. */
   readonly port: (containerPort: number) => number;
   /** Runs its health check, as ECS does. */
   readonly health: () => Promise<ProgramEnd>;
-  /** Runs something in it, as ECS Exec does. */
+  /** Runs something in it, with paths of the container, as ECS Exec does. */
   readonly exec: (...args: readonly string[]) => Promise<ProgramEnd>;
 }
 
@@ -117,7 +115,6 @@ export class ContainerHost {
     ]);
     return {
       program,
-      folder: (containerPath) => folders.get(containerPath)!,
       port: here.port,
       health: () => {
         const [how, ...words] = container.healthCheck!.command;
@@ -166,13 +163,22 @@ export class ContainerHost {
       if (port > 0 && !own.has(port) && !this.#ports.has(port)) this.#ports.set(port, await freePort());
     }
     const ports = new Map([...this.#ports, ...own]);
-    const replacements: [RegExp, string][] = [
-      ...[...folders].map(([from, to]): [RegExp, string] => [new RegExp(`(?<![\\w./-])${from}(?=$|[/"])`, 'g'), to]),
-      ...[...this.#standIns].map(([from, to]): [RegExp, string] => [new RegExp(from.replaceAll('.', '\\.'), 'g'), to]),
-      ...[...ports].map(([from, to]): [RegExp, string] => [new RegExp(`(?<=^|[\\w.]:)${from}\\b`, 'g'), String(to)]),
-    ];
+    // In one pass: what stands for a path may begin with another path of the container.
+    const here = new Map([
+      ...folders,
+      ...this.#standIns,
+      ...[...ports].map(([from, to]) => [`${from}`, `${to}`] as const),
+    ]);
+    const planned = new RegExp(
+      [
+        ...[...folders.keys()].map((folder) => `(?<![\\w./-])${folder}(?=$|[/"])`),
+        ...[...this.#standIns.keys()].map((name) => name.replaceAll('.', '\\.')),
+        ...[...ports.keys()].map((port) => `(?<=^|[\\w.]:)${port}\\b`),
+      ].join('|'),
+      'g',
+    );
     return {
-      text: (text: string) => replacements.reduce((now, [from, to]) => now.replace(from, to), text),
+      text: (text: string) => text.replace(planned, (found) => here.get(found)!),
       port: (port: number) => ports.get(port)!,
     };
   }
