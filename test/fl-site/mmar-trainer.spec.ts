@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -10,6 +10,7 @@ import { makeTrainer, trainerProgram } from '../../fl-site/trainers/make-trainer
 import type { TrainerWork } from '../../fl-site/trainers/trainer';
 import { failureOf, TASK, workOn } from '../contract/trainer.contract';
 import { until } from '../support/until';
+import { mmarFiles, writeFiles } from './support/mmar/mmar-files';
 import { makeMmar, STAND_IN, shifted, WEIGHTS } from './support/mmar/stand-in';
 import { decodeModel, encodeModel } from './support/model-bytes';
 
@@ -116,6 +117,25 @@ describe('the trainer of an MMAR', () => {
     const folder = task({}, WEIGHTS, { kind: 'initialise', model: { output: 'update.safetensors' } });
     await train(folder);
     assert.deepEqual(updateIn(folder), decodeModel(WEIGHTS));
+  });
+
+  it('runs no code of a checkpoint', async () => {
+    const evil = at('evil');
+    const proof = at('code-was-run');
+    writeFiles(evil, mmarFiles());
+    mkdirSync(path.join(evil, 'models'));
+    const script = `
+import os, pickle, sys, zipfile
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, (sys.argv[2],)
+zipfile.ZipFile(sys.argv[1], "w").writestr("a/data.pkl", pickle.dumps({"model": {}, "x": Evil()}, 2))
+`;
+    execFileSync('python3', ['-c', script, path.join(evil, 'models', 'model.pt'), proof]);
+    const folder = task({}, WEIGHTS, { kind: 'initialise', model: { output: 'update.safetensors' } });
+    const error = await failureOf(train(folder, { folder: evil }));
+    assert.match(error.message, /model\.pt holds 0 tensors/);
+    assert.equal(existsSync(proof), false);
   });
 
   it('keeps the trainer contract', async () => {
