@@ -27,9 +27,9 @@ export interface ExtremePointsOptions extends Interruptible {
 
 /** Round the box of the points; its voxels say what surrounds the object. */
 const PAD_MM = 15;
-const MOST_VOXELS = 200_000;
+const MOST_VOXELS = 165_000;
 /** Smoothing for edges, tissue, and the landscape of the paths, in which a layer of fat of a few mm must stay a wall. */
-const SIGMA_MM = { edges: 1, tissue: 2, path: 1.5 } as const;
+const SIGMA_MM = { edges: 1, tissue: 2, path: 2 } as const;
 const EDGES = { sharpness: 1.5, leak: 3e-3, leastNoise: 3 } as const;
 /** Confidence in the prior, on voxels of 3 mm; it stands against squared gradients and so grows with the voxel's area. */
 const PRIOR = 0.02;
@@ -46,7 +46,7 @@ const END_MM = 4;
 const MOST_EVIDENCE = 6;
 const MOST_OF_FIRST_WALK = 4;
 /** Of the solver; the first walk is only one voice among others. */
-const TOLERANCE = { first: 1e-3, last: 1e-6 } as const;
+const TOLERANCE = { first: 1e-3, last: 1e-5 } as const;
 
 /**
  * @param points six or more voxels of the structure's surface, in any order, among them the first and last along each axis
