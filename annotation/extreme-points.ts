@@ -1,11 +1,12 @@
 import { ClaraError } from '../base/errors';
+import { squaredDistances } from '../imaging/distance-transform';
 import { invertAffine, spacingOf, toWorld } from '../imaging/geometry';
 import type { Mask, Shape3, Volume } from '../imaging/volume';
 import { gradientOf, smoothed } from './gaussian';
 import { reachableFrom, withoutHoles } from './mask-shape';
 import { minimalPath } from './minimal-path';
 import { voxelsIn } from './points';
-import { edgeWeights, SEED, solveRandomWalk } from './random-walker';
+import { edgeWeights, type RandomWalk, SEED, solveRandomWalk } from './random-walker';
 import { type Tissue, TissueRatio, tissueOf, withinTissue } from './tissue-model';
 import { breathe, type Interruptible } from './turns';
 import { boxAround, cropTo, maskOnVolume, shapeOf, toWorkGrid, type WorkGrid, workEdge } from './work-grid';
@@ -15,29 +16,37 @@ import { boxAround, cropTo, maskOnVolume, shapeOf, toWorkGrid, type WorkGrid, wo
  *
  * As in Roth et al., "Going to extremes: weakly supervised medical image segmentation" (Machine Learning and Knowledge
  * Extraction 3, 2021), minimal-cost paths between opposite extreme points give foreground seeds, what lies outside the box of
- * the points gives background seeds, and a random walker (Grady 2006) fills the rest. Here the walker also has priors (Grady
- * 2005): the tissue on the paths against the tissue round the box; and the box has a soft rim, because points are clicked by
- * hand. Every constant is in mm or HU and the same for all organs.
+ * the points gives background seeds, and a random walker (Grady 2006) fills the rest. Here a second walk has priors (Grady
+ * 2005) by Bayes' rule: the tissue near the paths against the tissue round the box, and less where the first walk went to the
+ * background. The box has a soft rim, because points are clicked by hand. Every constant is in mm or HU and the same for all organs.
  */
 export interface ExtremePointsOptions extends Interruptible {
-  /** Whether the tissue on the paths counts. Without it this is the plain random walker. @default true */
+  /** Whether tissue counts. Without it this is the plain random walker. @default true */
   readonly tissue?: boolean;
 }
 
 /** Round the box of the points; its voxels say what surrounds the object. */
 const PAD_MM = 15;
-const MOST_VOXELS = 200_000;
-/** Smoothing for edges, tissue, and the landscape of the paths. */
-const SIGMA_MM = { edges: 1, tissue: 2, path: 3 } as const;
+const MOST_VOXELS = 165_000;
+/** Smoothing for edges, tissue, and the landscape of the paths, in which a layer of fat of a few mm must stay a wall. */
+const SIGMA_MM = { edges: 1, tissue: 2, path: 2 } as const;
 const EDGES = { sharpness: 1.5, leak: 3e-3, leastNoise: 3 } as const;
 /** Confidence in the prior, on voxels of 3 mm; it stands against squared gradients and so grows with the voxel's area. */
-const PRIOR = 0.006;
+const PRIOR = 0.02;
 /** The rim of the box: confidence that 3 mm outside are background (it grows with the square), and where that is certain. */
 const RIM = { confidence: 0.03, certainMm: 7, leastMm: 3 } as const;
 const PRIOR_EDGE_MM = 3;
+/** A point so near to the end of the volume is meant for the end: the structure goes on beyond it. */
+const END_OF_VOLUME_MM = 10;
+/** Paths choose the most even voxels; how much their tissue varies is seen in what is so near. */
+const NEAR_MM = 4;
 /** Where paths are nearer to their ends they may run in the object's border. */
 const END_MM = 4;
+/** Log-odds: of all evidence together, and of the first walk against the object. */
 const MOST_EVIDENCE = 6;
+const MOST_OF_FIRST_WALK = 4;
+/** Of the solver; the first walk is only one voice among others. */
+const TOLERANCE = { first: 1e-3, last: 1e-5 } as const;
 
 /**
  * @param points six or more voxels of the structure's surface, in any order, among them the first and last along each axis
@@ -112,8 +121,17 @@ class Scene {
     this.spacing = spacingOf(grid.geometry);
     this.tissueHu = smoothed(grid, SIGMA_MM.tissue);
     this.gradient = gradientOf({ ...grid, data: smoothed(grid, SIGMA_MM.path) });
-    const first = shapeOf((axis) => Math.min(...points.map((point) => point[axis])));
-    const last = shapeOf((axis) => Math.max(...points.map((point) => point[axis])));
+    // Around the points there are PAD_MM, unless the volume ends before.
+    const isNearEnd = (cells: number, axis: number): boolean => cells * this.spacing[axis] < END_OF_VOLUME_MM;
+    const first = shapeOf((axis) => {
+      const least = Math.min(...points.map((point) => point[axis]));
+      return isNearEnd(least, axis) ? 0 : least;
+    });
+    const last = shapeOf((axis) => {
+      const most = Math.max(...points.map((point) => point[axis]));
+      const end = this.shape[axis] - 1;
+      return isNearEnd(end - most, axis) ? end : most;
+    });
     this.outside = distanceOutside(this.shape, this.spacing, first, last);
     this.pairs = pairsOf(points, (point) => this.offsetOf(point));
     const longest = Math.max(...[0, 1, 2].map((axis) => (last[axis] - first[axis] + 1) * this.spacing[axis]));
@@ -164,21 +182,53 @@ class Scene {
   }
 
   /** The probability of each voxel to belong to the object. */
-  walk({ voxels, tissue }: Seeds, useTissue: boolean): Float64Array {
-    const { shape, spacing, tissueHu, outside, rimMm } = this;
+  walk(seeds: Seeds, useTissue: boolean): Float64Array {
+    const { shape, spacing, tissueHu, outside } = this;
+    const { voxels, tissue } = seeds;
     const edgeHu = smoothed(this.grid, SIGMA_MM.edges);
+    const noise = noiseAt(voxels, edgeHu, tissueHu, shape, tissue);
+    const weights = edgeWeights(edgeHu, shape, spacing, { ...EDGES, noise });
+    if (!useTissue) return this.solve(voxels, weights, TOLERANCE.last);
+    const first = this.solve(voxels, weights, TOLERANCE.first);
+    const ratio = this.ratioOf(seeds);
+    return this.solve(voxels, weights, TOLERANCE.last, (at) => {
+      // The first walk may speak against the object, not for it: beyond an edge there may be more of the same tissue.
+      const u = Math.min(0.5, Math.max(1e-6, first[at]));
+      const walked = Math.max(-MOST_OF_FIRST_WALK, Math.log(u / (1 - u)));
+      return Math.min(MOST_EVIDENCE, ratio.of(tissueHu[at])) + walked - Math.max(0, outside[at]);
+    });
+  }
+
+  private ratioOf({ voxels, tissue }: Seeds): TissueRatio {
+    const { tissueHu, outside } = this;
+    const near: number[] = [];
+    const isSeed = new Uint8Array(outside.length);
+    for (const at of voxels) isSeed[at] = 1;
     const around: number[] = [];
-    for (let at = 0; at < outside.length; at += 1) if (outside[at] > 3) around.push(tissueHu[at]);
-    const ratio = new TissueRatio(tissue, around);
+    const distances = squaredDistances(isSeed, this.shape, this.spacing);
+    for (let at = 0; at < outside.length; at += 1) {
+      if (outside[at] <= 0 && distances[at] <= NEAR_MM * NEAR_MM) near.push(tissueHu[at]);
+      if (outside[at] > 3) around.push(tissueHu[at]);
+    }
+    return new TissueRatio({ median: tissue.median, spread: tissueOf(near).spread }, around);
+  }
+
+  /** @param evidence log-odds of a voxel to belong to the object; without it the plain random walker */
+  private solve(
+    voxels: readonly number[],
+    weights: RandomWalk['weights'],
+    tolerance: number,
+    evidence?: (at: number) => number,
+  ): Float64Array {
+    const { shape, spacing, outside, rimMm } = this;
     const area = (Math.min(...spacing) / PRIOR_EDGE_MM) ** 2;
+    const prior = evidence === undefined ? 0 : PRIOR * area;
     const confidence = new Float64Array(outside.length);
     const belief = new Float64Array(outside.length);
     for (let at = 0; at < outside.length; at += 1) {
-      const evidence = useTissue ? ratio.of(tissueHu[at]) : 0;
       const rim = Math.max(0, outside[at]);
-      const bounded = Math.max(-MOST_EVIDENCE, Math.min(MOST_EVIDENCE, evidence - rim));
-      const prior = useTissue ? PRIOR * area : 0;
-      belief[at] = prior / (1 + Math.exp(-bounded));
+      const logOdds = Math.max(-MOST_EVIDENCE, Math.min(MOST_EVIDENCE, evidence?.(at) ?? 0));
+      belief[at] = prior / (1 + Math.exp(-logOdds));
       confidence[at] = prior + RIM.confidence * area * (rim / PRIOR_EDGE_MM) ** 2;
       if (outside[at] <= rimMm) continue;
       belief[at] = 0;
@@ -188,9 +238,7 @@ class Scene {
       belief[at] = SEED;
       confidence[at] = SEED;
     }
-    const noise = noiseAt(voxels, edgeHu, tissueHu, shape, tissue);
-    const weights = edgeWeights(edgeHu, shape, spacing, { ...EDGES, noise });
-    return solveRandomWalk({ shape, weights, confidence, belief });
+    return solveRandomWalk({ shape, weights, confidence, belief }, tolerance);
   }
 }
 

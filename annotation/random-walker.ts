@@ -21,7 +21,6 @@ export interface RandomWalk {
 
 /** Confidence of a seed, against weights of at most 1. */
 export const SEED = 1e3;
-/** Remaining error relative to the first, in the norm of the preconditioner. */
 const TOLERANCE = 1e-9;
 const MOST_ITERATIONS = 400;
 /** Relaxed modified incomplete Cholesky (Axelsson and Lindskog 1986); 1 would be unstable beside seeds. */
@@ -58,8 +57,15 @@ export function edgeWeights(
   return [along(0), along(1), along(2)];
 }
 
-/** u for every voxel. Conjugate gradients preconditioned by an incomplete factorisation; the same input gives the same bits. */
-export function solveRandomWalk({ shape, weights, confidence, belief }: RandomWalk): Float64Array {
+/**
+ * u for every voxel. Conjugate gradients preconditioned by an incomplete factorisation; the same input gives the same bits.
+ *
+ * @param tolerance remaining error relative to the first, in the norm of the preconditioner
+ */
+export function solveRandomWalk(
+  { shape, weights, confidence, belief }: RandomWalk,
+  tolerance: number = TOLERANCE,
+): Float64Array {
   const count = confidence.length;
   const [sj, sk] = [shape[0], shape[0] * shape[1]];
   // A plane of zeros before and after spares every test for the border.
@@ -118,7 +124,7 @@ export function solveRandomWalk({ shape, weights, confidence, belief }: RandomWa
   };
 
   let norm = precondition();
-  const enough = TOLERANCE * TOLERANCE * norm;
+  const enough = tolerance * tolerance * norm;
   direction.set(step);
   for (let iteration = 0; iteration < MOST_ITERATIONS && norm > enough; iteration += 1) {
     const length = norm / multiply();

@@ -41,15 +41,15 @@ export function medianOf(values: readonly number[]): number {
 }
 
 /**
- * Log-likelihood ratio of object against surroundings for every grey value: a normal distribution, somewhat wider than the
- * sample, against the histogram of voxels known to lie outside.
+ * Log-likelihood ratio of object against surroundings for every grey value: a normal distribution against the histogram of
+ * voxels known to lie outside.
  */
 export class TissueRatio {
   private readonly ratio: Float64Array;
 
   constructor(object: Tissue, surroundings: readonly number[]) {
     const inside = Float64Array.from({ length: BINS }, (_, bin) => {
-      const distance = (TISSUE_RANGE.low + (bin + 0.5) * BIN_WIDTH - object.median) / (1.3 * object.spread);
+      const distance = (TISSUE_RANGE.low + (bin + 0.5) * BIN_WIDTH - object.median) / object.spread;
       return Math.exp((-distance * distance) / 2);
     });
     const outside = new Float64Array(BINS);

@@ -19,8 +19,16 @@ const LABELS: readonly (readonly [name: string, label: number])[] = [
   ['liver', 5],
   ['gallbladder', 4],
   ['stomach', 6],
+  ['pancreas', 7],
+  ['right lower lung', 14],
+  ['duodenum', 18],
+  ['vertebra', 31],
   ['aorta', 52],
+  ['vena cava', 63],
+  ['portal vein', 64],
+  ['spinal cord', 79],
   ['back muscle', 86],
+  ['psoas muscle', 88],
 ];
 const PHANTOMS = [11, 12, 13];
 

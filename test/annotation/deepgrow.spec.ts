@@ -5,6 +5,7 @@ import { nextClick } from '../../annotation/simulated-clicks';
 import { ClaraError } from '../../base/errors';
 import { dice } from '../../imaging/metrics';
 import { makePhantom } from '../../imaging/phantom';
+import { chooseSlices } from '../../imaging/slice-image';
 import type { Mask, Shape3, Volume } from '../../imaging/volume';
 import { type LabelledCt, realCt } from './real-ct';
 
@@ -116,12 +117,15 @@ describe('segmenting by clicks', () => {
       assert.ok(reached[reached.length - 1] >= 0.88, `Dice ${reached}`);
     });
 
-    it('finds a slice of the liver with at most five clicks: Dice 0.9 or more', async () => {
-      const liver = real.organ(5);
-      const plane = liver.geometry.shape[0] * liver.geometry.shape[1];
-      const data = liver.data.map((value, at) => (Math.floor(at / plane) === 15 ? value : 0));
-      const reached = await converse(real.ct, { geometry: liver.geometry, data }, 5, 15);
-      assert.ok(Math.max(...reached) >= 0.9, `Dice ${reached}`);
+    it('finds a slice of each organ with at most ten clicks: Dice 0.9 or more', async () => {
+      for (const label of [1, 2, 3, 5]) {
+        const { geometry, data } = real.organ(label);
+        const { axial } = chooseSlices({ geometry, data });
+        const plane = geometry.shape[0] * geometry.shape[1];
+        const inSlice = data.map((value, at) => (Math.floor(at / plane) === axial ? value : 0));
+        const reached = await converse(real.ct, { geometry, data: inSlice }, 10, axial);
+        assert.ok(Math.max(...reached) >= 0.9, `Dice ${reached} of label ${label}`);
+      }
     });
   });
 });

@@ -5,7 +5,7 @@ import { seededRandom } from '../../base/random';
 import { invertAffine, reorient, toWorld } from '../../imaging/geometry';
 import { dice } from '../../imaging/metrics';
 import { makePhantom } from '../../imaging/phantom';
-import { resampleMaskTo, resampleTo } from '../../imaging/resample';
+import { resampleMaskTo, resampleTo, resampleToSpacing } from '../../imaging/resample';
 import type { Geometry, Mask, Shape3, Volume } from '../../imaging/volume';
 import { extremesOf, type LabelledCt, realCt } from './real-ct';
 
@@ -26,6 +26,22 @@ function ball(): { image: Volume<Int16Array>; truth: Mask } {
       }
     }
   }
+  return { image: { geometry, data }, truth: { geometry, data: truth } };
+}
+
+/** An organ and a larger neighbour of the same tissue, with 4 mm of fat between them. */
+function twins(): { image: Volume<Int16Array>; truth: Mask } {
+  const shape: Shape3 = [40, 40, 40];
+  const geometry: Geometry = { shape, affine: [3, 0, 0, 0, 0, 3, 0, 0, 0, 0, 3, 0] };
+  const random = seededRandom(3);
+  const truth = new Uint8Array(shape[0] * shape[1] * shape[2]);
+  const data = Int16Array.from(truth, (_, at) => {
+    const [i, j, k] = [at % 40, Math.floor(at / 40) % 40, Math.floor(at / 1600)];
+    const level = ((i - 15) / 10) ** 2 + ((j - 20) / 9) ** 2 + ((k - 22) / 11) ** 2;
+    truth[at] = level < 1 ? 1 : 0;
+    const neighbour = level > 1.28 && i + j > 38;
+    return Math.round((truth[at] || neighbour ? 45 : -90) + 12 * random.normal());
+  });
   return { image: { geometry, data }, truth: { geometry, data: truth } };
 }
 
@@ -107,6 +123,32 @@ describe('segmenting by extreme points', () => {
     }
   });
 
+  it('keeps out of a neighbour of the same tissue behind a thin layer of fat', async () => {
+    const { image: scene, truth: organ } = twins();
+    const mask = await segmentByExtremePoints(scene, extremesOf(organ, 0.5));
+    assert.ok(dice(organ.data, mask.data) > 0.93, `Dice ${dice(organ.data, mask.data)}`);
+  });
+
+  it('goes on to the end of the volume from a point that misses it by two slices', async () => {
+    const { image: scene, truth: organ } = twins();
+    const cutAt = 22; // through the middle of the organ
+    const lower = <Voxels extends Int16Array | Uint8Array>({
+      geometry,
+      data,
+    }: {
+      geometry: Geometry;
+      data: Voxels;
+    }) => ({
+      geometry: { ...geometry, shape: [40, 40, cutAt] as const },
+      data: data.slice(0, 40 * 40 * cutAt) as Voxels,
+    });
+    const points = extremesOf(lower(organ), 0.5).map(([i, j, k]): Shape3 => [i, j, Math.min(k, cutAt - 3)]);
+    const mask = await segmentByExtremePoints(lower(scene), points);
+    const overlap = dice(lower(organ).data, mask.data);
+    assert.ok(overlap > 0.93, `Dice ${overlap}`);
+    assert.ok(mask.data.subarray(40 * 40 * (cutAt - 1)).includes(1), 'nothing in the last slice');
+  });
+
   describe('of a real CT', () => {
     let real: LabelledCt;
     before(async function () {
@@ -116,10 +158,10 @@ describe('segmenting by extreme points', () => {
     });
 
     for (const [name, label, least] of [
-      ['spleen', 1, 0.9],
-      ['left kidney', 3, 0.91],
-      ['right kidney', 2, 0.88],
-      ['liver', 5, 0.88],
+      ['spleen', 1, 0.93],
+      ['left kidney', 3, 0.92],
+      ['right kidney', 2, 0.9],
+      ['liver', 5, 0.9],
     ] as const) {
       it(`finds the ${name}: Dice ${least} or more, and nearly that from other voxels of the same faces`, async () => {
         const organ = real.organ(label);
@@ -130,6 +172,28 @@ describe('segmenting by extreme points', () => {
         assert.ok(other >= least - 0.02, `Dice ${other} from other voxels`);
       });
     }
+
+    it('finds all four on another grid that runs the other way: Dice 0.88 or more', async () => {
+      const other = reorient(resampleToSpacing(real.ct, [2, 2, 5]), 'LPS');
+      for (const label of [1, 2, 3, 5]) {
+        const organ = resampleMaskTo(real.organ(label), other.geometry, 'linear');
+        const overlap = dice(organ.data, (await segmentByExtremePoints(other, extremesOf(organ))).data);
+        assert.ok(overlap >= 0.88, `Dice ${overlap} of label ${label}`);
+      }
+    });
+
+    it('finds the liver from points that all lie 6 mm too far in: Dice 0.85 or more', async () => {
+      const organ = real.organ(5);
+      const points = extremesOf(organ, 0.5);
+      const middle = [0, 1, 2].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
+      const inner = points.map((point, at): Shape3 => {
+        const moved = [...point] as [number, number, number];
+        moved[at >> 1] += 2 * Math.sign(middle[at >> 1] - point[at >> 1]);
+        return moved;
+      });
+      const overlap = dice(organ.data, (await segmentByExtremePoints(real.ct, inner)).data);
+      assert.ok(overlap >= 0.85, `Dice ${overlap}`);
+    });
 
     it('finds the spleen in what clients crop and resample to 128 x 128 x 128', async () => {
       const organ = real.organ(1);
