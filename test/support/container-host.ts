@@ -84,15 +84,16 @@ export class ContainerHost {
 
   async start(run: ProgramRun, definition: string, name: string, image: ImageName): Promise<StartedContainer> {
     const task = one(run, 'aws:ecs/taskDefinition:TaskDefinition', definition).inputs as unknown as TaskDefinition;
-    const container = (containers(run, definition) as unknown as Definition[]).find((other) => other.name === name);
+    const all = containers(run, definition) as unknown as Definition[];
+    const container = all.find((other) => other.name === name);
     assert.ok(container, `${definition} has no container ${name}`);
     assert.ok(container.image.includes(`/${image}@sha256:`), `${name} runs ${container.image}`);
     const tree = this.tree(image);
+    // Of all containers of the task: one writes for another, with paths that only that one has.
     const folders = new Map(
-      container.mountPoints.map(({ sourceVolume, containerPath }) => [
-        containerPath,
-        this.#volume(task, definition, sourceVolume),
-      ]),
+      all
+        .flatMap(({ mountPoints }) => mountPoints)
+        .map(({ sourceVolume, containerPath }) => [containerPath, this.#volume(task, definition, sourceVolume)]),
     );
     const here = await this.#translation(folders, container);
     const environment = {
