@@ -3,24 +3,21 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  CreateCapacityProviderCommand,
-  CreateClusterCommand,
-  DescribeTasksCommand,
-  ECSClient,
-  RegisterContainerInstanceCommand,
-  RegisterTaskDefinitionCommand,
-} from '@aws-sdk/client-ecs';
+import { DescribeTasksCommand, ECSClient } from '@aws-sdk/client-ecs';
 import { fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import type { Pacing } from '../../../fl-site/backoff';
 import { checkSiteConfiguration, type SiteConfigurationInput } from '../../../fl-site/configuration';
 import { awsCluster } from '../../../fl-site/trainers/ecs/ecs-cluster';
 import { EcsTrainer } from '../../../fl-site/trainers/ecs/ecs-trainer';
+import { MmarInContainer } from '../../../fl-site/trainers/mmar/mmar-trainer';
 import { AgentEnds, type TrainerWork } from '../../../fl-site/trainers/trainer';
 import { failureOf, fromNow, startsIn, TASK, trainerContract, workOn } from '../../contract/trainer.contract';
 import { AwsServer } from '../../support/aws-server';
+import { makeCluster } from '../../support/ecs-cluster';
 import { EcsDouble } from '../../support/ecs-double';
 import { S3_CREDENTIALS } from '../../support/s3-server';
+import { makeMmar, STAND_IN, shifted, WEIGHTS } from '../support/mmar/stand-in';
+import { decodeModel } from '../support/model-bytes';
 import { scriptedTrainer } from '../support/scripted-trainer';
 
 const HOSPITAL_ROLE = 'arn:aws:iam::210987654321:role/clara-fed-training';
@@ -120,6 +117,40 @@ describe('a trainer as an ECS task', () => {
       },
       killed: /exit code 137/,
     }));
+  });
+
+  it('may be an MMAR of Clara Train, in a container of an image that has no program of ours', async () => {
+    const root = mkdtempSync(path.join(os.tmpdir(), 'clara-ecs-mmar-'));
+    try {
+      const { mmar, dataset } = makeMmar(root);
+      const model = path.join(folder, 'global.safetensors');
+      writeFileSync(model, WEIGHTS);
+      const task = { ...TASK, kind: 'train', dataset: { kind: 'decathlon', path: dataset }, parameters: { epochs: 2 } };
+      const named = { input: path.basename(model), output: 'update.safetensors' };
+      writeFileSync(path.join(folder, 'task.json'), JSON.stringify({ ...task, model: named }));
+      const { ecs } = configured('site', 'gpu-g5');
+      await new MmarInContainer({
+        site: 'st-marys',
+        trainer: {
+          environment: { PYTHONPATH: STAND_IN, PYTHONDONTWRITEBYTECODE: '1' },
+          mmar: { folder: mmar, launch: 'script', python: 'python3', set: {}, allow: [] },
+          ecs: { ...ecs, workspace: '/workspace', logs: { group: '/clara/training', streamPrefix: 'training' } },
+        },
+        workspace,
+        cluster: awsCluster(ecs, 'st-marys', BRISK),
+        pacing: BRISK,
+        pollMillis: 20,
+        seenMillis: 500,
+      }).run(workOn(folder));
+      const [, , , program] = double.tasks[0]!.order.overrides.containerOverrides[0]!.command;
+      assert.match(program!, /^\/workspace\/trainers\/clara-mmar-[0-9a-f]{12}\/clara_mmar_trainer\.py$/);
+      assert.deepEqual(
+        decodeModel(readFileSync(path.join(folder, 'update.safetensors'))),
+        shifted(WEIGHTS, { seed: TASK.seed, epochs: 2, rate: 0.0002 }),
+      );
+    } finally {
+      rmSync(root, { recursive: true, force: true });
+    }
   });
 
   it('is asked of the capacity provider, with its folder under the path of the container, and what tells people whose it is', async () => {
@@ -373,37 +404,3 @@ describe('a trainer as an ECS task', () => {
     return parsed;
   }
 });
-
-async function makeCluster(ecs: ECSClient, clusterName = 'site'): Promise<void> {
-  const autoScalingGroupArn =
-    'arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:1:autoScalingGroupName/gpu-g5';
-  await ecs.send(
-    new CreateCapacityProviderCommand({ name: 'gpu-g5', autoScalingGroupProvider: { autoScalingGroupArn } }),
-  );
-  await ecs.send(new CreateClusterCommand({ clusterName, capacityProviders: ['gpu-g5'] }));
-  // moto places tasks on a machine at once; when it comes is decided by the double.
-  const instanceIdentityDocument = JSON.stringify({ instanceId: await instance(ecs) });
-  await ecs.send(new RegisterContainerInstanceCommand({ cluster: clusterName, instanceIdentityDocument }));
-  await ecs.send(
-    new RegisterTaskDefinitionCommand({
-      family: 'trainer',
-      containerDefinitions: [{ name: 'trainer', image: 'trainer:1', memory: 16, cpu: 1 }],
-    }),
-  );
-  ecs.destroy();
-}
-
-/** A machine of moto's EC2, by its query API: it looks at whose key a request carries, and not at signatures. */
-async function instance(ecs: ECSClient): Promise<string> {
-  const { accessKeyId } = await ecs.config.credentials();
-  const { hostname, port } = await ecs.config.endpoint!();
-  const answer = await fetch(`http://${hostname}:${port}/`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/x-www-form-urlencoded',
-      authorization: `AWS4-HMAC-SHA256 Credential=${accessKeyId}/20260101/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=0`,
-    },
-    body: 'Action=RunInstances&Version=2016-11-15&ImageId=ami-12c6146b&MinCount=1&MaxCount=1',
-  });
-  return /<instanceId>([^<]+)</.exec(await answer.text())![1]!;
-}
