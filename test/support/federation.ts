@@ -22,6 +22,8 @@ export interface SiteOptions {
   readonly annotation?: SiteConfigurationInput['annotation'];
   /** Folder of a dataset, for which the site gets the reference trainer. @default the shift trainer, without data */
   readonly dataset?: string;
+  /** Where and how the shift trainer runs. @default as a process of the agent */
+  readonly ecs?: Extract<SiteConfigurationInput['trainer'], { adapter: 'ecs-task' }>['ecs'];
   /** Port at which the site finds the coordinator. @default the coordinator's own */
   readonly port?: number;
 }
@@ -132,7 +134,7 @@ export class Federation {
   /** Writes the configuration anew; it counts from the next start of the site on. */
   async configureSite(
     site: string,
-    { trainer = {}, limits, policy, annotation, dataset, port }: SiteOptions = {},
+    { trainer = {}, limits, policy, annotation, dataset, ecs, port }: SiteOptions = {},
   ): Promise<void> {
     const configuration: SiteConfigurationInput = {
       id: site,
@@ -144,7 +146,7 @@ export class Federation {
         dataset === undefined
           ? {
               name: 'shift',
-              adapter: 'process',
+              ...(ecs ? { adapter: 'ecs-task', ecs } : { adapter: 'process' }),
               command: [process.execPath, SHIFT_TRAINER],
               supports: ['scaffold', 'frozen', 'reinitialise'],
               environment: { ...trainer },

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ECSClient } from '@aws-sdk/client-ecs';
+import { AwsServer } from '../support/aws-server';
+import { makeCluster } from '../support/ecs-cluster';
+import { EcsDouble } from '../support/ecs-double';
+import { Federation } from '../support/federation';
+import { S3_CREDENTIALS } from '../support/s3-server';
+import { shiftModel } from '../support/shift-model';
+import { until } from '../support/until';
+
+const SITES = ['a', 'b'];
+const LOGS = { group: '/clara/training', streamPrefix: 'training' };
+const ECS = { cluster: 'site', taskDefinition: 'trainer', container: 'trainer', capacityProvider: 'gpu-g5' };
+
+/** Site a trains in containers of its cluster, site b on its own machine; both as `clara-fed site start`. */
+describe('a site whose trainer is an ECS task', () => {
+  let moto: AwsServer;
+  let double: EcsDouble;
+  let federation: Federation;
+  let ownEnvironment: NodeJS.ProcessEnv | undefined;
+
+  before(async function () {
+    this.timeout(120_000);
+    ownEnvironment = { ...process.env };
+    Object.assign(process.env, S3_CREDENTIALS);
+    moto = await AwsServer.start(this);
+    await makeCluster(new ECSClient({ endpoint: moto.endpoint }));
+    federation = await Federation.start(SITES);
+    double = await EcsDouble.start(moto.endpoint, {
+      workspace: path.join(federation.siteFolder('a'), 'workspace'),
+      logGroup: LOGS.group,
+    });
+    process.env.AWS_ENDPOINT_URL = double.endpoint;
+  });
+  after(async () => {
+    await federation?.stop();
+    await double?.stop();
+    await moto?.stop();
+    if (ownEnvironment) process.env = ownEnvironment;
+  });
+
+  const configure = async (capacityTimeout?: string) => {
+    await federation.stopSite('a');
+    const ecs = { ...ECS, workspace: '/workspace', logs: LOGS, ...(capacityTimeout && { capacityTimeout }) };
+    await federation.configureSite('a', { ecs });
+    await federation.startSite('a');
+  };
+  const kill = async () => {
+    const site = federation.sites.get('a')!;
+    site.kill('SIGKILL');
+    await site.ended;
+  };
+  /** First weights are made by a container too; then training is. */
+  const containers = (count: number) =>
+    until(() => double.tasks.length === count, `${count} containers were asked for, not ${double.tasks.length}`);
+  const gateFor = async (name: string) => {
+    const gate = path.join(federation.folder, name);
+    await mkdir(gate);
+    double.environment = { GATE: gate };
+    return {
+      reached: async () =>
+        existsSync(path.join(gate, 'reached'))
+          ? (await readFile(path.join(gate, 'reached'), 'utf8')).trim().split('\n').length
+          : 0,
+      open: () => writeFile(path.join(gate, 'open'), ''),
+    };
+  };
+
+  it('waits from no machine at all, and its agent, killed while it waits and while it trains, finds the one container again', async () => {
+    await configure();
+    double.hasMachine = false;
+    const gate = await gateFor('gate-kill');
+    const run = await federation.submit({ rounds: 1, deadline: '10m' });
+    await containers(1);
+    await kill();
+    await federation.startSite('a');
+    double.provide();
+    await until(async () => (await gate.reached()) === 1, 'the container trains');
+    const asked = double.tasks.length;
+    await kill();
+    const watched = double.calls.length;
+    await federation.startSite('a');
+    // A report that is there already is taken without looking at the container, which is then ended in its last moment.
+    await until(() => double.calls.slice(watched).includes('DescribeTasks'), 'the agent watches its container again');
+    await gate.open();
+    const { summary, rounds } = await federation.outcomeOf(run);
+    assert.equal(summary!.state, 'completed', summary!.reason);
+    assert.deepEqual(rounds[0]!.contributors, SITES);
+    assert.equal(summary!.modelDigest, shiftModel({ strategy: 'fedavg', elements: 1000, rounds: [SITES] }).digest);
+    assert.equal(await gate.reached(), 1, 'trained once');
+    assert.equal(double.tasks.length, asked, 'no container was asked for again');
+    assert.equal(new Set(double.tasks.map(({ order }) => order.clientToken)).size, asked);
+    assert.ok(!double.calls.includes('StopTask'));
+  });
+
+  it('ends its container when the run is aborted', async () => {
+    await double.reset();
+    const gate = await gateFor('gate-abort');
+    const run = await federation.submit({ rounds: 1, deadline: '10m' });
+    await until(async () => (await gate.reached()) >= 1, 'the container trains');
+    const { code, stderr } = await federation.verb('run', 'abort', run);
+    assert.equal(code, 0, stderr);
+    await until(() => double.tasks.every(({ status }) => status === 'STOPPED'), 'no container is left');
+    assert.equal(double.tasks.at(-1)!.stopCode, 'UserInitiated');
+    assert.equal((await federation.outcomeOf(run)).summary!.state, 'aborted');
+  });
+
+  it('without a machine in time costs the run that site and no more; run show says why, and no container is left waiting', async () => {
+    await double.reset();
+    await configure('1s');
+    double.hasMachine = false;
+    const run = await federation.submit({ rounds: 1, quorum: 1, deadline: '10m' });
+    const { summary, rounds } = await federation.outcomeOf(run);
+    assert.equal(summary!.state, 'completed', summary!.reason);
+    assert.deepEqual(rounds[0]!.contributors, ['b']);
+    const shown = await federation.verb('run', 'show', run);
+    assert.match(shown.stdout, /^a lost: .*gpu-g5 gave the trainer no machine within 1 s of ecs\.capacityTimeout/m);
+    await until(() => double.tasks.every(({ status }) => status === 'STOPPED'), 'no container waits');
+  });
+});
