@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -232,7 +232,7 @@ describe('AIAA refusals', () => {
     };
     const file = path.join(site.workspace, 'sessions', opened.name, 'session.json');
     await rm(file);
-    await mkdir(file); // reading it fails with EISDIR
+    await symlink(file, file); // reading it fails with ELOOP
     const reply = await exchange(server.port, plainRequest('GET', `/session/${opened.name}`));
     assertRefused(
       reply,
