@@ -3,12 +3,11 @@ import { ClaraError, type Fault, showValue } from '../base/errors';
 import { conductFleet, type FleetConduct, type StackResult } from './conduct';
 import { FleetRecord } from './fleet-record';
 import { type FleetSelection, fleetSteps } from './order';
-import type { ProjectFolder } from './project';
+import { ORGANIZATION_STACK, type ProjectFolder } from './project';
 import type { FleetVerb, StacksPort } from './stacks-port';
 
 /** Where records of unfinished tasks are kept, in the project's folder. */
 const RECORDS = '.clara-fed/fleet';
-const ORGANIZATION = 'org';
 
 export interface FleetRequest {
   readonly verb: FleetVerb;
@@ -62,6 +61,6 @@ function selectionOf(request: FleetRequest, project: ProjectFolder): FleetSelect
   const ordered = canary === undefined ? wanted : [canary, ...wanted.filter((id) => id !== canary)];
   const stacks = ordered.map((id) => `${environment}-${id}`);
   if (sites !== 'all') return { sites: stacks };
-  const organization = project.hasStack(ORGANIZATION) ? ORGANIZATION : undefined;
+  const organization = project.hasStack(ORGANIZATION_STACK) ? ORGANIZATION_STACK : undefined;
   return { organization, coordinator: environment, sites: stacks };
 }

@@ -4,7 +4,11 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultsOf } from '../base/faults';
+import { ENVIRONMENTS } from '../stacks/common-keys';
 import { readProject, readStackFile, stackNames } from './project-files';
+
+/** The stack of the organisation, which all environments share. */
+export const ORGANIZATION_STACK = 'org';
 
 /** What a deployment is made of beside its stack's file. */
 const SOURCES = ['Pulumi.yaml', 'package-lock.json', 'stacks', 'components'];
@@ -40,7 +44,12 @@ export class ProjectFolder {
   /** Digest of all that decides what a deployment of the stack makes: programs, versions of packages, configuration. */
   async digest(stack: string): Promise<string> {
     this.#sources ??= digestOfSources(this.folder);
-    const configuration = Object.entries(readStackFile(this.folder, stack)).sort(([a], [b]) => (a < b ? -1 : 1));
+    // The organisation makes the accounts of every catalogue.
+    const files =
+      stack === ORGANIZATION_STACK ? [stack, ...ENVIRONMENTS.filter((name) => this.hasStack(name))] : [stack];
+    const configuration = files.map((file) =>
+      Object.entries(readStackFile(this.folder, file)).sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
     return createHash('sha256')
       .update(JSON.stringify([await this.#sources, configuration], scalarAsText))
       .digest('hex');

@@ -86,7 +86,7 @@ function siteSettings(stack: string, environment: SiteEnvironment, site: SiteEnt
           coordinatorEndpointService: environment.coordinatorEndpointService ?? '',
           coordinatorRegion: environment.region,
         }),
-    images: Object.fromEntries(SITE_IMAGES.map((name) => [name, image(name)])),
+    images: Object.fromEntries(SITE_IMAGES.map((name) => [name, image(imageOf(name, settings))])),
     trainers: (trainers as Readonly<Record<string, unknown>>[]).map((trainer) => ({
       ...trainer,
       image: image(String(trainer.image)),
@@ -95,9 +95,14 @@ function siteSettings(stack: string, environment: SiteEnvironment, site: SiteEnt
   };
 }
 
+/** NVIDIA's annotation server is NVIDIA's image, which its trainers may be as well. */
+function imageOf(name: string, { annotationServer }: Readonly<Record<string, unknown>>): string {
+  return name === 'aiaa' && annotationServer === 'clara-train' ? 'clara-train' : name;
+}
+
 function settingFaults({ imageDigests }: SiteEnvironment, { accountId, settings }: SiteEntry): Fault[] {
   const trainers = Array.isArray(settings.trainers) ? (settings.trainers as Readonly<Record<string, unknown>>[]) : [];
-  const images = [...SITE_IMAGES, ...trainers.map(({ image }) => String(image))];
+  const images = [...SITE_IMAGES.map((name) => imageOf(name, settings)), ...trainers.map(({ image }) => String(image))];
   return [
     ...(accountId === undefined
       ? [

@@ -311,7 +311,7 @@ export class AnnotationService extends pulumi.ComponentResource {
             ...(server === 'own' && { healthCheck: ANNOTATION_HEALTH }),
             stopTimeout: 120,
             // NVIDIA's server writes all over its image.
-            readonlyRootFilesystem: server === 'own',
+            readonlyRootFilesystem: false,
           },
         ],
         volumes: {

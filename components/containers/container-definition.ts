@@ -41,11 +41,17 @@ export interface Container {
   readonly after?: readonly string[];
   /** Seconds between SIGTERM and SIGKILL. @default 60; Fargate allows 120 at most */
   readonly stopTimeout?: number;
-  /** @default true: what a program writes goes to its volumes */
+  /**
+   * False where people open a shell: the agent of ECS Exec writes into the container (ECS developer guide, "ECS Exec
+   * considerations"). @default true: what a program writes goes to its volumes
+   */
   readonly readonlyRootFilesystem?: boolean;
   /** Name of a private registry's credentials in Secrets Manager. */
   readonly repositoryCredentials?: string;
 }
+
+/** Workers that load data hand volumes over in /dev/shm, of which a container has 64 MiB otherwise. Instances only. */
+const SHARED_MEMORY_MIB = 4096;
 
 /** One definition, in the exact form that ECS answers. */
 export function containerDefinition(container: Container): Readonly<Record<string, unknown>> {
@@ -71,7 +77,7 @@ export function containerDefinition(container: Container): Readonly<Record<strin
     memory: container.memory,
     readonlyRootFilesystem: container.readonlyRootFilesystem ?? true,
     stopTimeout: container.stopTimeout ?? 60,
-    linuxParameters: { initProcessEnabled: true },
+    linuxParameters: { initProcessEnabled: true, ...(gpus > 0 && { sharedMemorySize: SHARED_MEMORY_MIB }) },
     logConfiguration: {
       logDriver: 'awslogs',
       options: {

@@ -164,6 +164,7 @@ export class CoordinatorService extends pulumi.ComponentResource {
             mounts: { coordinator: '/coordinator', trust: '/trust', scratch: '/tmp' },
             memory: 14_336,
             healthCheck: SERVICE_HEALTH,
+            readonlyRootFilesystem: false,
             stopTimeout: 120,
           },
           metricsCollector(images.collector, environment, figures.name, region),

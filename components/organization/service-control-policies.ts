@@ -148,7 +148,7 @@ export function protectData({ partition, deploymentRole }: GuardRails): PolicyDo
 }
 
 /** For hospitals that left: nothing but looking, until the account is closed. */
-export function suspended({ partition, deploymentRole }: GuardRails): PolicyDocument {
+export function suspended({ partition, deploymentRole, memberRole }: GuardRails): PolicyDocument {
   return policyDocument({
     Sid: 'DenyAllButLooking',
     Effect: 'Deny',
@@ -169,12 +169,13 @@ export function suspended({ partition, deploymentRole }: GuardRails): PolicyDocu
       'support:*',
     ],
     Resource: '*',
-    Condition: except(partition, deploymentRole),
+    Condition: except(partition, deploymentRole, memberRole),
   });
 }
 
-function except(partition: string, role: string) {
-  return { ArnNotLike: { 'aws:PrincipalArn': `arn:${partition}:iam::*:role/${role}` } };
+function except(partition: string, ...roles: readonly string[]) {
+  const arns = roles.map((role) => `arn:${partition}:iam::*:role/${role}`);
+  return { ArnNotLike: { 'aws:PrincipalArn': arns.length === 1 ? arns[0]! : arns } };
 }
 
 function deny(

@@ -124,6 +124,7 @@ export class SiteAgent extends pulumi.ComponentResource {
         healthCheck: SERVICE_HEALTH,
         // It waits for a trainer to end before it ends itself; Fargate allows no more.
         stopTimeout: 120,
+        readonlyRootFilesystem: false,
       },
       metricsCollector(site.images.collector, stackPrefix(site), figures.name, region),
     ];

@@ -204,7 +204,8 @@ async function secretOf(endpoint: string, text: string): Promise<string> {
 async function archiveOf(name: string): Promise<Buffer> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'clara-archive-'));
   try {
-    await writePhantomDataset(folder, { cases: 4, heldOut: 1, seed: 3, shape: [16, 24, 24] });
+    // The catalogue holds nine of this hospital's cases out.
+    await writePhantomDataset(folder, { cases: 10, heldOut: 1, seed: 3, shape: [16, 24, 24] });
     return await tarOf(folder, name);
   } finally {
     rmSync(folder, { recursive: true, force: true });
