@@ -59,7 +59,8 @@ export class OperatorAccess {
           "Administration needs the operators' token in the header Authorization: Bearer TOKEN.",
         );
       }
-      if (isForwarded(incoming)) return; // the token vouches; the proxy's address says nothing about the caller
+      // The token vouches behind a proxy that nobody named, whose address says nothing about the caller.
+      if (isForwarded(incoming) && !isIn(this.proxies, incoming.socket.remoteAddress ?? '')) return;
     }
     if (!isIn(this.allowed, this.callerOf(incoming))) {
       throw new ClaraError(

@@ -1,3 +1,4 @@
+import { ClaraError } from '../../base/errors';
 import { type OpenedModel, sourceOf } from '../registry/model-registry';
 import { BoundedQueue } from './bounded-queue';
 import type { FileJob, SizedFileJob } from './file-jobs';
@@ -36,6 +37,9 @@ export class InferenceService {
   private readonly places: readonly InferenceSlot[];
   /** Jobs of people that compute; checks, and processes that recover from a job, are not among them. */
   private working = 0;
+  /** Ends the assessment that runs now. */
+  private assessing: AbortController | undefined;
+  private askedAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: ServiceOptions) {
     this.queue = new BoundedQueue(options.queueLength, options.slots);
@@ -55,6 +59,11 @@ export class InferenceService {
     return this.queue.active;
   }
 
+  /** For how long nobody has asked for a segmentation. Milliseconds; infinite before the first. */
+  get quietMs(): number {
+    return performance.now() - this.askedAt;
+  }
+
   get workerBytes(): number {
     return this.places.reduce((sum, { residentBytes }) => sum + residentBytes, 0);
   }
@@ -71,6 +80,8 @@ export class InferenceService {
 
   /** @throws ClaraError; AiaaError 503 when the queue is full */
   segment(request: SegmentRequest, signal: AbortSignal): Promise<InferenceResult> {
+    this.askedAt = performance.now();
+    this.endAssessment();
     const { model, compress = true, largestOnly = false, ...files } = request;
     const { name, version, labels } = model.entry;
     const job: InferenceJob = {
@@ -87,6 +98,7 @@ export class InferenceService {
 
   /** Work on files without a model, which would hold the server's own process up. Waits in line like a segmentation. */
   async work(job: SizedFileJob, signal: AbortSignal): Promise<void> {
+    this.endAssessment();
     const sized: FileJob = { ...job, maxVolumeBytes: this.options.volumeBytes };
     await this.run(job.kind, sized, signal, this.options.inferenceMs);
   }
@@ -105,7 +117,10 @@ export class InferenceService {
     return result.description ?? {};
   }
 
-  /** How unsure a model is of a volume, 0..1. Waits in line. @throws ClaraError `unsupported` for a model that does not tell */
+  /**
+   * How unsure a model is of a volume, 0..1. Waits in line, and gives its place up to whoever comes.
+   * @throws ClaraError `unsupported` for a model that does not tell; `cancelled` when somebody came
+   */
   async assess(model: OpenedModel, input: string, signal: AbortSignal): Promise<number> {
     const job: InferenceJob = {
       kind: 'assess',
@@ -113,8 +128,20 @@ export class InferenceService {
       input,
       maxVolumeBytes: this.options.volumeBytes,
     };
-    const { uncertainty = 1 } = await this.run(model.entry.name, job, signal, this.options.inferenceMs);
-    return uncertainty;
+    const left = new AbortController();
+    this.assessing = left;
+    try {
+      const either = AbortSignal.any([signal, left.signal]);
+      const { uncertainty = 1 } = await this.run(model.entry.name, job, either, this.options.inferenceMs);
+      return uncertainty;
+    } finally {
+      if (this.assessing === left) this.assessing = undefined;
+    }
+  }
+
+  /** Nobody waits for an assessment, and it can be made again. */
+  private endAssessment(): void {
+    this.assessing?.abort(new ClaraError('cancelled', 'somebody asked for a segmentation'));
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { ClaraError } from '../../base/errors';
+import { ClaraError, hasCode } from '../../base/errors';
 import type { InferenceService } from '../inference/inference-service';
 import type { StoredModel } from '../registry/model-registry';
 import type { Datastore, StoredImage } from './datastore';
@@ -15,6 +15,12 @@ export interface AssessorOptions {
 
 /** People's segmentations come first; whether there are any is looked at this often. */
 const IDLE_CHECK_MS = 200;
+/** Somebody who clicks asks again after a few seconds. */
+const QUIET_MS = 3000;
+/** What fails so fails again with the same image and model. */
+const LASTING = ['unsupported', 'invalid-input', 'corrupt'] as const;
+/** An image that fails in another way, such as one that ends its process, is given up after so many attempts. */
+const MAX_ATTEMPTS = 3;
 /** Images that a model could not assess are not tried again, up to so many. */
 const MAX_REFUSED = 10_000;
 
@@ -23,6 +29,7 @@ export class Assessor {
   private readonly control = new AbortController();
   private running: Promise<void> | undefined;
   private readonly refused = new Set<string>();
+  private readonly attempts = new Map<string, number>();
 
   constructor(private readonly options: AssessorOptions) {}
 
@@ -56,18 +63,36 @@ export class Assessor {
     const { datastore, inference, log } = this.options;
     const { signal } = this.control;
     const name = assessorOf(model);
-    for (const { image } of images) {
+    const left = [...images];
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const { image } = next;
       try {
-        while (inference.running > 0 || inference.waiting > 0) await delay(IDLE_CHECK_MS, undefined, { signal });
+        while (this.isBusy()) await delay(IDLE_CHECK_MS, undefined, { signal });
         const uncertainty = await inference.assess(model, datastore.pathOf(image), signal);
         await datastore.putAssessment(image, { model: name, uncertainty });
       } catch (thrown) {
         if (signal.aborted) return;
-        if (this.refused.size >= MAX_REFUSED) this.refused.clear();
-        this.refused.add(refusalOf(name, image));
-        log.warn({ model: name, err: ClaraError.from(thrown) }, 'an image could not be assessed');
+        if (hasCode(thrown, 'cancelled'))
+          left.unshift(next); // somebody came
+        else {
+          this.refuse(refusalOf(name, image), hasCode(thrown, ...LASTING));
+          log.warn({ model: name, err: ClaraError.from(thrown) }, 'an image could not be assessed');
+        }
       }
     }
+  }
+
+  private isBusy(): boolean {
+    const { running, waiting, quietMs } = this.options.inference;
+    return running > 0 || waiting > 0 || quietMs < QUIET_MS;
+  }
+
+  private refuse(key: string, isLasting: boolean): void {
+    const attempts = (this.attempts.get(key) ?? 0) + 1;
+    this.attempts.set(key, attempts);
+    if (this.attempts.size > MAX_REFUSED) this.attempts.clear();
+    if (this.refused.size >= MAX_REFUSED) this.refused.clear();
+    if (isLasting || attempts >= MAX_ATTEMPTS) this.refused.add(key);
   }
 }
 

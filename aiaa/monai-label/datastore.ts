@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
-import { ClaraError, showValue } from '../../base/errors';
+import { ClaraError, hasCode, showValue } from '../../base/errors';
 import { showBytes } from '../../base/show-bytes';
 import { digestOfFile } from '../../federation/tensors/file';
 import { datastoreFull } from '../errors';
@@ -129,7 +129,7 @@ export class Datastore {
       throw new ClaraError('invalid-input', `An image's id has 1 to ${MAX_ID} characters, not ${id.length}.`);
     }
     await this.mustHaveRoom(id, given.file);
-    const before = await this.read(this.folderOf(id));
+    const before = await this.read(this.folderOf(id)).catch(() => this.removeImage(id));
     for (const tag of before?.labels.keys() ?? []) await this.removeLabel(id, tag);
     return this.keep(id, 'image', IMAGE, given);
   }
@@ -153,9 +153,11 @@ export class Datastore {
     });
   }
 
-  /** @throws ClaraError `not-found` */
+  /** Removes a damaged one, too. @throws ClaraError `not-found` */
   async removeImage(id: string): Promise<void> {
-    await this.find(id);
+    await this.find(id).catch((error: unknown) => {
+      if (!hasCode(error, 'corrupt')) throw error;
+    });
     await rm(path.join(this.folderOf(id), IMAGE), { force: true }); // from here on it is not there
     await rm(this.folderOf(id), { recursive: true, force: true });
   }
@@ -261,9 +263,11 @@ export class Datastore {
       return storedFileSchema.parse(JSON.parse(await readFile(file, 'utf8')));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw new ClaraError('corrupt', 'An entry of the datastore is damaged; tell the administrator.', {
-        cause: error,
-      });
+      // No cause: what parsers say of a card repeats its text, and ids may name patients.
+      throw new ClaraError(
+        'corrupt',
+        'An entry of the datastore is damaged; remove its image, or tell the administrator.',
+      );
     }
   }
 

@@ -126,7 +126,8 @@ function newer(a: ModelEntry | undefined, b: ModelEntry): ModelEntry {
 export async function showDatastore(c: AnnotationContext): Promise<Response> {
   const images = await c.var.services.datastore.list();
   const output = c.req.query('output') ?? 'stats';
-  const shown = { stats: statusOf, all: contentsOf, train: pairsOf }[output];
+  const views = { stats: statusOf, all: contentsOf, train: pairsOf };
+  const shown = Object.hasOwn(views, output) ? views[output as keyof typeof views] : undefined;
   if (shown === undefined) {
     throw new ClaraError('invalid-input', `output is ${showValue(output)}; use stats, all or train.`);
   }

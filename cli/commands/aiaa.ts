@@ -5,6 +5,7 @@ import { namesOfModels } from '../../aiaa/registry/model-registry';
 import { serveVersion, versionsOf } from '../../aiaa/registry/model-versions';
 import { publishModel } from '../../aiaa/registry/publish-model';
 import { startAnnotationServer } from '../../aiaa/server';
+import { ClaraError } from '../../base/errors';
 import { startMetricsListener } from '../../base/metrics-listener';
 import { parsePort } from '../address';
 import { readSecret } from '../aws-secret';
@@ -112,13 +113,22 @@ export function aiaaCommand(): Command {
   return command;
 }
 
+/** @throws ClaraError `invalid-input`, which does not repeat the secret */
+function secretPath(secret: string): string {
+  if (/^\/?[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*\/?$/.test(secret)) return secret;
+  throw new ClaraError(
+    'invalid-input',
+    'the secret of --prefix-secret is no path of letters, digits, "_" and "-" between slashes; put another one in',
+  );
+}
+
 async function start(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
   const signal = stopSignal(options);
   const figures = metricsAddress(options.metrics);
   const prefixes = [...(options.prefix ?? [])];
   if (options.prefixSecret !== undefined) {
-    prefixes.push(await readSecret('--prefix-secret', options.prefixSecret, signal));
+    prefixes.push(secretPath(await readSecret('--prefix-secret', options.prefixSecret, signal)));
   }
   const server = await startAnnotationServer({
     workspace: options.workspace,

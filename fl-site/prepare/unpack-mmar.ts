@@ -41,6 +41,8 @@ export async function unpackMmar(
   { source, scratch, signal }: { readonly source: string; readonly scratch: string; readonly signal: AbortSignal },
 ): Promise<void> {
   const unpacked = path.join(scratch, 'unpacked');
+  // Files of another attempt are of another archive perhaps, and their sizes say nothing.
+  await rm(unpacked, { recursive: true, force: true });
   if (await isZip(archive)) await unpackZip(archive, unpacked, signal);
   else await unpackTar(archive, unpacked, { maxBytes: MAX_MMAR_BYTES, maxFiles: MAX_MMAR_FILES, signal });
   const root = await rootIn(unpacked, archive);
@@ -57,8 +59,6 @@ export async function unpackMmar(
 }
 
 async function unpackZip(archive: string, folder: string, signal: AbortSignal): Promise<void> {
-  // Files of a killed attempt have sizes that say nothing.
-  await rm(folder, { recursive: true, force: true });
   await withArchive(archive, async (files) => {
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     if (bytes > MAX_MMAR_BYTES) {

@@ -95,6 +95,21 @@ describe('AIAA active learning by uncertainty while somebody segments', () => {
   });
 });
 
+describe('AIAA active learning by uncertainty when somebody comes', () => {
+  const served = servedSite({ limits: { assessWaitMs: 50 } });
+  const { json, send } = served;
+
+  it('gives its place up at once, and goes on with the same image afterwards', async () => {
+    await json(slicer.uploadImage('long', doubtful(101)));
+    const assessing = () => figure(served.server, 'clara_aiaa_running');
+    await json(slicer.nextSample('entropy'));
+    await eventually('it is being assessed', async () => (await assessing()) === 1);
+    assert.equal((await send(slicer.infer(SPLEEN, 'x', { file: volumeThat(ORDER.threshold) }))).status, 200);
+    await eventually('it is being assessed again', async () => (await assessing()) === 1);
+    await json(plainRequest('DELETE', '/datastore/?id=long&type=image'));
+  });
+});
+
 describe('AIAA active learning by uncertainty without a model', () => {
   const { send, json } = servedSite({}, async () => {});
 

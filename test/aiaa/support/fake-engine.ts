@@ -37,8 +37,9 @@ const engine: InferenceEngine<'reference'> = {
         const data = Uint8Array.from(volume.data, (value) => (value >= 50 ? 1 : 0));
         return { geometry: volume.geometry, data };
       },
-      /** In hundredths, as the second voxel says; below zero it cannot tell. */
-      async uncertainty({ data }) {
+      /** In hundredths, as the second voxel says; below zero it cannot tell, and above a hundred it thinks for ever. */
+      async uncertainty({ data }, { signal } = {}) {
+        if (data[1] > 100) await delay(600_000, undefined, { signal });
         if (data[1] < 0) throw new Error('no idea');
         return data[1] / 100;
       },
