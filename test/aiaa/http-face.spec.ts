@@ -255,6 +255,10 @@ describe('AIAA operators', () => {
       assert.equal(refused(behind, peer, headers), 'permission-denied', `${peer} ${JSON.stringify(headers)}`);
     }
     assert.equal(refused(behind, '10.1.9.9'), undefined);
+    const guarded = new OperatorAccess({ from: ['10.1.0.0/16'], proxies: ['10.1.0.0/24'], token: TOKEN });
+    const token = { authorization: `Bearer ${TOKEN}` };
+    assert.equal(refused(guarded, '10.1.0.7', from('10.1.9.9', token)), undefined);
+    assert.equal(refused(guarded, '10.1.0.7', from('203.0.113.5', token)), 'permission-denied', 'a token that got out');
   });
 
   it('are refused settings that would let in nobody or everybody', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { inspect } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { centroidsOf } from '../../aiaa/inference/centroids';
 import { Datastore } from '../../aiaa/monai-label/datastore';
@@ -244,6 +245,26 @@ describe('AIAA datastore', () => {
     assert.equal((await store.find('a')).image.bytes, 5);
     assert.equal((await store.find('a')).labels.size, 0);
     assert.equal((await site.everything()).length, 2);
+  });
+
+  it('says no word of a damaged card, and lets its image be removed or replaced', async () => {
+    const store = open();
+    for (const mend of [
+      () => store.removeImage('a'),
+      async () => void (await store.putImage('a', await given('newer'))),
+    ]) {
+      await store.putImage('a', await given());
+      await store.putLabel('a', 'final', await given('mask'));
+      const card = (await site.everything()).find((file) => file.endsWith('label.final.json'))!;
+      await writeFile(path.resolve(site.workspace, card), 'JOHN_DOE 1970');
+      await assert.rejects(store.find('a'), (error: Error) => {
+        assert.match(error.message, /An entry of the datastore is damaged; remove its image/);
+        return !/DOE/.test(inspect(error, { depth: 9 }));
+      });
+      await mend();
+      assert.equal((await site.everything()).filter((file) => file.includes('label')).length, 0);
+      await store.removeImage('a').catch(() => {});
+    }
   });
 
   it('keeps both of two labels that come at the same time', async () => {
