@@ -13,7 +13,8 @@ export const SITE_FOLDERS = {
 
 export const CONFIGURATION_FILE = `${SITE_FOLDERS.agent}/site.yaml`;
 
-const MOUNTS = { ...SITE_FOLDERS, scratch: '/tmp' } as const;
+const SCRATCH = { scratch: '/tmp' } as const;
+const ALL_ROOMS = { ...SITE_FOLDERS, ...SCRATCH } as const;
 
 /** The hospital's agent. */
 export function agentProgram(): Program {
@@ -21,7 +22,7 @@ export function agentProgram(): Program {
     command: ['site', 'start', '--config', CONFIGURATION_FILE, '--metrics', METRICS_ADDRESS, '--json'],
     environment: COMMON_ENVIRONMENT,
     ports: [],
-    mounts: MOUNTS,
+    mounts: ALL_ROOMS,
   };
 }
 
@@ -38,7 +39,7 @@ export function enrolProgram(invitationArn: string): Program {
     ],
     environment: COMMON_ENVIRONMENT,
     ports: [],
-    mounts: MOUNTS,
+    mounts: { agent: SITE_FOLDERS.agent, ...SCRATCH },
   };
 }
 
@@ -48,7 +49,7 @@ export function preflightProgram(): Program {
     command: ['site', 'preflight', '--config', CONFIGURATION_FILE, '--json'],
     environment: COMMON_ENVIRONMENT,
     ports: [],
-    mounts: MOUNTS,
+    mounts: ALL_ROOMS,
   };
 }
 
@@ -85,7 +86,8 @@ export function prepareProgram(bucket: string, dataset: string, preparation: Pre
     ],
     environment: COMMON_ENVIRONMENT,
     ports: [],
-    mounts: MOUNTS,
+    // Not the agent's room, where its key is: this one unpacks archives.
+    mounts: { training: SITE_FOLDERS.training, annotation: SITE_FOLDERS.annotation, ...SCRATCH },
   };
 }
 

@@ -2,7 +2,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
 import * as aws from '../aws';
 import { coordinatorAddresses } from '../containers/coordinator-program';
-import { SERVICE_HEALTH } from '../containers/program';
+import { type Program, SERVICE_HEALTH } from '../containers/program';
 import { agentConfiguration } from '../containers/site-configuration';
 import { agentProgram, CONFIGURATION_VARIABLE, configurationWriter, mmarFolder } from '../containers/site-programs';
 import { requireAwsProvider } from '../explicit-provider';
@@ -43,22 +43,29 @@ const ARGUMENTS = z.strictObject({
   settings: AGENT_SETTINGS.default({}),
 });
 
-/** The rooms that the agent and its one-shot tasks enter. */
-export function agentVolumes({ workspace }: SiteContext): Readonly<Record<string, TaskVolume>> {
-  const { fileSystemId, accessPointIds } = workspace;
-  return {
-    agent: { fileSystemId, accessPointId: accessPointIds.agent },
-    training: { fileSystemId, accessPointId: accessPointIds.training },
-    annotation: { fileSystemId, accessPointId: accessPointIds.aiaa },
-    scratch: 'scratch',
-  };
+/** Rooms of the workspace, by the names that programs give their volumes. */
+const ROOM_OF = { agent: 'agent', training: 'training', annotation: 'aiaa' } as const;
+
+function roomsOf({ mounts }: Pick<Program, 'mounts'>): (keyof typeof ROOM_OF)[] {
+  return (Object.keys(ROOM_OF) as (keyof typeof ROOM_OF)[]).filter((volume) => volume in mounts);
 }
 
-/** The right to mount them. */
-export function agentMount({ workspace }: SiteContext) {
-  const { agent, training, aiaa } = workspace.accessPointArns;
+/** The rooms that a program of the site enters, and a folder for what it keeps in between. */
+export function roomVolumes(
+  { workspace: { fileSystemId, accessPointIds } }: SiteContext,
+  program: Pick<Program, 'mounts'>,
+): Readonly<Record<string, TaskVolume>> {
+  const rooms = roomsOf(program).map((volume) => {
+    return [volume, { fileSystemId, accessPointId: accessPointIds[ROOM_OF[volume]] }] as const;
+  });
+  return { ...Object.fromEntries(rooms), scratch: 'scratch' };
+}
+
+/** The right to mount them, and no others. */
+export function roomMount({ workspace }: SiteContext, program: Pick<Program, 'mounts'>) {
+  const arns = roomsOf(program).map((volume) => workspace.accessPointArns[ROOM_OF[volume]]);
   return pulumi
-    .all([workspace.fileSystemArn, agent, training, aiaa])
+    .all([workspace.fileSystemArn, ...arns])
     .apply(([fileSystem, ...rooms]) => mountWorkspace(fileSystem, rooms));
 }
 
@@ -106,6 +113,7 @@ export class SiteAgent extends pulumi.ComponentResource {
     );
     const figures = logGroup(`${name}-figures`, { retentionDays: site.logDays, keyArn: site.operationsKeyArn }, child);
     const writer = configurationWriter();
+    const program = agentProgram();
     const containers: readonly TaskContainer[] = [
       {
         name: 'configure',
@@ -118,7 +126,7 @@ export class SiteAgent extends pulumi.ComponentResource {
       {
         name: 'agent',
         image: site.images.agent,
-        ...agentProgram(),
+        ...program,
         memory: 3072,
         after: ['configure'],
         healthCheck: SERVICE_HEALTH,
@@ -134,9 +142,9 @@ export class SiteAgent extends pulumi.ComponentResource {
         family: `${stackPrefix(site)}-agent`,
         launch: { kind: 'fargate', cpu: 1024, memory: 4096 },
         containers,
-        volumes: agentVolumes(site),
+        volumes: roomVolumes(site, program),
         statements: pulumi
-          .all([cluster.clusterArn, training.roleArns, agentMount(site), figures.arn, training.logGroupArns])
+          .all([cluster.clusterArn, training.roleArns, roomMount(site, program), figures.arn, training.logGroupArns])
           .apply(([clusterArn, roleArns, mount, figuresArn, trainerLogs]) => [
             mount,
             ...runTasks(clusterArn, Object.values(training.families), roleArns),

@@ -18,7 +18,7 @@ import type { Statement } from '../policy-document';
 import { DATASET_FOLDER, PREPARATION, type Preparation } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask } from './container-task';
-import { agentMount, agentVolumes, type SiteAgent } from './site-agent';
+import { roomMount, roomVolumes, type SiteAgent } from './site-agent';
 import { readObjects, readSecret } from './task-policies';
 
 export interface WorkspaceBootstrapArgs {
@@ -46,7 +46,7 @@ type StepProgram = Omit<Program, 'command'> & { readonly command: pulumi.Input<r
 export type BootstrapStep = 'enrol' | 'prepare' | 'preflight';
 
 /**
- * One-shot tasks with the agent's rooms: enrolment with an invitation that the hospital puts into a secret, bringing dataset,
+ * One-shot tasks, each with the rooms that it needs: enrolment with an invitation that the hospital puts into a secret, bringing dataset,
  * MMAR and model from its bucket to the workspace, and the preflight from where the agent runs. Each may be repeated.
  */
 export class WorkspaceBootstrap extends pulumi.ComponentResource {
@@ -111,25 +111,28 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
     more: pulumi.Output<Statement[]> = pulumi.output([]),
   ): pulumi.Output<string> {
     const writer = configurationWriter();
+    const configure = {
+      name: 'configure',
+      image: site.images.agent,
+      ...writer,
+      environment: { ...writer.environment, [CONFIGURATION_VARIABLE]: agent.configuration },
+      memory: 128,
+      essential: false,
+    };
+    // The others have all that they need in their arguments.
+    const isConfigured = step === 'preflight';
     const task = containerTask(
       `${name}-${step}`,
       {
         family: `${stackPrefix(site)}-${step}`,
         launch: { kind: 'fargate', cpu: 2048, memory: 8192 },
         containers: [
-          {
-            name: 'configure',
-            image: site.images.agent,
-            ...writer,
-            environment: { ...writer.environment, [CONFIGURATION_VARIABLE]: agent.configuration },
-            memory: 128,
-            essential: false,
-          },
-          { name: step, image: site.images.agent, ...program, memory: 7168, after: ['configure'] },
+          ...(isConfigured ? [configure] : []),
+          { name: step, image: site.images.agent, ...program, memory: 7168, after: isConfigured ? ['configure'] : [] },
         ],
-        volumes: agentVolumes(site),
+        volumes: roomVolumes(site, program),
         statements: pulumi
-          .all([agentMount(site), datasets.bucketArn, datasets.keyArn, more])
+          .all([roomMount(site, program), datasets.bucketArn, datasets.keyArn, more])
           .apply(([mount, bucket, key, own]) => [
             mount,
             ...(step === 'prepare' ? readObjects('Datasets', bucket, key) : []),

@@ -85,16 +85,10 @@ export const ROWS: readonly Row[] = [
     'deployer',
   ]),
 
-  row(WORKSPACE, "mount the agent's room", ({ hospital: h }) => mount(h, h.rooms.agent), [
-    'agent',
-    'enrol',
-    'prepare',
-    ...ADMIN,
-  ]),
+  row(WORKSPACE, "mount the agent's room", ({ hospital: h }) => mount(h, h.rooms.agent), ['agent', 'enrol', ...ADMIN]),
   row(WORKSPACE, 'mount the training room', ({ hospital: h }) => mount(h, h.rooms.training), [
     'agent',
     'trainer',
-    'enrol',
     'prepare',
     ...ADMIN,
   ]),
@@ -102,7 +96,7 @@ export const ROWS: readonly Row[] = [
     WORKSPACE,
     'write in the annotation room',
     ({ hospital: h }) => mount(h, h.rooms.annotation, 'elasticfilesystem:ClientWrite'),
-    ['agent', 'aiaa', 'enrol', 'prepare', ...ADMIN],
+    ['agent', 'aiaa', 'prepare', ...ADMIN],
   ),
   row(WORKSPACE, 'mount all of it, by no access point', ({ hospital: h }) => mount(h, undefined), ADMIN),
   row(

@@ -174,7 +174,8 @@ describe('site stack', () => {
       preparation: { heldOut: 2, mmar: { from: 'mmars/spleen.zip', folder: 'spleen' }, model: { name: 'spleen' } },
     };
     const clara = await planOf('prod-st-marys', { changes });
-    const [configure, prepare] = containers(clara, 'st-marys-bootstrap-prepare');
+    const [prepare] = containers(clara, 'st-marys-bootstrap-prepare');
+    const configure = containers(clara, 'st-marys-agent').find(({ name }) => name === 'configure')!;
     const variables = configure.environment as { name: string; value: string }[];
     const text = variables.find(({ name }) => name === 'CONFIGURATION')!.value;
     const { trainer } = checkSiteConfiguration(JSON.parse(text), '/');
