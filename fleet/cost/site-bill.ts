@@ -176,7 +176,8 @@ function line(component: string, item: string, quantity: number, unit: string, p
 }
 
 function agentHour({ fargateCpuHour, fargateGbHour }: PriceTable): number {
-  return AGENT.cpus * fargateCpuHour + AGENT.gb * fargateGbHour;
+  // A price of the table again, without what binary fractions add to the sum.
+  return Number((AGENT.cpus * fargateCpuHour + AGENT.gb * fargateGbHour).toPrecision(12));
 }
 
 /** @throws ClaraError `not-found` when the table has no price of the type */
