@@ -95,7 +95,11 @@ export async function expandVpc(
     routeTables: tables,
   };
   if (!isPreview) return outputs;
-  return Object.fromEntries(Object.keys(outputs).map((key) => [key, UNKNOWN_WIRE]));
+  // Where a part of an output is still to be made nothing of it is known; what exists keeps its ids in a preview.
+  const isKnown = (value: unknown): boolean => !JSON.stringify(value).includes(UNKNOWN_WIRE);
+  return Object.fromEntries(
+    Object.entries(outputs).map(([key, value]) => [key, isKnown(value) ? value : UNKNOWN_WIRE]),
+  );
 }
 
 type SubnetType = 'Private' | 'Public' | 'Isolated';
