@@ -19,8 +19,11 @@ const paramsSchema = z.looseObject({
   result_extension: z.string().optional(),
   result_dtype: z.enum(MASK_DTYPES, `use one of ${MASK_DTYPES.join(', ')}`).optional(),
   result_compress: z.union([z.boolean(), z.stringbool()], 'use true or false').optional(),
-  /** As MONAI Label's models take it. */
-  largest_cc: z.union([z.boolean(), z.stringbool()], 'use true or false').optional(),
+  /** As MONAI Label's models take it: any value that Python takes for true or false. */
+  largest_cc: z
+    .union([z.boolean(), z.stringbool(), z.literal([0, 1]), z.null()], 'use true or false')
+    .transform(Boolean)
+    .optional(),
 });
 
 export type RequestParams = z.infer<typeof paramsSchema>;

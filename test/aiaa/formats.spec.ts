@@ -117,6 +117,7 @@ describe('the annotation server takes and gives', () => {
     for (const [params, expected] of [
       [{}, [0, 1, 0, 1, 1, 0]],
       [{ largest_cc: true }, [0, 0, 0, 1, 1, 0]],
+      [{ largest_cc: 1 }, [0, 0, 0, 1, 1, 0]],
     ] as const) {
       assert.deepEqual([...parseNifti(gunzipSync((await inference(params, [pieces])).body)).data], expected);
     }
