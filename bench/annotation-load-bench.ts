@@ -15,7 +15,7 @@ import { ENGINE_ID, type ModelCard } from '../training/engine/model-card';
 import { writeModel } from '../training/engine/model-file';
 import { initialWeights } from '../training/engine/weights';
 import { quantile, rounded } from './figures';
-import { loadAverage, type Usage, usageOf } from './process-usage';
+import { loadAverage, type Usage, usageWithChildren } from './process-usage';
 
 export interface AnnotationLoadCase {
   readonly clients: number;
@@ -168,7 +168,7 @@ class Load {
 
 interface ServerProcess {
   readonly url: string;
-  usage(): Usage;
+  usage(): Pick<Usage, 'cpuSeconds' | 'rssMiB'>;
   stop(): Promise<void>;
 }
 
@@ -182,15 +182,10 @@ async function startServer(workspace: string, { slots, queue }: AnnotationLoadCa
   const child: ChildProcess = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = once(child, 'exit');
   const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string];
-  const { url, workers } = JSON.parse(line) as { url: string; workers: number[] };
+  const { url } = JSON.parse(line) as { url: string };
   return {
     url,
-    usage: () =>
-      [child.pid!, ...workers].map(usageOf).reduce((a, b) => ({
-        cpuSeconds: a.cpuSeconds + b.cpuSeconds,
-        rssMiB: a.rssMiB + b.rssMiB,
-        peakRssMiB: a.peakRssMiB + b.peakRssMiB,
-      })),
+    usage: () => usageWithChildren(child.pid!),
     async stop() {
       child.kill('SIGTERM');
       await gone;

@@ -6,7 +6,7 @@ async function main([workspace, slots, queue]: readonly string[]): Promise<void>
     workspace,
     limits: { slots: Number(slots), queueLength: Number(queue) },
   });
-  process.stdout.write(`${JSON.stringify({ url: server.url, workers: server.workers })}\n`);
+  process.stdout.write(`${JSON.stringify({ url: server.url })}\n`);
   process.once('SIGTERM', () => void server.close());
 }
 

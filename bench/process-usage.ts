@@ -5,6 +5,8 @@ const TICKS = 100;
 
 export interface Usage {
   readonly cpuSeconds: number;
+  /** Of children that have ended. */
+  readonly endedCpuSeconds: number;
   readonly rssMiB: number;
   readonly peakRssMiB: number;
 }
@@ -17,8 +19,20 @@ export function usageOf(pid: number): Usage {
   const mib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
   return {
     cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS,
+    endedCpuSeconds: (Number(fields[13]) + Number(fields[14])) / TICKS,
     rssMiB: mib('VmRSS'),
     peakRssMiB: mib('VmHWM'),
+  };
+}
+
+/** What a process and its children have used, those that were replaced meanwhile among them. */
+export function usageWithChildren(pid: number): Pick<Usage, 'cpuSeconds' | 'rssMiB'> {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  const own = usageOf(pid);
+  const living = children.map((child) => usageOf(Number(child)));
+  return {
+    cpuSeconds: living.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, own.cpuSeconds + own.endedCpuSeconds),
+    rssMiB: living.reduce((sum, { rssMiB }) => sum + rssMiB, own.rssMiB),
   };
 }
 
