@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type CloudCall, CloudError } from './provider/cloud';
-import { RealEngine, withoutCli } from './real-engine';
+import { RealEngine } from './real-engine';
 
 const REFUSAL = /ThrottlingException/;
 
@@ -47,12 +47,7 @@ describe("a site's storage that AWS refuses at every resource, on the real engin
   const STACK = 'small';
   let engine: RealEngine;
   before(async function () {
-    const opened = await RealEngine.open('site-storage.ts');
-    if (opened === undefined) {
-      withoutCli();
-      return this.skip();
-    }
-    engine = opened;
+    engine = await RealEngine.open(this, 'site-storage.ts');
   });
   after(() => engine?.close());
 
@@ -80,12 +75,7 @@ describe('a whole stack that AWS refuses at every resource, on the real engine',
   this.timeout(1_200_000);
   let engine: RealEngine;
   before(async function () {
-    const opened = await RealEngine.open();
-    if (opened === undefined) {
-      withoutCli();
-      return this.skip();
-    }
-    engine = opened;
+    engine = await RealEngine.open(this);
   });
   after(() => engine?.close());
 

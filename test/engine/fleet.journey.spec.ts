@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Program, type ProgramEnd } from '../support/program';
 import { CloudError } from './provider/cloud';
-import { CALLER_ACCOUNT, PASSPHRASE, RealEngine, withoutCli } from './real-engine';
+import { CALLER_ACCOUNT, PASSPHRASE, RealEngine } from './real-engine';
 
 const FIRST = '111122223333';
 const SECOND = '444455556666';
@@ -15,12 +15,7 @@ describe('a fleet of two hospitals', function () {
   this.timeout(300_000);
   let engine: RealEngine;
   before(async function () {
-    const opened = await RealEngine.open();
-    if (opened === undefined) {
-      withoutCli();
-      return this.skip();
-    }
-    engine = opened;
+    engine = await RealEngine.open(this);
   });
   after(() => engine?.close());
   afterEach(() => {

@@ -66,11 +66,10 @@ export class RealEngine {
   /**
    * @param program a file of `programs/`, to run instead of this project; its stack is `small`
    * @param fromSource has the engine compile this project's programs, as it does for users: some seconds at each start
-   * @returns undefined when there is no CLI, see {@link withoutCli}
+   * @throws skips the suite, with the reason, when there is no CLI; with CI=true that is a failure
    */
-  static async open(program?: string, { fromSource = !isCurrent() } = {}): Promise<RealEngine | undefined> {
-    const pathWithCli = findCli();
-    if (pathWithCli === undefined) return undefined;
+  static async open(test: Mocha.Context, program?: string, { fromSource = !isCurrent() } = {}): Promise<RealEngine> {
+    const pathWithCli = findCli() ?? skipped(test);
     process.env.PATH = pathWithCli; // where the Automation API looks for the CLI
     const folder = mkdtempSync(path.join(tmpdir(), 'clara-engine-'));
     const [project, backend] = [path.join(folder, 'project'), path.join(folder, 'backend')];
@@ -138,11 +137,11 @@ export class RealEngine {
   }
 }
 
-/** Why the journeys are skipped; with CI=true that is a failure. */
-export function withoutCli(): void {
+function skipped(test: Mocha.Context): never {
   const reason = 'there is no Pulumi CLI: `npm run pulumi-cli` builds one (Go 1.25 or newer), or put yours on the PATH';
   if (process.env.CI === 'true') throw new Error(reason);
   process.stdout.write(`    skipped: ${reason}\n`);
+  return test.skip();
 }
 
 function findCli(): string | undefined {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { CALLER_ACCOUNT, RealEngine, withoutCli } from './real-engine';
+import { CALLER_ACCOUNT, RealEngine } from './real-engine';
 
 const STACK = 'dev-st-marys';
 
@@ -9,12 +9,7 @@ describe('what the real engine refuses', function () {
   this.timeout(300_000);
   let engine: RealEngine;
   before(async function () {
-    const opened = await RealEngine.open();
-    if (opened === undefined) {
-      withoutCli();
-      return this.skip();
-    }
-    engine = opened;
+    engine = await RealEngine.open(this);
   });
   after(() => engine?.close());
   afterEach(() => assert.deepEqual(engine?.cloud.objects ?? [], [], 'something was made'));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { CloudError } from './provider/cloud';
-import { RealEngine, withoutCli } from './real-engine';
+import { RealEngine } from './real-engine';
 
 const SECRET = 'hunter2-and-more';
 
@@ -8,12 +8,7 @@ describe('secrets on the real engine', function () {
   this.timeout(300_000);
   let engine: RealEngine;
   before(async function () {
-    const opened = await RealEngine.open('secret-parameter.ts');
-    if (opened === undefined) {
-      withoutCli();
-      return this.skip();
-    }
-    engine = opened;
+    engine = await RealEngine.open(this, 'secret-parameter.ts');
     await engine.cli('stack', 'init', 'small');
     const { code, stderr } = await engine.cli('config', 'set', '--secret', 'token', SECRET, '--stack', 'small');
     assert.equal(code, 0, stderr);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CloudObject } from './provider/cloud';
-import { RealEngine, withoutCli } from './real-engine';
+import { RealEngine } from './real-engine';
 
 const STACK = 'dev-st-marys';
 const ACCOUNT = '111122223333';
@@ -10,12 +10,7 @@ describe('the life of a site on the real engine', function () {
   this.timeout(300_000);
   let engine: RealEngine;
   before(async function () {
-    const opened = await RealEngine.open();
-    if (opened === undefined) {
-      withoutCli();
-      return this.skip();
-    }
-    engine = opened;
+    engine = await RealEngine.open(this);
   });
   after(() => engine?.close());
 
