@@ -21,15 +21,15 @@ const QUIET_MS = 3000;
 const LASTING = ['unsupported', 'invalid-input', 'corrupt'] as const;
 /** An image that fails in another way, such as one that ends its process, is given up after so many attempts. */
 const MAX_ATTEMPTS = 3;
-/** Images that a model could not assess are not tried again, up to so many. */
-const MAX_REFUSED = 10_000;
+/** Images that a model could not assess are remembered, up to so many. */
+const MAX_FAILURES = 10_000;
 
 /** Lets a model look at the images of the datastore, one after the other while nobody segments, and keeps how unsure it was with each. */
 export class Assessor {
   private readonly control = new AbortController();
   private running: Promise<void> | undefined;
-  private readonly refused = new Set<string>();
-  private readonly attempts = new Map<string, number>();
+  /** How often an image has failed with a model. */
+  private readonly failures = new Map<string, number>();
 
   constructor(private readonly options: AssessorOptions) {}
 
@@ -40,7 +40,7 @@ export class Assessor {
   async assess(model: StoredModel, images: readonly StoredImage[], signal: AbortSignal): Promise<void> {
     const name = assessorOf(model);
     const missing = images.filter(({ image, assessment }) => {
-      return assessment?.model !== name && !this.refused.has(refusalOf(name, image));
+      return assessment?.model !== name && (this.failures.get(failureOf(name, image)) ?? 0) < MAX_ATTEMPTS;
     });
     if (missing.length === 0) return;
     this.running ??= this.run(model, missing).finally(() => {
@@ -75,7 +75,7 @@ export class Assessor {
         if (hasCode(thrown, 'cancelled'))
           left.unshift(next); // somebody came
         else {
-          this.refuse(refusalOf(name, image), hasCode(thrown, ...LASTING));
+          this.fail(failureOf(name, image), hasCode(thrown, ...LASTING));
           log.warn({ model: name, err: ClaraError.from(thrown) }, 'an image could not be assessed');
         }
       }
@@ -87,12 +87,10 @@ export class Assessor {
     return running > 0 || waiting > 0 || quietMs < QUIET_MS;
   }
 
-  private refuse(key: string, isLasting: boolean): void {
-    const attempts = (this.attempts.get(key) ?? 0) + 1;
-    this.attempts.set(key, attempts);
-    if (this.attempts.size > MAX_REFUSED) this.attempts.clear();
-    if (this.refused.size >= MAX_REFUSED) this.refused.clear();
-    if (isLasting || attempts >= MAX_ATTEMPTS) this.refused.add(key);
+  private fail(key: string, isLasting: boolean): void {
+    const before = this.failures.get(key) ?? 0;
+    if (this.failures.size >= MAX_FAILURES) this.failures.clear();
+    this.failures.set(key, isLasting ? MAX_ATTEMPTS : before + 1);
   }
 }
 
@@ -101,6 +99,6 @@ export function assessorOf({ entry }: StoredModel): string {
   return `${entry.name} ${entry.version}`;
 }
 
-function refusalOf(model: string, { sha256 }: StoredImage['image']): string {
+function failureOf(model: string, { sha256 }: StoredImage['image']): string {
   return `${model} ${sha256}`;
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
+import { parsePrefix } from '../../aiaa/http/request-path';
 import { readConfig } from '../../aiaa/registry/intake/incoming-model';
 import { namesOfModels } from '../../aiaa/registry/model-registry';
 import { serveVersion, versionsOf } from '../../aiaa/registry/model-versions';
@@ -113,9 +114,15 @@ export function aiaaCommand(): Command {
   return command;
 }
 
-/** @throws ClaraError `invalid-input`, which does not repeat the secret */
+/** @throws ClaraError `invalid-input` when it is none, or empty */
 function secretPath(secret: string): string {
-  if (/^\/?[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*\/?$/.test(secret)) return secret;
+  let segments: readonly string[] = [];
+  try {
+    segments = parsePrefix(secret);
+  } catch {
+    // What it says repeats the secret.
+  }
+  if (segments.length > 0) return secret;
   throw new ClaraError(
     'invalid-input',
     'the secret of --prefix-secret is no path of letters, digits, "_" and "-" between slashes; put another one in',
