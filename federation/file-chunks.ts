@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '@node-rs/crc32';
 import { ClaraError } from '../base/errors';
 import { CHUNK_BYTES, type WireBlobHeader, type WireChunk } from './chunk-codec';
 import { ChunkRing } from './chunk-ring';

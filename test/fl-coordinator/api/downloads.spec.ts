@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { CHUNK_BYTES, checkCrc, type WireChunk } from '../../../federation/chunk-codec';
+import { AHEAD } from '../../../federation/stream-flow';
 import { downloadChunks } from '../../../fl-coordinator/api/downloads';
 import { openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
 import type { ObjectStore } from '../../../fl-coordinator/storage/object-store';
@@ -79,5 +80,104 @@ describe('a download', () => {
 
   it('of an object that is not there is refused', async () => {
     await rejectsWith('not-found', chunksFrom(0, 'missing'));
+  });
+
+  describe('beside others of the same object', () => {
+    const LONG = Buffer.from(Uint8Array.from({ length: 40 * CHUNK_BYTES + 5 }, (_, i) => (i * 29 + (i >> 11)) % 241));
+    const long = { key: 'long', digest: `sha256:${createHash('sha256').update(LONG).digest('hex')}` };
+    let reads = 0;
+    let counting: ObjectStore;
+
+    before(async () => {
+      await store.put(long.key, LONG);
+      counting = Object.create(store, {
+        openForRanges: {
+          value: async (key: string) => {
+            const reader = await store.openForRanges(key);
+            const read = (offset: number, target: Uint8Array) => {
+              reads++;
+              return reader.read(offset, target);
+            };
+            return { size: reader.size, read, close: () => reader.close() };
+          },
+        },
+      }) as ObjectStore;
+    });
+    beforeEach(() => {
+      reads = 0;
+    });
+
+    it('reads each chunk from the store once when they go in step', async () => {
+      const downloads = Array.from({ length: 8 }, () => downloadChunks(counting, { ...long, offset: 0 }));
+      for (;;) {
+        const steps = await Promise.all(downloads.map((download) => download.next()));
+        if (steps.every(({ done }) => done)) break;
+      }
+      assert.equal(reads, 41);
+    });
+
+    it('gives each the right bytes, wherever it began, however far apart they are, and while it may still be sending', async () => {
+      const paces = fc.array(fc.nat(7), { minLength: 50, maxLength: 400 });
+      const begins = fc.array(fc.oneof(fc.constant(0), fc.nat(LONG.length)), { minLength: 2, maxLength: 5 });
+      await fc.assert(
+        fc.asyncProperty(begins, paces, async (offsets, turns) => {
+          const downloads = offsets.map((offset) => ({
+            stream: downloadChunks(counting, { ...long, offset }),
+            sending: [] as WireChunk[],
+            next: offset,
+          }));
+          const step = async (download: (typeof downloads)[number]): Promise<boolean> => {
+            const { value: chunk } = await download.stream.next();
+            if (!chunk) return false;
+            assert.equal(chunk.offset, download.next);
+            download.next += chunk.data.length;
+            download.sending.push(chunk);
+            if (download.sending.length > AHEAD + 1) download.sending.shift();
+            for (const each of download.sending) {
+              checkCrc(each);
+              assert.ok(LONG.subarray(each.offset, each.offset + each.data.length).equals(each.data));
+            }
+            return true;
+          };
+          for (const turn of turns) await step(downloads[turn % downloads.length]!);
+          for (const download of downloads) {
+            while (await step(download)) await Promise.resolve();
+            assert.equal(download.next, LONG.length);
+          }
+        }),
+        { numRuns: 10 },
+      );
+    });
+
+    it('reads again what a download that begins later asks for', async () => {
+      for (let i = 1; i <= 2; i++) {
+        await chunksFrom(0);
+        for await (const _chunk of downloadChunks(counting, { ...long, offset: 40 * CHUNK_BYTES }))
+          assert.equal(reads, i);
+      }
+    });
+
+    it('fails each of them when the store does, and the next one reads afresh', async () => {
+      const failing = Object.create(store, {
+        openForRanges: {
+          value: async () => ({
+            size: LONG.length,
+            read: () => Promise.reject(new Error('the disk is gone')),
+            close: async () => {},
+          }),
+        },
+      }) as ObjectStore;
+      const first = downloadChunks(failing, { ...long, offset: 0 });
+      const second = downloadChunks(failing, { ...long, offset: 0 });
+      const results = await Promise.allSettled([first.next(), second.next()]);
+      assert.deepEqual(
+        results.map(({ status }) => status),
+        ['rejected', 'rejected'],
+      );
+      for await (const { data } of downloadChunks(counting, { ...long, offset: 0 })) {
+        assert.ok(LONG.subarray(0, CHUNK_BYTES).equals(data));
+        break;
+      }
+    });
   });
 });
