@@ -53,7 +53,7 @@ export const PHANTOMS = {
   cases: 2,
   heldOut: 1,
   skew: 0.3,
-  parameters: { stepsPerRound: 6, channels: [8, 16], warmUpSteps: 4 },
+  parameters: { stepsPerRound: 12, channels: [8, 16, 32], patch: [24, 24, 16], spacing: [12, 12, 14], warmUpSteps: 6 },
   rounds: 5,
   /** Mean Dice on held-out cases. */
   target: 0.6,

@@ -6,6 +6,7 @@ import { LIVENESS_MILLIS } from '../federation/channel';
 import { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
 import { serve } from '../federation/service-handlers';
+import { wireMethods } from '../federation/services';
 import { leaderHandlers } from './api/leader-handlers';
 import type { CoordinatorEvent, CoordinatorOptions, RunningCoordinator } from './coordinator-options';
 import { type LeaderTerm, openTerm } from './leader-term';
@@ -222,6 +223,7 @@ class Coordinator implements RunningCoordinator {
       ...listen,
       material: certificate,
       onSession: (session) => this.#connections.track(session),
+      uploads: [wireMethods(Federation).upload.path, wireMethods(Operations).uploadModel.path],
       register: (grpcServer) => {
         this.#health.addTo(grpcServer);
         const gate = <Identity>(service: 'federation' | 'operations') => ({

@@ -30,6 +30,8 @@ export interface SecureServerOptions {
   readonly maxStreams?: number;
   /** Receive window of streams and connections. @default 16 MiB, see federation/channel.ts */
   readonly windowBytes?: number;
+  /** Paths of calls that upload much: while many go on at once, the windows of streams are narrower. @default none */
+  readonly uploads?: readonly string[];
   /** Connections end after this long. @default never */
   readonly maxConnectionMillis?: number;
 }
@@ -44,8 +46,8 @@ export interface SecureServer {
 
 /** @throws ClaraError `unavailable` when the address is taken */
 export async function startSecureServer(options: SecureServerOptions): Promise<SecureServer> {
-  const { windowBytes = WINDOW_BYTES, onSession } = options;
-  const server = new WideWindowServer(grpcOptions(options), { windowBytes, onSession });
+  const { windowBytes = WINDOW_BYTES, uploads = [], onSession } = options;
+  const server = new WideWindowServer(grpcOptions(options), { windowBytes, uploads, onSession });
   options.register(server);
   const credentials = new RotatingCredentials(options.material);
   const port = await bind(server, options.host, options.port, credentials);

@@ -1,9 +1,12 @@
 import type { ServerHttp2Session } from 'node:http2';
 import { Server, type ServerOptions } from '@grpc/grpc-js';
+import { UploadWindows } from './upload-windows';
 
 export interface WideWindowOptions {
   /** HTTP/2 receive window of each stream and each connection, in bytes. */
   readonly windowBytes: number;
+  /** Paths of calls that upload much: while many go on, streams have narrower windows. */
+  readonly uploads: readonly string[];
   /** Sees every HTTP/2 connection once it is up. */
   readonly onSession?: (session: ServerHttp2Session) => void;
 }
@@ -20,7 +23,7 @@ interface ServerInternals {
  * the server works on with narrow windows, and without `onSession`; the test of this file then fails.
  */
 export class WideWindowServer extends Server {
-  constructor(options: ServerOptions, { windowBytes, onSession }: WideWindowOptions) {
+  constructor(options: ServerOptions, { windowBytes, uploads, onSession }: WideWindowOptions) {
     super(options);
     const internals = this as unknown as ServerInternals;
     if (typeof internals.commonServerOptions === 'object') {
@@ -31,10 +34,12 @@ export class WideWindowServer extends Server {
     }
     const createHttp2Server = internals.createHttp2Server?.bind(this);
     if (!createHttp2Server) return;
+    const windows = new UploadWindows({ uploads, windowBytes });
     internals.createHttp2Server = (credentials) => {
       const http2Server = createHttp2Server(credentials);
       http2Server.on('session', (session: ServerHttp2Session) => {
         session.setLocalWindowSize(windowBytes);
+        windows.attach(session);
         onSession?.(session);
       });
       return http2Server;
