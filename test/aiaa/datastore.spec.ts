@@ -60,7 +60,8 @@ describe('AIAA datastore', () => {
       assert.deepEqual(await store.list(), []);
       await mend();
       assert.equal(store.damaged, 1, 'of when it was looked last');
-      assert.ok((await store.list()).length < 2 && store.damaged === 0);
+      await store.list();
+      assert.deepEqual(store.damaged, 0);
       await store.removeImage('a').catch(() => {});
     }
   });
