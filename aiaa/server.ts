@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
-import type { DestinationStream, Level } from 'pino';
+import type { DestinationStream, Level, Logger } from 'pino';
 import { ClaraError } from '../base/errors';
 import type { ProgramStart } from '../base/own-program';
 import { FineTuning } from './finetune/fine-tuning';
@@ -18,7 +18,7 @@ import { Traffic } from './http/traffic';
 import { HealthCheck } from './inference/health-check';
 import { InferenceService } from './inference/inference-service';
 import { type AnnotationLimits, DEFAULT_LIMITS } from './limits';
-import { Assessor } from './monai-label/assessor';
+import { Assessor, assessorsOf } from './monai-label/assessor';
 import { Datastore } from './monai-label/datastore';
 import { AnnotationMetrics } from './observe/annotation-metrics';
 import { RecentLog } from './observe/recent-log';
@@ -84,10 +84,7 @@ const FLUSH_MS = 1000;
  * @throws ClaraError `invalid-input` for a bad prefix; `unavailable` when the port is taken; `permission-denied`
  */
 export async function startAnnotationServer(options: AnnotationServerOptions): Promise<AnnotationServer> {
-  const prefixes = [options.pathPrefix ?? []]
-    .flat()
-    .map(parsePrefix)
-    .filter(({ length }) => length > 0);
+  const prefixes = [options.pathPrefix ?? []].flat().map(parsePrefix);
   const corsOrigins = parseOrigins(options.corsOrigins ?? []);
   const operators = new OperatorAccess(options.operators);
   const limits: AnnotationLimits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -97,7 +94,7 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   const metrics = new AnnotationMetrics();
   const host = options.host ?? '127.0.0.1';
 
-  const scratch = await openWorkspace(workspace);
+  const scratch = await openWorkspace(workspace, log);
   const sessions = new SessionStore(workspace, {
     maxExpirySeconds: limits.sessionSeconds,
     maxSessions: limits.sessions,
@@ -109,9 +106,11 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
     maxImages: limits.datastoreImages,
     maxBytes: limits.datastoreBytes,
     now: options.now,
-    onDamaged: (error) => log.error({ err: error }, 'an image of the datastore is left out'),
+    onDamaged: (error, what) =>
+      log.error({ err: error }, `${what === 'image' ? 'an image' : 'a label'} of the datastore is left out`),
   });
-  const sweep = () => Promise.all([sessions.sweep(), datastore.sweep(), scratch.sweep()]);
+  const sweepDatastore = async () => datastore.sweep(await assessorsOf(workspace));
+  const sweep = () => Promise.all([sessions.sweep(), sweepDatastore(), scratch.sweep()]);
   await sweep();
   const inference = new InferenceService({
     ...limits,
@@ -121,6 +120,7 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   });
   const health = new HealthCheck(inference, { ...limits, workspace });
   metrics.watchLoad(inference);
+  metrics.watchDatastore(datastore);
   const fineTuning = new FineTuning({
     ...{ workspace, scratch, log, trainer: options.trainer },
     ...{ fineTuneMs: limits.fineTuneMs, graceMs: limits.trainerGraceMs },
@@ -203,10 +203,13 @@ export async function startAnnotationServer(options: AnnotationServerOptions): P
   };
 }
 
-async function openWorkspace(workspace: string): Promise<Scratch> {
+async function openWorkspace(workspace: string, log: Logger): Promise<Scratch> {
   try {
     await mkdir(workspace, { recursive: true });
-    return await Scratch.open(path.join(workspace, 'scratch'));
+    return await Scratch.open(path.join(workspace, 'scratch'), {
+      onStuck: ({ pid }) =>
+        log.error({ pid }, 'a process of a killed server does not end by SIGKILL; its folder stays until it is gone'),
+    });
   } catch (error) {
     throw ClaraError.from(error, `opening the workspace ${workspace}`);
   }

@@ -9,7 +9,17 @@ export interface ProcessIdentity {
   readonly started: string;
 }
 
+export interface EndOptions {
+  /** Stops waiting, with its reason; the process may run on. */
+  readonly signal?: AbortSignal;
+  /** Told each time that it has been waited so long again: a process that sleeps in the kernel, in a driver say, cannot be ended. */
+  readonly onLate?: (leader: ProcessIdentity) => void;
+  /** @default 10 s */
+  readonly lateMillis?: number;
+}
+
 const POLL_MILLIS = 10;
+const LATE_MILLIS = 10_000;
 
 export function identityOf(pid: number): ProcessIdentity {
   return { pid, started: startTime(pid) ?? '' };
@@ -20,11 +30,26 @@ export function isRunning({ pid, started }: ProcessIdentity): boolean {
   return started !== '' && startTime(pid) === started;
 }
 
-/** Ends a process group of which `leader` is the leader, left behind by a killed agent, and waits until the leader is gone. */
-export async function endGroup(leader: ProcessIdentity): Promise<void> {
+/**
+ * Ends a process group of which `leader` is the leader, left behind by a killed agent, and waits until the leader is gone, however long that
+ * takes: what follows relies on it.
+ *
+ * @throws the reason of `signal`
+ */
+export async function endGroup(
+  leader: ProcessIdentity,
+  { signal, onLate, lateMillis = LATE_MILLIS }: EndOptions = {},
+): Promise<void> {
   if (!isRunning(leader)) return;
   signalGroup(leader.pid, 'SIGKILL');
-  while (isRunning(leader)) await delay(POLL_MILLIS);
+  let lateAt = performance.now() + lateMillis;
+  while (isRunning(leader)) {
+    signal?.throwIfAborted();
+    await delay(POLL_MILLIS);
+    if (performance.now() < lateAt) continue;
+    onLate?.(leader);
+    lateAt += lateMillis;
+  }
 }
 
 /** Sends a signal to every process of a group; a group that is gone is no error. */

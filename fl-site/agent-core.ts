@@ -97,8 +97,10 @@ export class AgentCore {
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
     try {
-      await this.#runner.recover();
       const { signal: until } = stop;
+      await this.#runner.recover(until).catch((error: unknown) => {
+        if (!until.aborted) throw error;
+      });
       const watching = [this.#desk.watch(until), this.#promotions.watch(until)];
       const beside = this.options.beside?.(until, () => this.#connection.reconnect());
       await Promise.all([this.#connection.run(until), beside, ...watching]);

@@ -11,6 +11,7 @@ import {
 import { RUN_FORGOTTEN_MILLIS } from '../federation/protocol';
 import { DeadlineSignal } from './deadline-signal';
 import { digestOf } from './model-cache';
+import { type OpenTask, openTask } from './open-task';
 import { executeTask, type Surroundings, sendUpdate } from './task-execution';
 import { fingerprintOf, newRecord, type TaskRecord } from './task-journal';
 import { ProgressBoard, type TaskActivity } from './task-progress';
@@ -26,23 +27,15 @@ export interface RunnerOptions extends Omit<Surroundings, 'onProgress' | 'onLog'
   readonly onProblem: (error: ClaraError) => void;
 }
 
-interface OpenTask {
-  readonly record: TaskRecord;
-  readonly abort: AbortController;
-  /** False for a task found on disk that the coordinator has not asked for again. */
-  wanted: boolean;
-  /** This site's own limit on the task. Milliseconds since 1970. */
-  latest: number;
-  /** Of the task while it is worked on. */
-  deadline: DeadlineSignal | undefined;
-  /** Resolves when nothing works on the task any more. */
-  working: Promise<void> | undefined;
-  /** While the result is told again. */
-  telling: Promise<void> | undefined;
-}
-
 /** The coordinator does not want the update any more. */
 const UNWANTED: readonly ErrorCode[] = ['precondition-failed', 'not-found', 'permission-denied'];
+
+function stillThere({ task, trainer }: TaskRecord): ClaraError {
+  return new ClaraError(
+    'unavailable',
+    `the trainer of ${task.id} that an earlier agent left, process ${trainer?.pid}, does not end by SIGKILL; nothing begins until it is gone: look for a stuck device or file system, or restart the machine`,
+  );
+}
 
 /** The task is not wanted any more: it leaves no result. */
 class Dropped extends Error {}
@@ -61,8 +54,8 @@ export class TaskRunner {
 
   constructor(private readonly options: RunnerOptions) {}
 
-  /** Takes up what an earlier agent left in the workspace. Call it once, before anything else. */
-  async recover(): Promise<void> {
+  /** Takes up what an earlier agent left in the workspace. Call it once, before anything else. @throws the reason of `signal` */
+  async recover(signal: AbortSignal): Promise<void> {
     const { journal, workspace, onProblem } = this.options;
     await workspace.forgetRunsBefore(new Date((this.options.now ?? Date.now)() - RUN_FORGOTTEN_MILLIS));
     const records = await journal.load((file, error) =>
@@ -71,19 +64,11 @@ export class TaskRunner {
     for (const record of records) {
       const { task } = record;
       // Its output would go nowhere, and a second trainer in the same folder would fight with it.
-      if (record.trainer) await endGroup(record.trainer);
+      if (record.trainer) await endGroup(record.trainer, { signal, onLate: () => onProblem(stillThere(record)) });
       if (record.phase === 'trained' || record.phase === 'finished') {
         await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
       }
-      this.#tasks.set(task.id, {
-        record,
-        abort: new AbortController(),
-        wanted: false,
-        latest: Number.POSITIVE_INFINITY,
-        deadline: undefined,
-        working: undefined,
-        telling: undefined,
-      });
+      this.#tasks.set(task.id, openTask(record));
     }
   }
 
@@ -99,16 +84,7 @@ export class TaskRunner {
       }
       if (known) await this.#drop(known);
       const now = (this.options.now ?? Date.now)();
-      const record = newRecord(task, new Date(now), new Date(this.#deadlineOf(task)));
-      const open: OpenTask = {
-        record,
-        abort: new AbortController(),
-        wanted: false,
-        latest: Number.POSITIVE_INFINITY,
-        deadline: undefined,
-        working: undefined,
-        telling: undefined,
-      };
+      const open = openTask(newRecord(task, new Date(now), new Date(this.#deadlineOf(task))));
       this.#tasks.set(task.id, open);
       this.#enqueue(open, this.#deadlineOf(task));
     });

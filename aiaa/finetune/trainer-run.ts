@@ -29,7 +29,8 @@ const LAST_WORDS = 2000;
 /**
  * Runs a trainer on a folder, once.
  *
- * @throws ClaraError `invalid-input` when it refuses its input, `trainer-failed`; by the reason of `signal`, when the trainer has ended
+ * @throws ClaraError `invalid-input` when it refuses its input, `trainer-failed`, `out-of-space` and the like when its folder cannot be
+ *   written; by the reason of `signal`, when the trainer has ended
  */
 export async function runTrainer({ program, folder, signal, graceMs, onProgress }: TrainerRun): Promise<void> {
   const temporary = path.join(folder, 'tmp');
@@ -41,7 +42,7 @@ export async function runTrainer({ program, folder, signal, graceMs, onProgress 
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true, // a group of its own, which ends as a whole
   });
-  if (child.pid !== undefined) markWorking(folder, child.pid);
+  const closed = once(child, 'close') as Promise<[code: number | null, killedBy: NodeJS.Signals | null]>;
   let words = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-LAST_WORDS);
@@ -58,7 +59,8 @@ export async function runTrainer({ program, folder, signal, graceMs, onProgress 
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
-    const [code, killedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    if (child.pid !== undefined) await noteOrEnd(folder, child.pid, closed);
+    const [code, killedBy] = await closed;
     if (signal.aborted) throw ClaraError.from(signal.reason);
     if (code !== TRAINER_EXIT.done) throw failure(code, killedBy, words.trim());
   } catch (error) {
@@ -70,6 +72,17 @@ export async function runTrainer({ program, folder, signal, graceMs, onProgress 
     clearTimeout(killer);
     signal.removeEventListener('abort', stop);
     signalAll('SIGKILL'); // what it left running
+  }
+}
+
+/** A trainer of which no later server could know may not run. */
+async function noteOrEnd(folder: string, pid: number, closed: Promise<unknown>): Promise<void> {
+  try {
+    markWorking(folder, pid);
+  } catch (error) {
+    signalGroup(pid, 'SIGKILL');
+    await closed;
+    throw ClaraError.from(error, 'the trainer was ended, since the note of it could not be written');
   }
 }
 

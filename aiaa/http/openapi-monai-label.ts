@@ -83,7 +83,7 @@ export const MONAI_LABEL_ENDPOINTS = {
       { type: JSON_TYPE, description: 'What is said of it, with output=json.' },
       { type: 'application/dicom', description: 'The DICOM segmentation, with output=dicom_seg.', schema: binary },
     ],
-    errors: [400, 404, 413, 440, 503, 504, 507],
+    errors: [400, 404, 412, 413, 440, 503, 504, 507],
   },
   monaiNextSample: {
     ...MONAI,
@@ -168,7 +168,7 @@ export const MONAI_LABEL_ENDPOINTS = {
       { name: 'label', in: 'file', required: true, description: 'The mask.' },
     ],
     answers: [{ ...DATASTORE_ANSWER, schema: object({ image: text, label: text }, ['image', 'label']) }],
-    errors: [400, 404, 413, 503, 507],
+    errors: [400, 404, 412, 413, 503, 507],
   },
   monaiGetLabel: {
     ...MONAI,

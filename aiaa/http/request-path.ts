@@ -53,6 +53,12 @@ export function isForOperators(route: string): boolean {
  */
 export function parsePrefix(prefix: string): Prefix {
   const segments = prefix.split('/').filter((segment) => segment !== '');
+  if (segments.length === 0) {
+    throw new ClaraError(
+      'invalid-input',
+      `The path prefix is ${showValue(prefix)}, which hides nothing; name a secret path such as "/st-marys/4f1c2a", or leave it out.`,
+    );
+  }
   const bad = segments.find((segment) => !/^[A-Za-z0-9_-]+$/.test(segment) || segment === 'v1');
   if (bad !== undefined) {
     throw new ClaraError(
@@ -60,7 +66,7 @@ export function parsePrefix(prefix: string): Prefix {
       `The path prefix has the segment ${showValue(bad)}; use letters, digits, "_" and "-" (and not "v1") between slashes.`,
     );
   }
-  if (segments.length > 0 && (OPERATOR.has(segments[0]) || segments[0] === PROBE)) {
+  if (OPERATOR.has(segments[0]) || segments[0] === PROBE) {
     throw new ClaraError(
       'invalid-input',
       `The path prefix begins with ${showValue(segments[0])}, where the server answers its operators; choose another first segment.`,

@@ -39,15 +39,21 @@ export const STRATEGIES: Readonly<Record<string, Strategy>> = {
     config: { model: '' },
     asksModel: true,
     choose(unlabelled, model) {
-      const assessed = unlabelled.filter(({ assessment }) => assessment?.model === model);
+      const uncertainty = (stored: StoredImage) => uncertaintyBy(model, stored) ?? -1;
+      const assessed = unlabelled.filter((stored) => uncertainty(stored) >= 0);
       if (assessed.length === 0) return longestWaiting(unlabelled);
-      return assessed.reduce((a, b) => (b.assessment!.uncertainty > a.assessment!.uncertainty ? b : a));
+      return assessed.reduce((a, b) => (uncertainty(b) > uncertainty(a) ? b : a));
     },
   },
 };
 
 function longestWaiting(unlabelled: readonly StoredImage[]): StoredImage {
   return unlabelled.reduce((a, b) => (b.image.ts < a.image.ts ? b : a));
+}
+
+/** How unsure a model was of an image; undefined when it has not looked at it. */
+export function uncertaintyBy(model: string | undefined, { assessments }: StoredImage): number | undefined {
+  return assessments.find((assessment) => assessment.model === model)?.uncertainty;
 }
 
 /** Images that no person has finished. */

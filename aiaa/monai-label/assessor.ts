@@ -2,7 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { ClaraError, hasCode } from '../../base/errors';
 import type { InferenceService } from '../inference/inference-service';
-import type { StoredModel } from '../registry/model-registry';
+import { namesOfModels, type StoredModel } from '../registry/model-registry';
+import { versionsOf } from '../registry/model-versions';
+import { uncertaintyBy } from './active-learning';
 import type { Datastore, StoredImage } from './datastore';
 
 export interface AssessorOptions {
@@ -39,8 +41,9 @@ export class Assessor {
    */
   async assess(model: StoredModel, images: readonly StoredImage[], signal: AbortSignal): Promise<void> {
     const name = assessorOf(model);
-    const missing = images.filter(({ image, assessment }) => {
-      return assessment?.model !== name && (this.failures.get(failureOf(name, image)) ?? 0) < MAX_ATTEMPTS;
+    const missing = images.filter((stored) => {
+      const failures = this.failures.get(failureOf(name, stored.image)) ?? 0;
+      return uncertaintyBy(name, stored) === undefined && failures < MAX_ATTEMPTS;
     });
     if (missing.length === 0) return;
     this.running ??= this.run(model, missing).finally(() => {
@@ -94,9 +97,23 @@ export class Assessor {
   }
 }
 
-/** A model as assessments name it. */
-export function assessorOf({ entry }: StoredModel): string {
-  return `${entry.name} ${entry.version}`;
+/** A model as assessments name it: a version that was deleted and published anew may be another one. */
+export function assessorOf({ entry }: Pick<StoredModel, 'entry'>): string {
+  return `${entry.name} ${entry.version} ${entry.publishedAt}`;
+}
+
+/** Whether the model that an assessment names can still be served. Of a name whose versions cannot be read, all count as there. */
+export async function assessorsOf(workspace: string): Promise<(assessor: string) => boolean> {
+  const known = new Set<string>();
+  const unreadable = new Set<string>();
+  for (const name of await namesOfModels(workspace)) {
+    try {
+      for (const entry of (await versionsOf(workspace, name)).versions) known.add(assessorOf({ entry }));
+    } catch (error) {
+      if (!hasCode(error, 'not-found')) unreadable.add(name);
+    }
+  }
+  return (assessor) => known.has(assessor) || unreadable.has(assessor.split(' ', 1)[0]);
 }
 
 function failureOf(model: string, { sha256 }: StoredImage['image']): string {

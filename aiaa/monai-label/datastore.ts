@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError, hasCode, showValue } from '../../base/errors';
 import { showBytes } from '../../base/show-bytes';
@@ -9,47 +8,30 @@ import { digestOfFile } from '../../federation/tensors/file';
 import { datastoreFull } from '../errors';
 import { seriesFileOf } from '../storage/uploaded-series';
 import type { VolumeExtension } from '../storage/uploaded-volume';
+import {
+  type Assessment,
+  assessmentsFile,
+  contentPrefix,
+  IMAGE_CARD,
+  labelCard,
+  namesIn,
+  namesOf,
+  readCard,
+  readImage,
+  renameOldLabels,
+  type StoredFile,
+  type StoredImage,
+} from './image-folder';
 
-/** What is known of one file: an image, or a label of it. Times are seconds since 1970. */
-const storedFileSchema = z.object({
-  /** The image's id, as the client gave it. */
-  id: z.string(),
-  /** Name of the file in its folder. */
-  file: z.string().regex(/^[a-z0-9.-]+$/),
-  ext: z.string(),
-  bytes: z.int().nonnegative(),
-  /** `sha256:<hex>`. */
-  sha256: z.string(),
-  ts: z.number(),
-  /** What the client said of it. */
-  info: z.record(z.string(), z.unknown()),
-});
-
-export type StoredFile = z.infer<typeof storedFileSchema>;
-
-/** How unsure a model was of an image, 0..1. */
-const assessmentSchema = z.object({
-  /** Name and version. */
-  model: z.string(),
-  uncertainty: z.number().min(0).max(1),
-});
-
-export type Assessment = z.infer<typeof assessmentSchema>;
-
-export interface StoredImage {
-  readonly image: StoredFile;
-  /** Of the model that looked last. */
-  readonly assessment?: Assessment;
-  /** By tag, such as `final` (of a person) and `original` (of a model). */
-  readonly labels: ReadonlyMap<string, StoredFile>;
-}
+export type { StoredFile, StoredImage } from './image-folder';
 
 export interface DatastoreOptions {
   readonly maxImages: number;
   readonly maxBytes: number;
   /** Seconds since 1970. @default the system's clock */
   readonly now?: () => number;
-  readonly onDamaged?: (error: ClaraError) => void;
+  /** Told once of each image, or label, that is left out because what is known of it cannot be read. */
+  readonly onDamaged?: (error: ClaraError, what: 'image' | 'label') => void;
 }
 
 /**
@@ -62,24 +44,27 @@ export interface NewFile {
   readonly info?: Readonly<Record<string, unknown>>;
 }
 
+/** By what it is. */
+type Damage = Map<string, readonly [error: ClaraError, what: 'image' | 'label']>;
+
 const MAX_ID = 256;
 const TAG = /^[A-Za-z0-9_-]{1,64}$/;
-const IMAGE = 'image.json';
-/** Of one content of the image; of another one it says nothing. */
-const assessmentFileOf = ({ file }: StoredFile): string => `${file}.assessment.json`;
-const LABEL = /^label\.([A-Za-z0-9_-]{1,64})\.json$/;
+/** Of so many models it is kept what they think of an image: more would be asked in turn by nobody. */
+const MAX_ASSESSORS = 16;
 /** Files that nothing names yet belong to somebody who is about to name them, for so long. */
 const UNNAMED_KEPT_SECONDS = 3600;
 
 /**
  * Images that radiologists work through, with their labels, below `<workspace>/datastore`: a folder for each image, named by the digest
  * of its id, since ids may name patients. A file is there when the JSON beside it says so, and that is replaced atomically;
- * each label has its own, so that servers on one workspace do not undo each other's. Unlike everything else that is sent here it
- * stays until somebody deletes it.
+ * each label has its own, so that servers on one workspace do not undo each other's. Labels belong to a content of an image: with another
+ * content they are gone, with the same one sent again they stay. Unlike everything else that is sent here it stays until somebody deletes it.
  */
 export class Datastore {
   private readonly root: string;
   private readonly now: () => number;
+  /** Entries that are damaged, each told of once. */
+  private readonly told = new Set<string>();
 
   constructor(
     workspace: string,
@@ -89,29 +74,37 @@ export class Datastore {
     this.now = options.now ?? (() => Date.now() / 1000);
   }
 
-  /** All images, oldest first. One whose entry is damaged is left out, and `onDamaged` is told. */
+  /** Images and labels that were left out when it was looked last. */
+  get damaged(): number {
+    return this.told.size;
+  }
+
+  /** All images, oldest first. What is damaged is left out, and `onDamaged` is told: an image whose entry is, or a label alone. */
   async list(): Promise<readonly StoredImage[]> {
     const found: StoredImage[] = [];
+    const damaged: Damage = new Map();
     for (const name of await namesIn(this.root)) {
-      const stored = await this.readUnlessDamaged(name);
-      if (stored instanceof ClaraError) this.options.onDamaged?.(stored);
-      else if (stored) found.push(stored);
+      const stored = await this.look(name, damaged);
+      if (stored !== 'damaged' && stored) found.push(stored);
     }
+    this.tell(damaged);
     return found.sort((a, b) => a.image.ts - b.image.ts || (a.image.id < b.image.id ? -1 : 1));
   }
 
-  /** @throws ClaraError `not-found` */
+  /** @throws ClaraError `not-found`; `corrupt` */
   async find(id: string): Promise<StoredImage> {
-    const stored = await this.read(this.folderOf(id));
+    const stored = await readImage(this.folderOf(id));
     if (stored === undefined) {
       throw new ClaraError('not-found', `There is no image ${showValue(id)}; GET /datastore/?output=all lists them.`);
     }
     return stored;
   }
 
-  /** @throws ClaraError `not-found` */
+  /** @throws ClaraError `not-found`; `corrupt` */
   async findLabel(id: string, tag: string): Promise<StoredFile> {
-    const label = (await this.find(id)).labels.get(tag);
+    const { labels, damaged } = await this.find(id);
+    if (damaged.includes(tag)) throw damagedLabel();
+    const label = labels.get(tag);
     if (label === undefined) {
       throw new ClaraError('not-found', `Image ${showValue(id)} has no label with the tag ${showValue(tag)}.`);
     }
@@ -123,34 +116,46 @@ export class Datastore {
     return path.join(this.folderOf(id), file);
   }
 
-  /** Keeps an image; one with the same id is replaced, and its labels go, since they are not of this one. */
+  /**
+   * Keeps an image; one with the same id is replaced, and with another content its labels go, since they are not of this one. Whatever ends
+   * it in the middle, either the old image is there with its labels, or the new one.
+   */
   async putImage(id: string, given: NewFile): Promise<StoredFile> {
     if (id.length === 0 || id.length > MAX_ID) {
       throw new ClaraError('invalid-input', `An image's id has 1 to ${MAX_ID} characters, not ${id.length}.`);
     }
     await this.mustHaveRoom(id, given.file);
-    const before = await this.read(this.folderOf(id)).catch(() => this.removeImage(id));
-    for (const tag of before?.labels.keys() ?? []) await this.removeLabel(id, tag);
-    return this.keep(id, 'image', IMAGE, given);
+    const before = await readImage(this.folderOf(id)).catch(() => undefined); // of a damaged one `sweep` removes what is left
+    const kept = await this.keep(id, 'image', IMAGE_CARD, given);
+    if (before !== undefined && before.image.sha256 !== kept.sha256) await this.removeContent(before);
+    return kept;
   }
 
-  /** Keeps a label of an image; one with the same tag is replaced. @throws ClaraError `not-found`, `invalid-input` */
-  async putLabel(id: string, tag: string, given: NewFile): Promise<StoredFile> {
+  /**
+   * Keeps a label of an image; one with the same tag is replaced.
+   *
+   * @param of digest of the content that it was made of. @default of what is there
+   * @throws ClaraError `not-found`, `invalid-input`; `precondition-failed` when the image has another content by now
+   */
+  async putLabel(id: string, tag: string, given: NewFile, of?: string): Promise<StoredFile> {
     if (!TAG.test(tag)) {
       throw new ClaraError('invalid-input', `The tag is ${showValue(tag)}; use 1 to 64 letters, digits, "_" and "-".`);
     }
-    await this.find(id);
+    const { image } = await this.find(id);
+    mustBeOf(image, of ?? image.sha256);
     await this.mustHaveRoom(id, given.file);
-    return this.keep(id, `label-${tag.toLowerCase().replaceAll('_', '-')}`, `label.${tag}.json`, given);
+    const stem = `${contentPrefix(image)}label-${tag.toLowerCase().replaceAll('_', '-')}`;
+    const kept = await this.keep(id, stem, labelCard(image, tag), given);
+    mustBeOf((await this.find(id)).image, image.sha256);
+    return kept;
   }
 
-  /** Keeps what a model thinks of an image, in place of what one thought before. An image that has gone meanwhile has no assessment. */
+  /** Keeps what a model thinks of an image, in place of what it thought before. An image that has gone meanwhile has no assessment. */
   async putAssessment(image: StoredFile, assessment: Assessment): Promise<void> {
-    const now = await this.read(this.folderOf(image.id));
-    if (now?.image.file !== image.file) return;
-    await writeFileDurably(path.join(this.folderOf(image.id), assessmentFileOf(image)), JSON.stringify(assessment), {
-      mode: 0o600,
-    });
+    const now = await readImage(this.folderOf(image.id));
+    if (now?.image.sha256 !== image.sha256) return;
+    const others = now.assessments.filter(({ model }) => model !== assessment.model);
+    await this.writeAssessments(image, [...others, assessment].slice(-MAX_ASSESSORS));
   }
 
   /** Removes a damaged one, too. @throws ClaraError `not-found` */
@@ -158,42 +163,54 @@ export class Datastore {
     await this.find(id).catch((error: unknown) => {
       if (!hasCode(error, 'corrupt')) throw error;
     });
-    await rm(path.join(this.folderOf(id), IMAGE), { force: true }); // from here on it is not there
+    await rm(path.join(this.folderOf(id), IMAGE_CARD), { force: true }); // from here on it is not there
     await rm(this.folderOf(id), { recursive: true, force: true });
   }
 
-  /** @throws ClaraError `not-found` */
+  /** Removes a damaged one, too. @throws ClaraError `not-found` */
   async removeLabel(id: string, tag: string): Promise<void> {
-    const label = await this.findLabel(id, tag);
-    await rm(path.join(this.folderOf(id), `label.${tag}.json`), { force: true });
-    await this.removeFiles(label);
+    const { image, damaged } = await this.find(id);
+    const label = damaged.includes(tag) ? undefined : await this.findLabel(id, tag);
+    await rm(path.join(this.folderOf(id), labelCard(image, tag)), { force: true });
+    if (label) await this.removeFiles(label); // of a damaged one `sweep` removes what is left
   }
 
   /** Removes the labels with this tag of all images. */
   async removeTag(tag: string): Promise<void> {
-    for (const { image, labels } of await this.list()) if (labels.has(tag)) await this.removeLabel(image.id, tag);
+    for (const { image, labels, damaged } of await this.list())
+      if (labels.has(tag) || damaged.includes(tag)) await this.removeLabel(image.id, tag);
   }
 
-  /** Removes what a killed server left half made. Safe beside other servers. */
-  async sweep(): Promise<void> {
+  /**
+   * Removes what a killed server left half made, and what is thought by models that are gone. Safe beside other servers.
+   *
+   * @param isModel says of the `model` of an assessment whether there is such a one. @default there is
+   */
+  async sweep(isModel: (model: string) => boolean = () => true): Promise<void> {
+    const damaged: Damage = new Map();
     for (const name of await namesIn(this.root)) {
       const folder = path.join(this.root, name);
-      const stored = await this.readUnlessDamaged(name);
-      if (stored instanceof ClaraError) continue; // its files may be all that is left
-      const files = stored ? [stored.image, ...stored.labels.values()] : [];
-      const named = files.flatMap((one) => [one.file, seriesFileOf(one.file), assessmentFileOf(one)]);
+      await renameOldLabels(folder);
+      const stored = await this.look(name, damaged);
+      if (stored === 'damaged') continue; // its files may be all that is left
+      if (stored) {
+        const known = stored.assessments.filter(({ model }) => isModel(model));
+        if (known.length < stored.assessments.length) await this.writeAssessments(stored.image, known);
+        if (stored.damaged.length > 0) continue;
+      }
+      const named = stored ? namesOf(stored) : new Set();
       for (const file of await namesIn(folder)) {
-        const isCard = stored !== undefined && (file === IMAGE || LABEL.test(file));
-        if (isCard || named.includes(file) || !(await this.isOld(path.join(folder, file)))) continue;
+        if (named.has(file) || !(await this.isOld(path.join(folder, file)))) continue;
         await rm(path.join(folder, file), { force: true });
       }
     }
+    this.tell(damaged);
   }
 
   private async keep(id: string, stem: string, card: string, given: NewFile): Promise<StoredFile> {
     const folder = this.folderOf(id);
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const before = await this.readCard(path.join(folder, card));
+    const before = await readCard(path.join(folder, card)).catch(() => undefined);
     const stored: StoredFile = {
       id,
       file: `${stem}-${randomBytes(6).toString('hex')}${given.extension}`,
@@ -209,17 +226,31 @@ export class Datastore {
       await syncFolder(folder);
       await writeFileDurably(path.join(folder, card), JSON.stringify(stored), { mode: 0o600 });
     } catch (error) {
-      await this.removeFiles(stored);
+      // Whoever cannot make sure of a card may have replaced it all the same.
+      const there = await readCard(path.join(folder, card)).catch(() => stored);
+      if (there?.file !== stored.file) await this.removeFiles(stored);
       throw ClaraError.from(error, 'keeping the image');
     }
     if (before) await this.removeFiles(before);
     return stored;
   }
 
+  /** Removes all that belongs to a content that is there no more, damaged or not. */
+  private async removeContent({ image, labels }: StoredImage): Promise<void> {
+    for (const label of labels.values()) await this.removeFiles(label);
+    const folder = this.folderOf(image.id);
+    for (const name of await namesIn(folder))
+      if (name.startsWith(contentPrefix(image))) await rm(path.join(folder, name), { force: true });
+  }
+
   private async removeFiles(stored: StoredFile): Promise<void> {
-    for (const file of [stored.file, seriesFileOf(stored.file), assessmentFileOf(stored)]) {
+    for (const file of [stored.file, seriesFileOf(stored.file)])
       await rm(path.join(this.folderOf(stored.id), file), { force: true });
-    }
+  }
+
+  private writeAssessments(image: StoredFile, assessments: readonly Assessment[]): Promise<void> {
+    const file = path.join(this.folderOf(image.id), assessmentsFile(image));
+    return writeFileDurably(file, JSON.stringify(assessments), { mode: 0o600 });
   }
 
   private async mustHaveRoom(id: string, file: string): Promise<void> {
@@ -232,42 +263,22 @@ export class Datastore {
     throw datastoreFull(`${stored.length} images with ${showBytes(kept)}`);
   }
 
-  private async readUnlessDamaged(name: string): Promise<StoredImage | undefined | ClaraError> {
-    return this.read(path.join(this.root, name)).catch((error: unknown) => ClaraError.from(error));
-  }
-
-  private async read(folder: string): Promise<StoredImage | undefined> {
-    const image = await this.readCard(path.join(folder, IMAGE));
-    if (image === undefined) return undefined;
-    const labels = new Map<string, StoredFile>();
-    for (const name of (await namesIn(folder)).sort()) {
-      const tag = LABEL.exec(name)?.[1];
-      const label = tag === undefined ? undefined : await this.readCard(path.join(folder, name));
-      if (label) labels.set(tag!, label);
-    }
-    const assessment = await this.readAssessment(path.join(folder, assessmentFileOf(image)));
-    return { image, labels, ...(assessment && { assessment }) };
-  }
-
-  /** What is damaged is made again. */
-  private async readAssessment(file: string): Promise<Assessment | undefined> {
+  private async look(name: string, damaged: Damage): Promise<StoredImage | undefined | 'damaged'> {
     try {
-      return assessmentSchema.parse(JSON.parse(await readFile(file, 'utf8')));
-    } catch {
-      return undefined;
-    }
-  }
-
-  private async readCard(file: string): Promise<StoredFile | undefined> {
-    try {
-      return storedFileSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+      const stored = await readImage(path.join(this.root, name));
+      for (const tag of stored?.damaged ?? []) damaged.set(`${name} ${tag}`, [damagedLabel(), 'label']);
+      return stored;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      // No cause: what parsers say of a card repeats its text, and ids may name patients.
-      throw new ClaraError(
-        'corrupt',
-        'An entry of the datastore is damaged; remove its image, or tell the administrator.',
-      );
+      damaged.set(name, [ClaraError.from(error), 'image']);
+      return 'damaged';
+    }
+  }
+
+  private tell(damaged: Damage): void {
+    for (const entry of this.told) if (!damaged.has(entry)) this.told.delete(entry);
+    for (const [entry, [error, what]] of damaged) {
+      if (!this.told.has(entry)) this.options.onDamaged?.(error, what);
+      this.told.add(entry);
     }
   }
 
@@ -281,13 +292,16 @@ export class Datastore {
   }
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw ClaraError.from(error, 'listing the datastore');
-  }
+function mustBeOf(image: StoredFile, sha256: string): void {
+  if (image.sha256 === sha256) return;
+  throw new ClaraError(
+    'precondition-failed',
+    `Image ${showValue(image.id)} was replaced meanwhile, and the label is not of what is there now; label that one.`,
+  );
+}
+
+function damagedLabel(): ClaraError {
+  return new ClaraError('corrupt', 'A label of the datastore is damaged; send it again, or delete it.');
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): void {

@@ -58,11 +58,11 @@ export async function infer(c: AnnotationContext): Promise<Response> {
       'Labels are kept as volumes; ask for the result_extension ".nii.gz" or ".nrrd".',
     );
   }
-  const input = sessionId
-    ? await takeFromSession(c, sessionId, folder)
-    : files.length > 0 || !image
-      ? (await takeUpload(c, { ...form, files }, folder)).file
-      : await takeFromDatastore(c, image, folder);
+  let input: string;
+  let of: string | undefined;
+  if (sessionId) input = await takeFromSession(c, sessionId, folder);
+  else if (files.length > 0 || !image) input = (await takeUpload(c, { ...form, files }, folder)).file;
+  else [input, of] = await takeFromDatastore(c, image, folder);
   const mask = path.join(folder, `mask${format.extension}`);
   const result = await inference.segment(
     { model, input, output: mask, ...askedOf(format), interaction },
@@ -73,7 +73,7 @@ export async function infer(c: AnnotationContext): Promise<Response> {
     const copy = path.join(folder, `kept${extension}`);
     await copyFile(mask, copy);
     const info = { model: model.entry.name, params: told };
-    await datastore.putLabel(image, ORIGINAL, { file: copy, extension, info });
+    await datastore.putLabel(image, ORIGINAL, { file: copy, extension, info }, of);
   }
   const file = { file: mask, name: `${model.entry.name}${format.extension}` };
   if (output === 'json') return c.json(told);
@@ -149,9 +149,9 @@ export async function putImage(c: AnnotationContext): Promise<Response> {
 export async function putLabel(c: AnnotationContext): Promise<Response> {
   const { image = '', tag } = c.req.query();
   const { datastore } = c.var.services;
-  await datastore.find(image); // before the upload
+  const { sha256 } = (await datastore.find(image)).image; // before the upload
   const form = await receive(c);
-  await datastore.putLabel(image, tag || FINAL, await newFile(c, form, only(form, 'label')));
+  await datastore.putLabel(image, tag || FINAL, await newFile(c, form, only(form, 'label')), sha256);
   return c.json({ image, label: image });
 }
 
@@ -180,12 +180,17 @@ export async function deleteFromDatastore(c: AnnotationContext): Promise<Respons
   return c.json({});
 }
 
-async function takeFromDatastore(c: AnnotationContext, id: string, folder: string): Promise<string> {
+/** @returns the volume, and the digest of what it is */
+async function takeFromDatastore(
+  c: AnnotationContext,
+  id: string,
+  folder: string,
+): Promise<[file: string, sha256: string]> {
   const { datastore } = c.var.services;
   const { image } = await datastore.find(id);
   const target = path.join(folder, `volume${image.ext}`);
   await takeKept(datastore.pathOf(image), target);
-  return target;
+  return [target, image.sha256];
 }
 
 async function receive(c: AnnotationContext): Promise<ReceivedForm> {

@@ -1,6 +1,6 @@
 import type { InferenceResult } from '../inference/worker-protocol';
 import type { ModelObject } from '../registry/model-entry';
-import { FINAL, STRATEGIES } from './active-learning';
+import { FINAL, STRATEGIES, uncertaintyBy } from './active-learning';
 import type { StoredFile, StoredImage } from './datastore';
 
 /** What MONAI Label's clients (3D Slicer, OHIF) read, in the shapes in which they read it. */
@@ -76,11 +76,12 @@ export function statusOf(images: readonly StoredImage[]): object {
 
 /** Everything, as `GET /datastore/?output=all` tells it. */
 export function contentsOf(images: readonly StoredImage[]): object {
-  const objects = images.map(({ image, labels }) => [
+  const objects = images.map(({ image, labels, damaged }) => [
     image.id,
     {
       image: fileInfo(image),
       labels: Object.fromEntries([...labels].map(([tag, label]) => [tag, fileInfo(label)])),
+      ...(damaged.length > 0 && { damaged }),
     },
   ]);
   return { name: 'datastore', description: 'Images of the annotation server', objects: Object.fromEntries(objects) };
@@ -94,9 +95,10 @@ export function pairsOf(images: readonly StoredImage[]): readonly object[] {
 }
 
 /** An image to be labelled, as active learning answers with it. The checksum is what Slicer checks its download by. */
-export function sampleOf({ image, assessment }: StoredImage, assessor?: string): object {
-  const told = assessment !== undefined && assessment.model === assessor && { uncertainty: assessment.uncertainty };
-  return { id: image.id, ...fileInfo(image).info, ...told };
+export function sampleOf(stored: StoredImage, assessor?: string): object {
+  const uncertainty = uncertaintyBy(assessor, stored);
+  const { image } = stored;
+  return { id: image.id, ...fileInfo(image).info, ...(uncertainty !== undefined && { uncertainty }) };
 }
 
 function fileInfo({ id, ext, ts, sha256, info }: StoredFile): { readonly ext: string; readonly info: object } {

@@ -80,6 +80,12 @@ export class AnnotationMetrics implements MetricsSource, InferenceObserver {
     );
   }
 
+  /** Told once. */
+  watchDatastore(source: { readonly damaged: number }): void {
+    const help = 'Images and labels of the datastore that are left out, since what is known of them is damaged.';
+    this.#gauge('clara_aiaa_datastore_damaged', help, () => source.damaged);
+  }
+
   answered({ endpoint, method, status, seconds, received, sent }: AnsweredRequest): void {
     this.#requests.inc({ endpoint, method: METHODS.includes(method) ? method : 'other', status: String(status) });
     this.#durations.observe({ endpoint }, seconds);

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
-import { endGroup, identityOf } from '../../base/process-identity';
+import { endGroup, identityOf, type ProcessIdentity } from '../../base/process-identity';
 
 /**
  * Short-lived folders with patient data: one per request, removed when the request ends. Each server process keeps its
@@ -15,12 +15,21 @@ import { endGroup, identityOf } from '../../base/process-identity';
 const HEARTBEAT_MS = 60_000;
 /** A folder of another host is dead when its heartbeat is older than this. */
 const SILENT_MS = 15 * HEARTBEAT_MS;
+/** What worked for a dead server may take so long to end; then its folder is left to the next sweep. */
+const END_MS = 10_000;
+
+export interface ScratchOptions {
+  /** Told once of each process that a dead server left and that cannot be ended: its folder stays until it is gone. */
+  readonly onStuck?: (leader: ProcessIdentity) => void;
+  /** @default 10 s */
+  readonly endMs?: number;
+}
 
 export class Scratch {
   private readonly heartbeat: NodeJS.Timeout;
 
   private constructor(
-    private readonly root: string,
+    private readonly dead: DeadServers,
     private readonly own: string,
   ) {
     this.heartbeat = setInterval(() => {
@@ -31,13 +40,14 @@ export class Scratch {
   }
 
   /** Removes the folders of dead servers below `root` and makes one for this process. */
-  static async open(root: string): Promise<Scratch> {
+  static async open(root: string, options: ScratchOptions = {}): Promise<Scratch> {
     await mkdir(root, { recursive: true, mode: 0o700 });
-    await removeDead(root);
+    const dead = new DeadServers(root, options);
+    await dead.remove();
     const own = path.join(root, `${hostname()}~${process.pid}~${randomBytes(6).toString('hex')}`);
     await mkdir(own, { mode: 0o700 });
     opened.add(path.basename(own));
-    return new Scratch(root, own);
+    return new Scratch(dead, own);
   }
 
   /** A new empty folder, for this request alone. */
@@ -49,7 +59,7 @@ export class Scratch {
 
   /** Removes what servers left behind that were killed meanwhile. */
   sweep(): Promise<void> {
-    return removeDead(this.root);
+    return this.dead.remove();
   }
 
   async close(): Promise<void> {
@@ -72,13 +82,15 @@ export function markWorking(folder: string, pid: number): void {
   writeFileSync(path.join(folder, WORKING), JSON.stringify(identityOf(pid)), { mode: 0o600 });
 }
 
-async function endWork(folder: string): Promise<void> {
+/** Leaders of the groups that worked in the folder of a server. */
+async function workIn(folder: string): Promise<readonly ProcessIdentity[]> {
+  const leaders: ProcessIdentity[] = [];
   for (const request of await readdir(folder).catch(() => [])) {
     const text = await readFile(path.join(folder, request, WORKING), 'utf8').catch(() => undefined);
-    if (text === undefined) continue;
-    const leader = identitySchema.safeParse(parseJson(text));
-    if (leader.success) await endGroup(leader.data);
+    const leader = identitySchema.safeParse(text === undefined ? undefined : parseJson(text));
+    if (leader.success) leaders.push(leader.data);
   }
+  return leaders;
 }
 
 function parseJson(text: string): unknown {
@@ -92,12 +104,39 @@ function parseJson(text: string): unknown {
 /** Folders of this very process; anything else that carries its process number belongs to a dead predecessor. */
 const opened = new Set<string>();
 
-async function removeDead(root: string): Promise<void> {
-  for (const name of await readdir(root)) {
-    const folder = path.join(root, name);
-    if (!(await isDead(folder, name))) continue;
-    if (name.startsWith(`${hostname()}~`)) await endWork(folder);
-    await rm(folder, { recursive: true, force: true });
+/** What killed servers left behind: their folders, and what works in them. */
+class DeadServers {
+  private readonly told = new Set<string>();
+
+  constructor(
+    private readonly root: string,
+    private readonly options: ScratchOptions,
+  ) {}
+
+  async remove(): Promise<void> {
+    for (const name of await readdir(this.root)) {
+      const folder = path.join(this.root, name);
+      if (!(await isDead(folder, name))) continue;
+      if (name.startsWith(`${hostname()}~`) && !(await this.endWork(folder))) continue;
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** @returns whether nothing works there any more */
+  private async endWork(folder: string): Promise<boolean> {
+    const { endMs = END_MS, onStuck } = this.options;
+    let allEnded = true;
+    for (const leader of await workIn(folder)) {
+      try {
+        await endGroup(leader, { signal: AbortSignal.timeout(endMs) });
+      } catch {
+        allEnded = false;
+        const key = `${leader.pid} ${leader.started}`;
+        if (!this.told.has(key)) onStuck?.(leader);
+        this.told.add(key);
+      }
+    }
+    return allEnded;
   }
 }
 

@@ -116,17 +116,16 @@ export function aiaaCommand(): Command {
 
 /** @throws ClaraError `invalid-input` when it is none, or empty */
 function secretPath(secret: string): string {
-  let segments: readonly string[] = [];
   try {
-    segments = parsePrefix(secret);
+    parsePrefix(secret);
+    return secret;
   } catch {
-    // What it says repeats the secret.
+    // Its own sentence repeats the secret.
+    throw new ClaraError(
+      'invalid-input',
+      'the secret of --prefix-secret is no path of letters, digits, "_" and "-" between slashes; put another one in',
+    );
   }
-  if (segments.length > 0) return secret;
-  throw new ClaraError(
-    'invalid-input',
-    'the secret of --prefix-secret is no path of letters, digits, "_" and "-" between slashes; put another one in',
-  );
 }
 
 async function start(options: StartOptions): Promise<void> {

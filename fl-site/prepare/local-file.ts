@@ -100,4 +100,41 @@ export async function localFile(
   }
 }
 
+/**
+ * What names the content of a source now, for a comparison with what it was. A promised digest names it for ever, and what lies here is
+ * looked at by whoever reads it; so only a remote address is asked.
+ *
+ * @returns undefined when nothing needs to be asked, or nobody answers: then nothing tells that it changed
+ */
+export async function contentNow({ from, sha256 }: Source, helpers: Helpers): Promise<string | undefined> {
+  if (sha256 !== undefined || !helpers.isRemote(from)) return undefined;
+  try {
+    const remote = await helpers.openRemote(from);
+    remote.close();
+    return remote.pin;
+  } catch (error) {
+    if (helpers.signal.aborted) throw error;
+    return undefined;
+  }
+}
+
+/** What was made of a source, as the note in it says. */
+export interface Prepared {
+  /** Where from, with the digest that was promised. */
+  readonly source: string;
+  /** Which content of a remote address without a promised digest. */
+  readonly pin?: string | undefined;
+}
+
+/** Was it made of this source, and is the source as it was? Of earlier days' notes without a pin nothing tells that it is not. */
+export async function isOf(note: Prepared | undefined, source: Source, helpers: Helpers): Promise<boolean> {
+  if (note === undefined || note.source !== nameOf(source)) return false;
+  const now = note.pin === undefined ? undefined : await contentNow(source, helpers);
+  return now === undefined || now === note.pin;
+}
+
+export function nameOf({ from, sha256 }: Source): string {
+  return sha256 ? `${from} ${sha256}` : from;
+}
+
 const PROGRESS_MILLIS = 1000;

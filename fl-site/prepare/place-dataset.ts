@@ -15,6 +15,7 @@ import {
   writeDecathlon,
   writeSiteDataset,
 } from '../../imaging/decathlon';
+import { type Helpers, isOf, nameOf, type Prepared, type Source } from './local-file';
 
 /** How a source becomes the dataset of a site. */
 export interface Division {
@@ -35,6 +36,7 @@ const NOTE = 'prepared.json';
 const noteSchema = z.object({
   version: z.literal(1),
   source: z.string(),
+  pin: z.string().optional(),
   division: z.object({ heldOut: z.number().optional(), seed: z.number(), gunzip: z.boolean() }),
 });
 
@@ -45,8 +47,9 @@ const noteSchema = z.object({
  */
 export async function placedDataset(
   folder: string,
-  source: string,
+  source: Source,
   division: Division,
+  helpers: Helpers,
 ): Promise<PlacedDataset | undefined> {
   if (!(await exists(folder))) return undefined;
   const note = await readFile(path.join(folder, NOTE), 'utf8').then(
@@ -54,13 +57,14 @@ export async function placedDataset(
     () => undefined,
   );
   const { heldOut, seed, gunzip } = division;
-  const same =
-    note?.source === source &&
+  const sameWay =
+    note?.source === nameOf(source) &&
     note.division.heldOut === heldOut &&
     note.division.seed === seed &&
     note.division.gunzip === gunzip;
-  if (same) return sizesOf(await openDecathlon(folder));
-  const what = note ? `was prepared from ${note.source} in another way` : 'was not made by this command';
+  if (sameWay && (await isOf(note, source, helpers))) return sizesOf(await openDecathlon(folder));
+  const how = sameWay ? ', where there is another content now' : ' in another way';
+  const what = note ? `was prepared from ${note.source}${how}` : 'was not made by this command';
   const mend = 'remove it, or name another folder; what trainers read is never changed in place';
   throw new ClaraError('already-exists', `${folder} ${what}: ${mend}`);
 }
@@ -72,7 +76,7 @@ export async function placedDataset(
 export async function placeDataset(
   dataset: DecathlonDataset,
   folder: string,
-  { source, division, signal }: { readonly source: string; readonly division: Division; readonly signal: AbortSignal },
+  { note, division, signal }: { readonly note: Prepared; readonly division: Division; readonly signal: AbortSignal },
 ): Promise<PlacedDataset> {
   const making = `${folder}.making`;
   await rm(making, { recursive: true, force: true });
@@ -82,8 +86,8 @@ export async function placeDataset(
       : divideCases(dataset, ['site'], division.seed, division.heldOut);
   let made = await writeSiteDataset(dataset, share!, making);
   if (division.gunzip) made = await gunzipAll(made, signal);
-  const note: z.input<typeof noteSchema> = { version: 1, source, division: { ...division } };
-  await writeFileDurably(path.join(making, NOTE), `${JSON.stringify(note, undefined, 2)}\n`);
+  const written: z.input<typeof noteSchema> = { version: 1, ...note, division: { ...division } };
+  await writeFileDurably(path.join(making, NOTE), `${JSON.stringify(written, undefined, 2)}\n`);
   await rename(making, folder);
   await syncFolder(path.dirname(folder));
   return { ...sizesOf(made), folder };

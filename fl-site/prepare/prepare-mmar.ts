@@ -3,7 +3,7 @@ import path from 'node:path';
 import { ClaraError } from '../../base/errors';
 import { openDecathlon } from '../../imaging/decathlon';
 import { requireSpace } from './fetch-file';
-import { type Helpers, localFile, type Source } from './local-file';
+import { type Helpers, localFile, nameOf, type Source } from './local-file';
 import { editMmarEnvironment, writeMmarList } from './mmar-environment';
 import { checkMmar, MMAR_FILES } from './mmar-folder';
 import { isUnpacked, unpackMmar } from './unpack-mmar';
@@ -46,14 +46,13 @@ export async function prepareMmar(mmar: MmarPreparation, dataset: string | undef
 async function bringMmar(mmar: MmarPreparation, folder: string, helpers: Helpers): Promise<void> {
   const { onStep, signal } = helpers;
   const { from, sha256 } = mmar;
-  const source = sha256 ? `${from} ${sha256}` : from;
   const scratch = `${folder}.prepare`;
-  if (await isUnpacked(folder, source)) {
+  if (await isUnpacked(folder, mmar, helpers)) {
     await rm(scratch, { recursive: true, force: true });
     onStep({ step: 'unpack-mmar', state: 'nothing-to-do', detail: `${folder} is unpacked already` });
     return;
   }
-  const { file: archive } = await localFile(mmar, path.join(scratch, 'archive'), 'fetch-mmar', 2, helpers);
+  const { file: archive, pin } = await localFile(mmar, path.join(scratch, 'archive'), 'fetch-mmar', 2, helpers);
   const found = await stat(archive).catch((error: unknown) => Promise.reject(ClaraError.from(error)));
   if (!found.isFile()) {
     const message = `${from} is a folder and no archive; an MMAR that lies unpacked is edited where it is, without a folder to unpack it to`;
@@ -61,7 +60,8 @@ async function bringMmar(mmar: MmarPreparation, folder: string, helpers: Helpers
   }
   onStep({ step: 'unpack-mmar', state: 'started', detail: `unpacks ${from}` });
   await requireSpace(scratch, found.size, `unpacking ${from}`);
-  await unpackMmar(archive, folder, { source, scratch, signal });
+  const note = { source: nameOf(mmar), ...(sha256 === undefined && { pin }) };
+  await unpackMmar(archive, folder, { note, scratch, signal });
   await rm(scratch, { recursive: true, force: true });
   onStep({ step: 'unpack-mmar', state: 'done', detail: `${folder} is a whole MMAR` });
 }

@@ -6,26 +6,28 @@ import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
 import { unpackTar } from '../../base/tar-archive';
 import { withArchive } from '../../base/zip-archive';
+import { type Helpers, isOf, nameOf, type Prepared, type Source } from './local-file';
 import { checkMmar, MMAR_FILES } from './mmar-folder';
 
 /** Largest sum of an MMAR's files; those of Clara Train hold one or two models of less than a gigabyte. */
 const MAX_MMAR_BYTES = 16 * 2 ** 30;
 const MAX_MMAR_FILES = 10_000;
 const NOTE = 'prepared.json';
-const noteSchema = z.object({ version: z.literal(1), source: z.string() });
+const noteSchema = z.object({ version: z.literal(1), source: z.string(), pin: z.string().optional() });
 
 /**
  * Was the MMAR unpacked here before?
  * @throws ClaraError `already-exists` when something else is there
  */
-export async function isUnpacked(folder: string, source: string): Promise<boolean> {
+export async function isUnpacked(folder: string, source: Source, helpers: Helpers): Promise<boolean> {
   if (!(await exists(folder))) return false;
   const note = await readFile(path.join(folder, NOTE), 'utf8').then(
     (text) => noteSchema.parse(JSON.parse(text)),
     () => undefined,
   );
-  if (note?.source === source) return true;
-  const what = note ? `was prepared from ${note.source}` : 'was not made by this command';
+  if (await isOf(note, source, helpers)) return true;
+  const changed = note?.source === nameOf(source) ? ', where there is another content now' : '';
+  const what = note ? `was prepared from ${note.source}${changed}` : 'was not made by this command';
   throw new ClaraError('already-exists', `${folder} ${what}: remove it, or name another folder`);
 }
 
@@ -38,7 +40,7 @@ export async function isUnpacked(folder: string, source: string): Promise<boolea
 export async function unpackMmar(
   archive: string,
   folder: string,
-  { source, scratch, signal }: { readonly source: string; readonly scratch: string; readonly signal: AbortSignal },
+  { note, scratch, signal }: { readonly note: Prepared; readonly scratch: string; readonly signal: AbortSignal },
 ): Promise<void> {
   const unpacked = path.join(scratch, 'unpacked');
   // Files of another attempt are of another archive perhaps, and their sizes say nothing.
@@ -52,7 +54,7 @@ export async function unpackMmar(
   for (const name of await readdir(path.join(root, path.dirname(MMAR_FILES.train)))) {
     if (name.endsWith('.sh')) await chmod(path.join(root, path.dirname(MMAR_FILES.train), name), 0o755);
   }
-  await writeFileDurably(path.join(root, NOTE), `${JSON.stringify({ version: 1, source }, undefined, 2)}\n`);
+  await writeFileDurably(path.join(root, NOTE), `${JSON.stringify({ version: 1, ...note }, undefined, 2)}\n`);
   await mkdir(path.dirname(folder), { recursive: true });
   await rename(root, folder);
   await syncFolder(path.dirname(folder));

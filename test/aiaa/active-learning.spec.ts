@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { uncertaintyOf } from '../../aiaa/inference/uncertainty';
 import { ORDER } from './support/fake-engine';
@@ -70,6 +71,33 @@ describe('AIAA active learning by uncertainty', () => {
     assert.deepEqual([id, uncertainty], ['b', 0.9]);
     const nobody = await send(slicer.nextSample('entropy', '{"model": "nobody"}'));
     assert.match(sentenceOf(nobody), /There is no model "nobody"/);
+    for (const image of ['a', 'b']) await json(plainRequest('DELETE', `/datastore/?id=${image}&type=image`));
+  });
+});
+
+describe('AIAA active learning by uncertainty of several models', () => {
+  const served = servedSite({ limits: { sweepMs: 20 } }, async (site) => {
+    for (const name of ['one', 'two']) await site.publish('1', `weights ${name}`, name);
+  });
+  const { json } = served;
+  const next = (model: string) => json<Sample>(slicer.nextSample('entropy', JSON.stringify({ model })));
+
+  it('asks each once of an image, however they are asked in turn, and forgets one whose version is deleted', async () => {
+    await json(slicer.uploadImage('a', doubtful(30)));
+    await json(slicer.uploadImage('b', doubtful(20)));
+    for (const model of ['one', 'two', 'one', 'two', 'one']) assert.equal((await next(model)).uncertainty, 0.3);
+    const asked = (model: string) => figure(served.server, 'clara_aiaa_inferences_total', { model, outcome: 'done' });
+    assert.deepEqual([await asked('one'), await asked('two')], [2, 2]);
+
+    const kept = async () => {
+      const files = (await served.site.everything()).filter((file) => file.endsWith('assessments.json'));
+      return (await Promise.all(files.map((file) => readFile(file, 'utf8')))).join();
+    };
+    assert.match(await kept(), /"one 1 /);
+    await served.site.publish('2', 'weights anew', 'one');
+    await json(plainRequest('DELETE', '/admin/model/one?version=1'));
+    await eventually('it is forgotten', async () => !/"one 1 /.test(await kept()));
+    assert.match(await kept(), /"two 1 .*"two 1 /);
     for (const image of ['a', 'b']) await json(plainRequest('DELETE', `/datastore/?id=${image}&type=image`));
   });
 });

@@ -111,6 +111,10 @@ describe('AIAA server address', () => {
 
   it('refuses a prefix that cannot be a path', async () => {
     await assert.rejects(site.serve({ pathPrefix: '/a b/' }), { code: 'invalid-input', message: /segment "a b"/ });
+    for (const nothing of ['/', '', '//']) {
+      const served = site.serve({ pathPrefix: ['/st-marys/t0ken', nothing] });
+      await assert.rejects(served, { code: 'invalid-input', message: /hides nothing; name a secret path/ });
+    }
   });
 
   it('refuses a port that is taken with one sentence', async () => {

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { trainerParameters } from '../../aiaa/finetune/fine-tuning-task';
+import { runTrainer } from '../../aiaa/finetune/trainer-run';
 import { publishModel } from '../../aiaa/registry/publish-model';
 import type { AnnotationServer } from '../../aiaa/server';
+import { ClaraError } from '../../base/errors';
 import { ownProgram } from '../../base/own-program';
 import { identityOf, isRunning } from '../../base/process-identity';
 import { readTensors } from '../../federation/tensors/file';
@@ -40,6 +43,29 @@ describe('options of a fine-tuning', () => {
       code: 'invalid-input',
       message: /has 3 faults: .*hello.*lr.*epochs/s,
     });
+  });
+});
+
+describe('a trainer of the annotation server', () => {
+  it('does not run when no later server could know of it', async function () {
+    if (process.platform !== 'linux') {
+      console.log('    skipped: only /proc tells who works in a folder');
+      this.skip();
+    }
+    const folder = await mkdtemp(path.join(tmpdir(), 'aiaa-trainer-'));
+    await mkdir(path.join(folder, 'process.json')); // where the note would be
+    const program = { command: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'] };
+    const { signal } = new AbortController();
+    const run = runTrainer({ program, folder, signal, graceMs: 10_000, onProgress: () => {} });
+    await assert.rejects(run, (error: Error) => {
+      assert.ok(error instanceof ClaraError);
+      assert.match(error.message, /^the trainer was ended, since the note of it could not be written: .*EISDIR/);
+      return true;
+    });
+    const folders = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+    const places = await Promise.all(folders.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
+    assert.equal(places.filter((place) => place === folder).length, 0);
+    await rm(folder, { recursive: true });
   });
 });
 

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { inspect } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { centroidsOf } from '../../aiaa/inference/centroids';
-import { Datastore } from '../../aiaa/monai-label/datastore';
 import { publishModel } from '../../aiaa/registry/publish-model';
 import type { AnnotationServer } from '../../aiaa/server';
 import { writePhantomDataset } from '../../imaging/phantom-dataset';
@@ -205,104 +203,6 @@ describe('AIAA training for MONAI Label clients', () => {
     const without = await site.serve();
     assert.equal((await ask(slicer.trainStart(MODEL), without)).status, 501);
     assert.equal((await ask(slicer.trainStatus(false), without)).status, 404);
-  });
-});
-
-describe('AIAA datastore', () => {
-  let site: Site;
-  let now = 1000;
-  beforeEach(async () => {
-    site = await Site.make();
-    now = 1000;
-  });
-  afterEach(() => site.clear());
-
-  const open = (limits: { readonly maxImages?: number; readonly maxBytes?: number } = {}) =>
-    new Datastore(site.workspace, { maxImages: 10, maxBytes: 1000, ...limits, now: () => now });
-  async function given(content = 'voxels') {
-    const file = path.join(site.workspace, 'given');
-    await writeFile(file, content);
-    return { file, extension: '.nii' } as const;
-  }
-
-  it('is the same for every server, survives a restart, and names no patient in its folders', async () => {
-    await open().putImage('Doe^John/../../etc', await given());
-    await open().putLabel('Doe^John/../../etc', 'final', await given('mask'));
-    const [{ image, labels }] = await open().list();
-    assert.equal(image.id, 'Doe^John/../../etc');
-    assert.deepEqual([...labels.keys()], ['final']);
-    assert.ok((await site.everything()).every((file) => !file.includes('Doe')));
-  });
-
-  it('replaces an image with its labels, and a label by itself', async () => {
-    const store = open();
-    await store.putImage('a', await given('old'));
-    await store.putLabel('a', 'final', await given('first'));
-    await store.putLabel('a', 'final', await given('second'));
-    assert.equal((await store.findLabel('a', 'final')).bytes, 6);
-    assert.equal((await site.everything()).length, 4);
-    await store.putImage('a', await given('newer'));
-    assert.equal((await store.find('a')).image.bytes, 5);
-    assert.equal((await store.find('a')).labels.size, 0);
-    assert.equal((await site.everything()).length, 2);
-  });
-
-  it('says no word of a damaged card, and lets its image be removed or replaced', async () => {
-    const store = open();
-    for (const mend of [
-      () => store.removeImage('a'),
-      async () => void (await store.putImage('a', await given('newer'))),
-    ]) {
-      await store.putImage('a', await given());
-      await store.putLabel('a', 'final', await given('mask'));
-      const card = (await site.everything()).find((file) => file.endsWith('label.final.json'))!;
-      await writeFile(path.resolve(site.workspace, card), 'JOHN_DOE 1970');
-      await assert.rejects(store.find('a'), (error: Error) => {
-        assert.match(error.message, /An entry of the datastore is damaged; remove its image/);
-        return !/DOE/.test(inspect(error, { depth: 9 }));
-      });
-      await mend();
-      assert.equal((await site.everything()).filter((file) => file.includes('label')).length, 0);
-      await store.removeImage('a').catch(() => {});
-    }
-  });
-
-  it('keeps both of two labels that come at the same time', async () => {
-    const store = open();
-    await store.putImage('a', await given());
-    const files = ['one', 'two'].map((name) => path.join(site.workspace, name));
-    for (const file of files) await writeFile(file, file);
-    await Promise.all(files.map((file, at) => open().putLabel('a', `tag-${at}`, { file, extension: '.nii' })));
-    assert.deepEqual([...(await store.find('a')).labels.keys()], ['tag-0', 'tag-1']);
-  });
-
-  it('is bounded in images and in bytes, and takes more when some have gone', async () => {
-    const store = open({ maxImages: 2, maxBytes: 20 });
-    for (const id of ['a', 'b']) await store.putImage(id, await given());
-    await assert.rejects(store.putImage('c', await given()), { status: 507, message: /2 images with 12 B/ });
-    await store.putImage('b', await given());
-    await assert.rejects(store.putLabel('a', 'final', await given('x'.repeat(9))), { status: 507 });
-    await store.removeImage('a');
-    await store.putImage('c', await given());
-  });
-
-  it('sweeps what nothing names once its maker must have died, and nothing else', async () => {
-    const store = open();
-    await store.putImage('a', await given());
-    const [folder] = await readdir(path.join(site.workspace, 'datastore'));
-    const orphan = path.join(site.workspace, 'datastore', folder, 'image-00.nii');
-    await writeFile(orphan, 'patient');
-    await utimes(orphan, 900, 900);
-    await mkdir(path.join(site.workspace, 'datastore', 'half'));
-    const headless = path.join(site.workspace, 'datastore', 'half', 'label.final.json');
-    await writeFile(headless, '{}');
-    await utimes(headless, 900, 900);
-    await store.sweep();
-    assert.equal((await site.everything()).length, 4, 'they may be about to be named');
-    now = 4600;
-    await store.sweep();
-    assert.equal((await site.everything()).length, 2);
-    assert.equal((await store.list()).length, 1);
   });
 });
 

@@ -175,7 +175,12 @@ describe('AIAA operations', () => {
     assert.equal((await exchange(server.port, form)).status, 200);
     const { datastore } = jsonOf(await get(server, '/info/')) as { datastore: { total: number } };
     assert.equal(datastore.total, 1);
-    assert.match(linesOf(await get(server, '/logs/')).join(), /an image of the datastore is left out/);
+    await get(server, '/datastore/');
+    const said = linesOf(await get(server, '/logs/')).filter((line) =>
+      /an image of the datastore is left out/.test(line),
+    );
+    assert.equal(said.length, 1);
+    assert.equal(await figure(server, 'clara_aiaa_datastore_damaged'), 1);
     await rm(at('datastore'), { recursive: true });
   });
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { SessionStore } from '../../aiaa/sessions/session-store';
-import { Scratch } from '../../aiaa/storage/scratch';
+import { markWorking, Scratch } from '../../aiaa/storage/scratch';
 import { Site } from './support/server';
 
 describe('AIAA scratch folders', () => {
@@ -34,6 +35,34 @@ describe('AIAA scratch folders', () => {
     await mine.close();
     await second.close();
     assert.equal((await readdir(site.workspace)).length, 2);
+  });
+});
+
+describe('AIAA scratch folders of a server that left a process which cannot be ended', () => {
+  it('stay until it is gone, and no server waits for it', async () => {
+    const site = await Site.make();
+    // No leader of a group, so that the signal to its group does not reach it.
+    const stuck = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    try {
+      const { pid: deadPid } = spawnSync(process.execPath, ['-e', '']);
+      const request = path.join(site.workspace, `${hostname()}~${deadPid}~aa`, 'request');
+      await mkdir(request, { recursive: true });
+      markWorking(request, stuck.pid!);
+      const told: number[] = [];
+      const options = { endMs: 30, onStuck: ({ pid }: { pid: number }) => void told.push(pid) };
+      const scratch = await Scratch.open(site.workspace, options);
+      await scratch.sweep();
+      assert.deepEqual(told, [stuck.pid], 'once');
+      assert.ok((await readdir(site.workspace)).includes(`${hostname()}~${deadPid}~aa`));
+      stuck.kill('SIGKILL');
+      await once(stuck, 'exit');
+      await scratch.sweep();
+      assert.equal((await readdir(site.workspace)).length, 1);
+      await scratch.close();
+    } finally {
+      stuck.kill('SIGKILL');
+      await site.clear();
+    }
   });
 });
 

@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -45,19 +46,12 @@ export class Site {
   /** Every short-lived file that there is. */
   async leftovers(): Promise<string[]> {
     const root = path.join(this.workspace, 'scratch');
-    try {
-      const found = await readdir(root, { recursive: true, withFileTypes: true });
-      return found.filter((item) => item.parentPath !== root).map(({ name }) => name);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      return this.leftovers(); // a folder went while it was read
-    }
+    return (await itemsBelow(root)).filter((item) => item.parentPath !== root).map(({ name }) => name);
   }
 
   /** Every file in the workspace, but for those of the requests that run. */
   async everything(): Promise<string[]> {
-    const found = await readdir(this.workspace, { recursive: true, withFileTypes: true });
-    return found
+    return (await itemsBelow(this.workspace))
       .filter((item) => item.isFile() && !item.parentPath.includes(`${path.sep}scratch`))
       .map((item) => path.join(item.parentPath, item.name))
       .sort();
@@ -66,6 +60,15 @@ export class Site {
   async clear(): Promise<void> {
     for (const server of this.servers.splice(0)) await server.close();
     await rm(this.workspace, { recursive: true, force: true });
+  }
+}
+
+async function itemsBelow(root: string): Promise<Dirent[]> {
+  try {
+    return await readdir(root, { recursive: true, withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return itemsBelow(root); // a folder went while it was read
   }
 }
 
