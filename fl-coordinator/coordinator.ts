@@ -24,8 +24,8 @@ import type { Verb } from './trust/authorisation';
 import { authorityInSecret } from './trust/authority-home';
 import type { ServerCertificate } from './trust/certificate-authority';
 import { startEnrolmentServer } from './trust/enrolment-service';
-import { admitPeer } from './trust/peer-identity';
 import { type OperatorHome, operatorInFolder, operatorInSecret } from './trust/operator-home';
+import { admitPeer } from './trust/peer-identity';
 import { openSharedAuthority } from './trust/shared-authority';
 
 const MAX_UPDATE_BYTES = 16 * 2 ** 30;

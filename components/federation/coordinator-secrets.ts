@@ -22,11 +22,7 @@ export class CoordinatorSecrets extends pulumi.ComponentResource {
   public readonly keyArn: pulumi.Output<string>;
 
   /** @throws DeploymentInputError without an explicit aws provider */
-  constructor(
-    name: string,
-    { environment, protect }: CoordinatorSecretsArgs,
-    opts?: pulumi.ComponentResourceOptions,
-  ) {
+  constructor(name: string, { environment, protect }: CoordinatorSecretsArgs, opts?: pulumi.ComponentResourceOptions) {
     requireAwsProvider(`CoordinatorSecrets ${name}`, opts);
     super('clara-federation:federation:CoordinatorSecrets', name, {}, opts);
     const child = { parent: this, protect };

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
-import { ClaraError, hasCode } from '../../base/errors';
+import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
 import { refuseReadableByOthers } from '../../federation/credentials';
 import type { AuthorityMaterial } from './make-authority';
@@ -101,7 +101,10 @@ export function authorityInSecret(secret: Secret): AuthorityHome {
       const first = await load();
       if (first) return first;
       if (performance.now() > end) {
-        throw new ClaraError('unavailable', `another coordinator has made the authority, but ${place} does not show it`);
+        throw new ClaraError(
+          'unavailable',
+          `another coordinator has made the authority, but ${place} does not show it`,
+        );
       }
       await delay(wait);
     }

@@ -184,7 +184,10 @@ async function checkAuthority(
     new NodeCertificate(issuer.toString('pem')).verify(new NodeCertificate(root.toString('pem')).publicKey) &&
     (await webcrypto.subtle.verify(SIGNING_ALGORITHM, issuerPublic, signature, probe));
   if (!fits) {
-    throw new ClaraError('corrupt', `the keys and certificates in ${place} do not belong together; restore them from a backup`);
+    throw new ClaraError(
+      'corrupt',
+      `the keys and certificates in ${place} do not belong together; restore them from a backup`,
+    );
   }
   if (!root.subject.startsWith(`CN=${rootNameOf(federation)}`)) {
     throw new ClaraError(

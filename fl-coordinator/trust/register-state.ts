@@ -134,7 +134,9 @@ export function admit(state: RegisterState, identity: Identity, fingerprint: str
     );
   }
   const wayOut =
-    identity.kind === 'site' ? 'or enrol again' : 'of the coordinator; "clara-fed operator fetch" brings it out of a secret';
+    identity.kind === 'site'
+      ? 'or enrol again'
+      : 'of the coordinator; "clara-fed operator fetch" brings it out of a secret';
   throw new ClaraError(
     'permission-denied',
     `this certificate of ${showIdentity(identity)} is not in the federation's register, or was replaced by a later enrolment; use the newer one ${wayOut}`,

@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  CreateSecretCommand,
-  SecretsManagerClient,
-} from '@aws-sdk/client-secrets-manager';
+import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { awsSecret, readSecret } from '../../cli/aws-secret';
 import { AwsServer } from '../support/aws-server';
 import { S3_CREDENTIALS } from '../support/s3-server';

@@ -159,7 +159,11 @@ describe('programs of containers', () => {
   });
 
   it('are told where a secret is, and never get one in a variable', () => {
-    for (const { command, environment } of [annotationProgram(SECRET, '10.20.0.0/16'), enrolProgram(SECRET), COORDINATOR]) {
+    for (const { command, environment } of [
+      annotationProgram(SECRET, '10.20.0.0/16'),
+      enrolProgram(SECRET),
+      COORDINATOR,
+    ]) {
       assert.ok(command.includes(SECRET));
       assert.deepEqual(Object.keys(environment).sort(), ['HOME', 'NODE_ENV']);
     }

@@ -95,7 +95,8 @@ describe('the containers of coordinator and site', function () {
     // With the command that the stack answers, on a machine of an administrator; then as in the coordinator's own image.
     const { fetchOperator } = prod.outputs!.Commands as Record<string, string>;
     const [, ...fetch] = host.text(fetchOperator).split(' ');
-    const fetched = await new Program([...fetch.slice(0, -1), path.join(operator, 'admin')], { environment: host.aws }).ended;
+    const fetched = await new Program([...fetch.slice(0, -1), path.join(operator, 'admin')], { environment: host.aws })
+      .ended;
     assert.equal(fetched.code, 0, fetched.stderr);
     const invite = ['sites', 'invite', SITE, '--operator', path.join(operator, 'admin'), '--json'];
     const invited = await new Program(invite).ended;

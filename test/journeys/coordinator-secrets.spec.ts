@@ -138,7 +138,6 @@ describe('coordinators that keep authority and operator in secrets', function ()
     assert.equal(server.puts, puts);
     server.put(authority, good);
     await serves(launch('a'));
-    assert.equal((await fetched('admin')).event, 'fetched');
     await nothingSecretWasTold();
   });
 
@@ -159,7 +158,8 @@ describe('coordinators that keep authority and operator in secrets', function ()
     await serves(second);
     const { reason } = await second.record(({ event }) => event === 'problem', 'it says what is wrong');
     assert.match(String(reason), /does not hold credentials/);
-    const refused = await start(['operator', 'fetch', '--secret', operator, '--operator', path.join(folder, 'no')]).ended;
+    const refused = await start(['operator', 'fetch', '--secret', operator, '--operator', path.join(folder, 'no')])
+      .ended;
     assert.equal(refused.code, EXIT.badData);
     told(refused.stderr.trim());
     await second.stop();
@@ -176,14 +176,11 @@ describe('coordinators that keep authority and operator in secrets', function ()
     await nothingSecretWasTold();
   });
 
-  it('refuse one secret for both, and a folder besides', async () => {
+  it('refuse one secret for both', async () => {
     const own = ['coordinator', 'start', '--workspace', path.join(folder, 'a')];
     const same = await start([...own, '--authority-secret', authority, '--operator-secret', authority]).ended;
     assert.equal(same.code, EXIT.badInput);
     assert.match(same.stderr, /name the same secret; each needs its own/);
-    const both = await start([...own, '--authority-secret', authority, '--trust', folder]).ended;
-    assert.equal(both.code, EXIT.badInput);
-    assert.match(both.stderr, /--authority-secret <arn>' cannot be used with option '--trust <dir>'/);
   });
 
   it('give an operator no credentials in the place of those of somebody else', async () => {

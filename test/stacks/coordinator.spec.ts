@@ -25,7 +25,8 @@ describe('coordinator stack', () => {
     const words = ['a', 'b'].map((name) => {
       const { volumes } = one(plan, 'aws:ecs/taskDefinition:TaskDefinition', `prod-coordinator-${name}`).inputs;
       assert.deepEqual(volumes, [{ name: 'scratch' }]);
-      return containers(plan, `prod-coordinator-${name}`).find((each) => each.name === 'coordinator')!.command as string[];
+      return containers(plan, `prod-coordinator-${name}`).find((each) => each.name === 'coordinator')!
+        .command as string[];
     });
     for (const what of ['authority', 'operator']) {
       const { outputs, inputs } = one(plan, SECRET, `prod-coordinator-${what}`);
@@ -59,7 +60,10 @@ describe('coordinator stack', () => {
     const { Action, Resource } = own.find(({ Sid }) => Sid === 'KeepSecrets')!;
     assert.deepEqual([Action, Resource], [['secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue'], arns]);
     assert.deepEqual(own.find(({ Sid }) => Sid === 'EncryptSecrets')!.Condition, {
-      StringEquals: { 'kms:ViaService': 'secretsmanager.eu-west-2.amazonaws.com', 'kms:EncryptionContext:SecretARN': arns },
+      StringEquals: {
+        'kms:ViaService': 'secretsmanager.eu-west-2.amazonaws.com',
+        'kms:EncryptionContext:SecretARN': arns,
+      },
     });
   });
 

@@ -87,6 +87,9 @@ describe('an authority in a secret', () => {
 
   it('of another federation is refused', async () => {
     await open();
-    await assert.rejects(open('another'), { code: 'invalid-input', message: /has the authority of another federation/ });
+    await assert.rejects(open('another'), {
+      code: 'invalid-input',
+      message: /has the authority of another federation/,
+    });
   });
 });

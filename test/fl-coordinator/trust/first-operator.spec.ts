@@ -6,11 +6,7 @@ import { certificatesIn, fingerprintOf } from '../../../federation/certificates'
 import { type Credentials, formatCredentials, parseCredentials } from '../../../federation/credentials';
 import { siteIdentity } from '../../../federation/identity';
 import { provideOperator } from '../../../fl-coordinator/trust/first-operator';
-import {
-  type OperatorHome,
-  operatorInFolder,
-  operatorInSecret,
-} from '../../../fl-coordinator/trust/operator-home';
+import { type OperatorHome, operatorInFolder, operatorInSecret } from '../../../fl-coordinator/trust/operator-home';
 import { COORDINATOR, FEDERATION, FederationFixture, issueDirectly } from './support/federation-fixture';
 import { MemorySecret } from './support/memory-secret';
 

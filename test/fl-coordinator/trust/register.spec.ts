@@ -168,7 +168,10 @@ describe('certificate authority', () => {
     await writeFile(home('issuer.key.pem'), await readFile(home('root.key.pem')));
     await assert.rejects(fed.reopen(), { code: 'corrupt', message: /do not belong together/ });
     await writeFile(home('issuer.key.pem'), 'nonsense');
-    await assert.rejects(fed.reopen(), { code: 'corrupt', message: /issuer\.key\.pem in .*authority is not a P-256 key/ });
+    await assert.rejects(fed.reopen(), {
+      code: 'corrupt',
+      message: /issuer\.key\.pem in .*authority is not a P-256 key/,
+    });
     await writeFile(home('issuer.key.pem'), issuerKey);
     await assert.rejects(fed.reopen('another.example.org'), {
       code: 'invalid-input',
