@@ -117,6 +117,9 @@ export function awsSecret(option: string, arn: string, signal: AbortSignal): Sec
   };
 }
 
+/** For each of the SDK's attempts: a standby that takes over reads a secret, and must not hang on a line that is dead. */
+const PATIENCE = { connectionTimeout: 3000, requestTimeout: 6000, throwOnRequestTimeout: true };
+
 type Sdk = typeof import('@aws-sdk/client-secrets-manager');
 
 /** Loaded when it is needed: most starts need no secret. */
@@ -124,7 +127,7 @@ async function withClient<T>(region: string, work: (client: SecretsManagerClient
   // The SDK is pinned, so that what later releases of it will need says nothing to whoever reads the log.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   const sdk = require('@aws-sdk/client-secrets-manager') as Sdk;
-  const client = new sdk.SecretsManagerClient({ region });
+  const client = new sdk.SecretsManagerClient({ region, requestHandler: PATIENCE });
   try {
     return await work(client, sdk);
   } finally {
