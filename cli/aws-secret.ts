@@ -118,7 +118,7 @@ export function awsSecret(option: string, arn: string, signal: AbortSignal): Sec
 }
 
 /** For each of the SDK's attempts: a standby that takes over reads a secret, and must not hang on a line that is dead. */
-const PATIENCE = { connectionTimeout: 3000, requestTimeout: 6000, throwOnRequestTimeout: true };
+const PATIENCE = { connectionTimeout: 3000, requestTimeout: 10_000, throwOnRequestTimeout: true };
 
 type Sdk = typeof import('@aws-sdk/client-secrets-manager');
 

@@ -26,8 +26,8 @@ export class SecretsServer {
   #server!: Server;
   #awaited = 0;
   readonly #held: (() => void)[] = [];
-  /** Every put that came, with or without success. */
-  puts = 0;
+  /** Values that were to be put, with or without success; one that is asked for again counts once. */
+  readonly #asked = new Set<string>();
   /** Of all calls from now on; undefined works again. */
   refuses: string | undefined;
 
@@ -58,7 +58,11 @@ export class SecretsServer {
     this.#versions.get(arn)!.push({ id: `by-hand-${this.#versions.get(arn)!.length}`.padEnd(32, '0'), text: value });
   }
 
-  /** The next puts are answered when so many have come, and not before. */
+  get puts(): number {
+    return this.#asked.size;
+  }
+
+  /** Puts are answered when so many values are there to be put, and not before. */
   holdPuts(count: number): void {
     this.#awaited = count;
   }
@@ -71,19 +75,15 @@ export class SecretsServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const asked = JSON.parse(await text(request)) as Asked;
     const operation = String(request.headers['x-amz-target']).split('.')[1];
-    if (operation === 'PutSecretValue') await this.#gate();
+    if (operation === 'PutSecretValue') await this.#gate(`${asked.SecretId} ${asked.SecretString}`);
     const [status, body] = this.#outcome(operation, asked);
     response.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' }).end(JSON.stringify(body));
   }
 
-  async #gate(): Promise<void> {
-    this.puts += 1;
-    if (this.#awaited === 0) return;
-    this.#awaited -= 1;
-    await new Promise<void>((resolve) => {
-      this.#held.push(resolve);
-      if (this.#awaited === 0) for (const go of this.#held.splice(0)) go();
-    });
+  async #gate(put: string): Promise<void> {
+    this.#asked.add(put);
+    if (this.puts < this.#awaited) await new Promise<void>((resolve) => this.#held.push(resolve));
+    else for (const go of this.#held.splice(0)) go();
   }
 
   #outcome(operation: string, asked: Asked): readonly [status: number, body: object] {
