@@ -13,6 +13,7 @@ import { openDirectoryStore } from '../fl-coordinator/storage/directory-store';
 import { startSecureServer } from '../fl-coordinator/transport/mtls-server';
 import { CertificateAuthority } from '../fl-coordinator/trust/certificate-authority';
 import { bootstrapOperator } from '../fl-coordinator/trust/enrolment';
+import { operatorInFolder } from '../fl-coordinator/trust/operator-home';
 import { openTrust } from '../fl-coordinator/trust/trust';
 
 export interface LinkCase {
@@ -37,7 +38,7 @@ export async function benchLink({ rttMillis, mib }: LinkCase): Promise<LinkResul
   const credentials = await bootstrapOperator(trust, {
     name: 'bench',
     role: 'admin',
-    folder: path.join(folder, 'operator'),
+    home: operatorInFolder(path.join(folder, 'operator')),
   });
   const { keyPem, chainPem, rootsPem } = await trust.authority.issueForServer(['localhost']);
   const server = await startSecureServer({

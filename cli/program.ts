@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Command>> = {
   simulate: () => (require('./commands/simulate') as typeof import('./commands/simulate')).simulateCommand(),
   coordinator: () =>
     (require('./commands/coordinator') as typeof import('./commands/coordinator')).coordinatorCommand(),
+  operator: () => (require('./commands/operator') as typeof import('./commands/operator')).operatorCommand(),
   sites: () => (require('./commands/sites') as typeof import('./commands/sites')).sitesCommand(),
   site: () => (require('./commands/site') as typeof import('./commands/site')).siteCommand(),
   fleet: () => (require('./commands/fleet') as typeof import('./commands/fleet')).fleetCommand(),

@@ -6,7 +6,7 @@ import { requireAwsProvider } from './explicit-provider';
 import { checked } from './faults';
 import { SUBNET_ID, subnetsByZone, textInput, VPC_ID } from './input-rules';
 import { workspacePolicy } from './workspace-policy';
-import { WORKSPACE_ROOMS, type WorkspaceRoom } from './workspace-rooms';
+import { WORKSPACE_ROOMS } from './workspace-rooms';
 
 /** NFS 4.1, the only protocol of EFS. */
 const NFS_PORT = 2049;
@@ -23,8 +23,6 @@ export interface WorkspaceFileSystemArgs {
   readonly retainOnDelete?: boolean;
   /** Daily backups by AWS Backup, kept 35 days (EFS user guide, "Automatic backups"). @default true */
   readonly backup?: boolean;
-  /** Folders with an access point each, by name. @default those of a site */
-  readonly rooms?: Readonly<Record<string, WorkspaceRoom>>;
 }
 
 const ARGUMENTS = z.strictObject({
@@ -32,7 +30,6 @@ const ARGUMENTS = z.strictObject({
   subnets: subnetsByZone(textInput(SUBNET_ID, 'must be the id of a subnet, subnet-...')),
   retainOnDelete: z.boolean({ error: 'must be true or false' }).default(true),
   backup: z.boolean({ error: 'must be true or false' }).default(true),
-  rooms: z.custom<Readonly<Record<string, WorkspaceRoom>>>().default(WORKSPACE_ROOMS),
 });
 
 /**
@@ -58,7 +55,7 @@ export class WorkspaceFileSystem extends pulumi.ComponentResource {
   /** @throws DeploymentInputError on a broken argument or without an explicit aws provider */
   constructor(name: string, args: WorkspaceFileSystemArgs, opts?: pulumi.ComponentResourceOptions) {
     const what = `WorkspaceFileSystem ${name}`;
-    const { vpcId, subnets, retainOnDelete, backup, rooms } = checked(what, ARGUMENTS, args);
+    const { vpcId, subnets, retainOnDelete, backup } = checked(what, ARGUMENTS, args);
     requireAwsProvider(what, opts);
     super('clara-federation:storage:WorkspaceFileSystem', name, {}, opts);
     const child = { parent: this };
@@ -99,7 +96,7 @@ export class WorkspaceFileSystem extends pulumi.ComponentResource {
         { ...child, dependsOn: [policy] },
       );
     }
-    const points = Object.entries(rooms).map(([room, { path, uid, gid, permissions }]) => {
+    const points = Object.entries(WORKSPACE_ROOMS).map(([room, { path, uid, gid, permissions }]) => {
       const point = new aws.efs.AccessPoint(
         `${name}-${room}`,
         {

@@ -17,13 +17,3 @@ export const WORKSPACE_ROOMS = {
   training: { path: '/training', uid: 10002, gid: 10002, permissions: '0750' },
   agent: { path: '/agent', uid: 10003, gid: 10003, permissions: '0700' },
 } as const satisfies Readonly<Record<string, WorkspaceRoom>>;
-
-/**
- * The rooms of the two coordinators: the authority is of both, a workspace of one alone. One user, because both read the same
- * private keys.
- */
-export const COORDINATOR_ROOMS = {
-  trust: { path: '/trust', uid: 10010, gid: 10010, permissions: '0700' },
-  a: { path: '/coordinator-a', uid: 10010, gid: 10010, permissions: '0700' },
-  b: { path: '/coordinator-b', uid: 10010, gid: 10010, permissions: '0700' },
-} as const satisfies Readonly<Record<string, WorkspaceRoom>>;

@@ -63,6 +63,45 @@ export async function loadCredentials(folder: string): Promise<Credentials> {
   return { keyPem, chainPem, rootsPem, identity, coordinator };
 }
 
+const textSchema = z.strictObject({
+  v: z.literal(1),
+  [FILES.key]: z.string().max(16_384),
+  [FILES.chain]: z.string().max(65_536),
+  [FILES.roots]: z.string().max(65_536),
+  identity: z.string().max(400),
+  coordinator: z.string().max(300).optional(),
+});
+
+/** Credentials as one text, for a secret manager. */
+export function formatCredentials({ keyPem, chainPem, rootsPem, identity, coordinator }: Credentials): string {
+  const parts = { [FILES.key]: keyPem, [FILES.chain]: chainPem, [FILES.roots]: rootsPem };
+  return JSON.stringify({ v: 1, identity: formatIdentity(identity), coordinator, ...parts });
+}
+
+/**
+ * Reads what {@link formatCredentials} has written.
+ * @param place names where the text lies, in sentences
+ * @throws ClaraError `corrupt` when something is damaged or does not belong together; no message or cause has any of the text
+ */
+export function parseCredentials(text: string, place: string): Credentials {
+  try {
+    const parts = textSchema.parse(JSON.parse(text));
+    const { [FILES.key]: keyPem, [FILES.chain]: chainPem, [FILES.roots]: rootsPem, coordinator } = parts;
+    const identity = parseIdentity(parts.identity);
+    const [leaf] = certificatesIn(chainPem, place);
+    certificatesIn(rootsPem, place);
+    if (isKeyOf(keyPem, leaf) && sameIdentity(identityIn(leaf), identity)) {
+      return { keyPem, chainPem, rootsPem, identity, coordinator };
+    }
+  } catch {
+    // Said below, for all of them alike.
+  }
+  throw new ClaraError(
+    'corrupt',
+    `${place} does not hold credentials: JSON with "v": 1, an identity, and the certificates and the key that belong to it`,
+  );
+}
+
 /** The key in `folder` that belongs to the certificate. */
 async function loadKey(folder: string, certificate: Uint8Array): Promise<string> {
   const file = path.join(folder, FILES.key);

@@ -1,15 +1,18 @@
 import type { StoreAddress } from './storage/store-address';
+import type { Secret } from './trust/secret';
 import type { KeepUpdates } from './upkeep/retention';
 
 /** What a coordinator is told when it starts, what it tells, and what its starter holds. */
 
 export interface CoordinatorOptions {
-  /** Of this coordinator alone: the first operator's credentials, and what has no folder of its own below. */
+  /** Of this coordinator alone: what has no place of its own below. */
   readonly workspace: string;
   /** Coordinators with the same store are one service: one leads, the others stand by. @default the folder `<workspace>/store` */
   readonly store?: StoreAddress | undefined;
-  /** Folder of the certificate authority, the same for every coordinator of a store. @default `<workspace>/trust` */
-  readonly trust?: string | undefined;
+  /** Certificate authority, the same for every coordinator of a store: its folder, or a secret. @default `<workspace>/trust` */
+  readonly trust?: string | Secret | undefined;
+  /** Where the first operator's credentials go, the same for every coordinator. @default the folder `<workspace>/operator` */
+  readonly operator?: Secret | undefined;
   /** Name of the federation, part of every identity. */
   readonly federation: string;
   /** Where sites and operators work. Port 0: any free one. */
@@ -59,8 +62,8 @@ export interface RunningCoordinator {
   readonly enrolmentAddress: string;
   /** `host:port` of the figures, when there are any. */
   readonly metricsAddress?: string | undefined;
-  /** Folder with the credentials of the first operator, made by the first leader. */
-  readonly operatorFolder: string;
+  /** Folder, or name of the secret, with the credentials of the first operator, made by the first leader. */
+  readonly operatorPlace: string;
   /** Resolves when it leads for the first time; never, when it ends before. */
   readonly serving: Promise<void>;
   /** Rejects when the coordinator cannot go on; otherwise resolves after {@link close}. */

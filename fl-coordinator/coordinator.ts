@@ -22,8 +22,10 @@ import { ConnectionRegister } from './transport/connection-register';
 import { Health } from './transport/health';
 import { type SecureServer, startSecureServer } from './transport/mtls-server';
 import type { Verb } from './trust/authorisation';
+import { authorityInSecret } from './trust/authority-home';
 import type { ServerCertificate } from './trust/certificate-authority';
 import { startEnrolmentServer } from './trust/enrolment-service';
+import { type OperatorHome, operatorInFolder, operatorInSecret } from './trust/operator-home';
 import { admitPeer } from './trust/peer-identity';
 import { openSharedAuthority } from './trust/shared-authority';
 
@@ -45,7 +47,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 class Coordinator implements RunningCoordinator {
   address = '';
   enrolmentAddress = '';
-  readonly operatorFolder: string;
+  readonly operatorPlace: string;
   readonly serving: Promise<void>;
   closed: Promise<void> = Promise.resolve();
   #markServing: () => void = () => {};
@@ -54,6 +56,7 @@ class Coordinator implements RunningCoordinator {
   #leader: Lease | undefined;
   #isStandingBy = false;
   readonly #stop = new AbortController();
+  readonly #operator: OperatorHome;
   readonly #health = new Health();
   readonly #servers: SecureServer[] = [];
   readonly #timers: (() => void)[] = [];
@@ -63,7 +66,9 @@ class Coordinator implements RunningCoordinator {
   #certificate: ServerCertificate | undefined;
 
   constructor(private readonly options: CoordinatorOptions) {
-    this.operatorFolder = path.join(options.workspace, 'operator');
+    const { workspace, operator } = options;
+    this.#operator = operator ? operatorInSecret(operator) : operatorInFolder(path.join(workspace, 'operator'));
+    this.operatorPlace = this.#operator.place;
     this.serving = new Promise((resolve) => {
       this.#markServing = resolve;
     });
@@ -74,7 +79,8 @@ class Coordinator implements RunningCoordinator {
     const { workspace, federation, store: address = storeInWorkspace(workspace), trust } = this.options;
     const store = await openStore(address);
     try {
-      const authority = await openSharedAuthority(trust ?? path.join(workspace, 'trust'), store, { federation });
+      const place = typeof trust === 'object' ? authorityInSecret(trust) : (trust ?? path.join(workspace, 'trust'));
+      const authority = await openSharedAuthority(place, store, { federation });
       await this.#listen(authority);
       if (this.#metrics) {
         this.#figures = await startMetricsListener(this.options.metrics!, this.#metrics, () => this.#tellHealth());
@@ -188,7 +194,7 @@ class Coordinator implements RunningCoordinator {
       authority,
       connections: this.#connections,
       addresses: { own: this.address, coordinators, enrolment: this.enrolmentAddress },
-      operatorFolder: this.operatorFolder,
+      operator: this.#operator,
       software,
       livenessMillis,
       maxUpdateBytes,
@@ -196,6 +202,7 @@ class Coordinator implements RunningCoordinator {
       metrics: this.#metrics,
       onDelayed: (run, round, { message }) => this.#tell({ event: 'model-delayed', run, round, reason: message }),
       onRetentionFailed: (thrown) => this.#refused('retention', thrown),
+      onOperatorFailed: (thrown) => this.#tell({ event: 'problem', reason: ClaraError.from(thrown).message }),
       onRunChanged: ({ run, seq, outcome }) =>
         this.#tell({ event: 'run-changed', run, seq, state: outcome?.kind ?? 'running' }),
     });

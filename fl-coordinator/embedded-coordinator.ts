@@ -11,6 +11,7 @@ import { openStore } from './storage/open-store';
 import { storeInWorkspace } from './storage/store-address';
 import { newOwnerCard } from './storage/store-owner';
 import { ConnectionRegister } from './transport/connection-register';
+import { operatorInFolder } from './trust/operator-home';
 import { openSharedAuthority } from './trust/shared-authority';
 import type { Trust } from './trust/trust';
 
@@ -68,7 +69,7 @@ export async function openEmbeddedCoordinator(options: EmbeddedCoordinatorOption
       authority,
       connections: new ConnectionRegister(),
       addresses: { own: ADDRESS, coordinators: ADDRESS, enrolment: ADDRESS },
-      operatorFolder: path.join(workspace, 'operator'),
+      operator: operatorInFolder(path.join(workspace, 'operator')),
       software,
       livenessMillis: LIVENESS_MILLIS,
       maxUpdateBytes: MAX_UPDATE_BYTES,
@@ -76,6 +77,7 @@ export async function openEmbeddedCoordinator(options: EmbeddedCoordinatorOption
       onRunChanged: options.onRunChanged,
       onDelayed: (_run, _round, error) => onProblem(error),
       onRetentionFailed: onProblem,
+      onOperatorFailed: onProblem,
     });
     closing.push(() => term.close());
     return {

@@ -25,6 +25,9 @@ export const FAULT_POINTS = [
   'aggregate.before-finish',
   'aggregate.after-finish',
   'enrol.token-spent',
+  'authority.made',
+  'authority.kept',
+  'operator.added',
   'model-upload.half-written',
 ] as const;
 

@@ -29,6 +29,7 @@ import type { ConnectionRegister } from './transport/connection-register';
 import type { CertificateAuthority } from './trust/certificate-authority';
 import { inviteSite, siteRenewal } from './trust/enrolment';
 import { provideOperator } from './trust/first-operator';
+import type { OperatorHome } from './trust/operator-home';
 import { openTrust, type Trust } from './trust/trust';
 import { type KeepUpdates, Retention } from './upkeep/retention';
 import { checkRoom } from './upkeep/run-room';
@@ -38,8 +39,8 @@ export interface TermOptions {
   readonly authority: CertificateAuthority;
   readonly connections: ConnectionRegister;
   readonly addresses: TermAddresses;
-  /** Folder of the first operator's credentials. */
-  readonly operatorFolder: string;
+  /** Where the first operator's credentials are. */
+  readonly operator: OperatorHome;
   readonly software: string;
   readonly livenessMillis: number;
   readonly maxUpdateBytes: number;
@@ -48,6 +49,8 @@ export interface TermOptions {
   /** A model could not be made now and is tried again. */
   readonly onDelayed: (run: string, round: number, error: ClaraError) => void;
   readonly onRetentionFailed: (error: unknown) => void;
+  /** The first operator's credentials could not be looked after. */
+  readonly onOperatorFailed: (error: unknown) => void;
   readonly metrics?: CoordinatorMetrics | undefined;
 }
 
@@ -166,7 +169,11 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     await runs.load();
     // What a crash, or a rule of an earlier start, has left.
     for (const { state } of runs.all()) retention.runChanged(state);
-    stopRenewal = await provideOperator(trust, options.operatorFolder, addresses.coordinators);
+    stopRenewal = await provideOperator(trust, {
+      home: whileLeading(options.operator, lead),
+      coordinator: addresses.coordinators,
+      onFailure: options.onOperatorFailed,
+    });
   } catch (error) {
     await close();
     throw error;
@@ -203,6 +210,17 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
       sites: siteAdministration(trust, addresses),
       softwareOf: (site) => hub.get(site)?.software ?? '',
     }),
+  };
+}
+
+/** A former leader that wakes up must not write over what the present one has made. */
+function whileLeading(home: OperatorHome, lead: Lead): OperatorHome {
+  return {
+    ...home,
+    save: async (credentials) => {
+      lead.mustBeHeld();
+      await home.save(credentials);
+    },
   };
 }
 

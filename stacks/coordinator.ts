@@ -2,13 +2,12 @@ import * as pulumi from '@pulumi/pulumi';
 import { coordinatorAddresses } from '../components/containers/coordinator-program';
 import { dataKey } from '../components/data-key';
 import { CoordinatorEntrance } from '../components/federation/coordinator-entrance';
+import { CoordinatorSecrets } from '../components/federation/coordinator-secrets';
 import { CoordinatorService } from '../components/federation/coordinator-service';
 import { FederationStore } from '../components/federation/federation-store';
 import { ImageMirror } from '../components/image-mirror';
 import { SiteNetwork } from '../components/network/site-network';
 import { CoordinatorOperations } from '../components/operations/coordinator-operations';
-import { WorkspaceFileSystem } from '../components/workspace-file-system';
-import { COORDINATOR_ROOMS } from '../components/workspace-rooms';
 import type { CoordinatorConfiguration } from './coordinator-configuration';
 import { mirroredImage, repositoryName } from './image-names';
 import { stackProvider } from './stack-provider';
@@ -72,11 +71,7 @@ export async function deployCoordinator(
     { protect, auditRetentionDays: environment.auditRetentionDays },
     child,
   );
-  const workspace = new WorkspaceFileSystem(
-    `${name}-coordinators`,
-    { vpcId: network.vpcId, subnets: network.privateSubnets, retainOnDelete: protect, rooms: COORDINATOR_ROOMS },
-    { ...child, protect },
-  );
+  const secrets = new CoordinatorSecrets(`${name}-coordinator`, { environment: name, protect }, child);
   const regions = [region, ...new Set(sites.map((site) => site.region).filter((other) => other !== region))].sort(
     (a, b) => Number(b === region) - Number(a === region) || (a < b ? -1 : 1),
   );
@@ -118,7 +113,7 @@ export async function deployCoordinator(
       network,
       entrance,
       store,
-      workspace,
+      secrets,
       images: { coordinator: image('coordinator'), collector: image('collector') },
       logDays: environment.logRetentionDays,
       logKeyArn: operationsKey.arn,
@@ -148,6 +143,7 @@ export async function deployCoordinator(
     AuditBucketName: store.auditBucketName,
     ImageRepositories: mirror.repositoryUrls,
     Commands: {
+      fetchOperator: pulumi.interpolate`clara-fed operator fetch --secret ${secrets.operatorArn} --operator ${name}-operator`,
       shellInCoordinator: pulumi.interpolate`aws ecs execute-command ${here} --container coordinator --interactive --command sh --task $(aws ecs list-tasks ${here} --service-name ${service.serviceNames.a} --query 'taskArns[0]' --output text)`,
       pendingSites: pulumi.interpolate`aws ec2 describe-vpc-endpoint-connections --region ${region} --filters Name=vpc-endpoint-state,Values=pendingAcceptance`,
     },

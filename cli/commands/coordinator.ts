@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import { ClaraError } from '../../base/errors';
 import { startCoordinator } from '../../fl-coordinator/coordinator';
 import { KEEP_UPDATES, type KeepUpdates } from '../../fl-coordinator/upkeep/retention';
 import { parseAddress } from '../address';
+import { awsSecret } from '../aws-secret';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { aborted, stopSignal } from '../stopping';
 import { type StoreOptions, storeAddressOf, withStoreOptions } from '../store-options';
@@ -12,6 +14,8 @@ import { VERSION } from '../version';
 interface StartOptions extends StoreOptions {
   readonly workspace: string;
   readonly trust?: string;
+  readonly authoritySecret?: string;
+  readonly operatorSecret?: string;
   readonly advertise?: readonly string[];
   readonly federation: string;
   readonly listen: string;
@@ -32,6 +36,16 @@ export function coordinatorCommand(): Command {
     )
     .requiredOption('--workspace <dir>', 'what is of this coordinator alone, and what has no folder of its own')
     .option('--trust <dir>', 'certificate authority, the same for all coordinators (default: WORKSPACE/trust)')
+    .addOption(
+      new Option(
+        '--authority-secret <arn>',
+        'the same in a secret of AWS Secrets Manager; without a value it gets one',
+      ).conflicts('trust'),
+    )
+    .option(
+      '--operator-secret <arn>',
+      "secret of AWS Secrets Manager for the first operator's credentials (default: WORKSPACE/operator)",
+    )
     .option('--federation <name>', 'name of the federation', 'clara')
     .option('--listen <host:port>', 'where sites and operators connect (port 0: any free one)', '0.0.0.0:8443')
     .option('--enrolment <host:port>', 'where invited sites enrol', '0.0.0.0:8444')
@@ -64,7 +78,7 @@ async function start(options: StartOptions): Promise<void> {
   const coordinator = await startCoordinator({
     workspace: options.workspace,
     store: storeAddressOf(options),
-    trust: options.trust,
+    ...secretsOf(options, signal),
     federation: options.federation,
     listen: parseAddress(options.listen),
     enrolmentListen: parseAddress(options.enrolment),
@@ -82,13 +96,15 @@ async function start(options: StartOptions): Promise<void> {
       );
     },
   });
-  const { address, enrolmentAddress, operatorFolder, metricsAddress: metrics } = coordinator;
+  const { address, enrolmentAddress, operatorPlace, metricsAddress: metrics } = coordinator;
   void coordinator.serving.then(() => {
-    terminal.record({ event: 'ready', address, enrolment: enrolmentAddress, operator: operatorFolder, metrics });
+    terminal.record({ event: 'ready', address, enrolment: enrolmentAddress, operator: operatorPlace, metrics });
     terminal.line(
       `coordinator of federation ${options.federation} serves on ${address}; sites enrol on ${enrolmentAddress}`,
     );
-    if (existsSync(operatorFolder)) terminal.line(`operator's credentials: ${operatorFolder}`);
+    if (options.operatorSecret !== undefined || existsSync(operatorPlace)) {
+      terminal.line(`operator's credentials: ${operatorPlace}`);
+    }
     if (metrics) terminal.line(`figures for Prometheus: http://${metrics}/metrics`);
   });
   try {
@@ -96,4 +112,19 @@ async function start(options: StartOptions): Promise<void> {
   } finally {
     await coordinator.close();
   }
+}
+
+function secretsOf({ trust, authoritySecret, operatorSecret }: StartOptions, signal: AbortSignal) {
+  if (authoritySecret !== undefined && authoritySecret === operatorSecret) {
+    throw new ClaraError(
+      'invalid-input',
+      '--authority-secret and --operator-secret name the same secret; each needs its own',
+    );
+  }
+  const secret = (option: string, arn: string | undefined) =>
+    arn === undefined ? undefined : awsSecret(option, arn, signal);
+  return {
+    trust: secret('--authority-secret', authoritySecret) ?? trust,
+    operator: secret('--operator-secret', operatorSecret),
+  };
 }

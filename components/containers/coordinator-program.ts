@@ -32,13 +32,18 @@ export interface CoordinatorProgramOptions {
   /** `s3://bucket/prefix` of journals and models. */
   readonly store: string;
   readonly storeKeyArn: string;
+  /** Secrets of the certificate authority and of the first operator's credentials. */
+  readonly authoritySecretArn: string;
+  readonly operatorSecretArn: string;
 }
 
 export function coordinatorProgram(options: CoordinatorProgramOptions): Program {
   const { service, enrolment } = COORDINATORS[options.name];
   return {
     command: [
-      ...['coordinator', 'start', '--workspace', '/coordinator', '--trust', '/trust'],
+      // What is to stay lies in the store and in the secrets; the workspace goes with the task.
+      ...['coordinator', 'start', '--workspace', '/tmp/coordinator'],
+      ...['--authority-secret', options.authoritySecretArn, '--operator-secret', options.operatorSecretArn],
       ...['--store', options.store, '--store-kms-key', options.storeKeyArn],
       ...['--federation', options.federation],
       ...['--listen', `0.0.0.0:${service}`, '--enrolment', `0.0.0.0:${enrolment}`],
@@ -48,6 +53,6 @@ export function coordinatorProgram(options: CoordinatorProgramOptions): Program 
     ],
     environment: COMMON_ENVIRONMENT,
     ports: [service, enrolment],
-    mounts: { coordinator: '/coordinator', trust: '/trust', scratch: '/tmp' },
+    mounts: { scratch: '/tmp' },
   };
 }

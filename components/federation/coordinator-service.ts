@@ -18,9 +18,8 @@ import { logGroup } from '../operations/log-group';
 import { placeOf } from '../place';
 import { containerTask } from '../tasks/container-task';
 import { collectorStatements, metricsCollector } from '../tasks/metrics-collector';
-import { mountWorkspace } from '../tasks/task-policies';
-import type { WorkspaceFileSystem } from '../workspace-file-system';
 import type { CoordinatorEntrance } from './coordinator-entrance';
+import type { CoordinatorSecrets } from './coordinator-secrets';
 import { type FederationStore, storeStatements } from './federation-store';
 
 export interface CoordinatorServiceArgs {
@@ -30,8 +29,7 @@ export interface CoordinatorServiceArgs {
   readonly network: SiteNetwork;
   readonly entrance: CoordinatorEntrance;
   readonly store: FederationStore;
-  /** Has the rooms `trust`, `a` and `b`. */
-  readonly workspace: WorkspaceFileSystem;
+  readonly secrets: CoordinatorSecrets;
   readonly images: { readonly coordinator: string; readonly collector: string };
   readonly logDays: number;
   readonly logKeyArn: pulumi.Input<string>;
@@ -50,8 +48,8 @@ const ARGUMENTS = z.looseObject({
 
 /**
  * Two coordinators in two zones on one store: one leads, the other stands by. Two services of one task each, and not one service of
- * two: each coordinator has a workspace and ports of its own, and an update replaces the second one only when the first is up
- * again, so that one of them always leads.
+ * two: each coordinator has ports of its own, and an update replaces the second one only when the first is up again, so that one of
+ * them always leads. Neither keeps anything: what is to stay lies in the store and in the secrets.
  */
 export class CoordinatorService extends pulumi.ComponentResource {
   public readonly clusterName: pulumi.Output<string>;
@@ -84,7 +82,7 @@ export class CoordinatorService extends pulumi.ComponentResource {
           desiredCount: 1,
           capacityProviderStrategies: [{ capacityProvider: 'FARGATE', weight: 1, base: 0 }],
           platformVersion: 'LATEST',
-          // One process a workspace.
+          // One process behind each address: callers are told which of them leads.
           deploymentMinimumHealthyPercent: 0,
           deploymentMaximumPercent: 100,
           availabilityZoneRebalancing: 'DISABLED',
@@ -97,7 +95,7 @@ export class CoordinatorService extends pulumi.ComponentResource {
           networkConfiguration: {
             // Its own zone: the other coordinator is in another one.
             subnets: [Object.values(args.network.privateSubnets)[index]],
-            securityGroups: [group.id, args.workspace.clientSecurityGroupId],
+            securityGroups: [group.id],
             assignPublicIp: false,
           },
           loadBalancers: args.entrance.targets[coordinator].map(({ port, arn }) => ({
@@ -108,7 +106,7 @@ export class CoordinatorService extends pulumi.ComponentResource {
         },
         {
           ...child,
-          dependsOn: [capacity, ...args.entrance.listeners, args.workspace, ...(before === undefined ? [] : [before])],
+          dependsOn: [capacity, ...args.entrance.listeners, ...(before === undefined ? [] : [before])],
         },
       );
       before = service;
@@ -136,18 +134,21 @@ export class CoordinatorService extends pulumi.ComponentResource {
   }
 
   #task(name: string, coordinator: CoordinatorName, args: CoordinatorServiceArgs, figures: aws.cloudwatch.LogGroup) {
-    const { environment, federation, hostName, store, workspace, images, logDays, logKeyArn } = args;
+    const { environment, federation, hostName, store, secrets, images, logDays, logKeyArn } = args;
     const { region } = placeOf(this);
-    const { fileSystemId, accessPointIds } = workspace;
-    const program = pulumi.all([store.bucketName, store.keyArn]).apply(([bucket, storeKeyArn]) =>
-      coordinatorProgram({
-        name: coordinator,
-        federation,
-        hostNames: [hostName],
-        store: `s3://${bucket}/coordinator`,
-        storeKeyArn,
-      }),
-    );
+    const program = pulumi
+      .all([store.bucketName, store.keyArn, secrets.authorityArn, secrets.operatorArn])
+      .apply(([bucket, storeKeyArn, authoritySecretArn, operatorSecretArn]) =>
+        coordinatorProgram({
+          name: coordinator,
+          federation,
+          hostNames: [hostName],
+          store: `s3://${bucket}/coordinator`,
+          storeKeyArn,
+          authoritySecretArn,
+          operatorSecretArn,
+        }),
+      );
     return containerTask(
       name,
       {
@@ -157,11 +158,11 @@ export class CoordinatorService extends pulumi.ComponentResource {
           {
             name: 'coordinator',
             image: images.coordinator,
-            // The command names the bucket, which is known when it is made.
+            // The command names the bucket and the secrets, which are known when they are made.
             command: program.command,
             environment: program.environment,
             ports: Object.values(COORDINATORS[coordinator]),
-            mounts: { coordinator: '/coordinator', trust: '/trust', scratch: '/tmp' },
+            mounts: { scratch: '/tmp' },
             memory: 14_336,
             healthCheck: SERVICE_HEALTH,
             readonlyRootFilesystem: false,
@@ -169,23 +170,12 @@ export class CoordinatorService extends pulumi.ComponentResource {
           },
           metricsCollector(images.collector, environment, figures.name, region),
         ],
-        volumes: {
-          coordinator: { fileSystemId, accessPointId: accessPointIds[coordinator] },
-          trust: { fileSystemId, accessPointId: accessPointIds.trust },
-          scratch: 'scratch',
-        },
+        volumes: { scratch: 'scratch' },
         statements: pulumi
-          .all([
-            workspace.fileSystemArn,
-            workspace.accessPointArns.trust,
-            workspace.accessPointArns[coordinator],
-            store.bucketArn,
-            store.keyArn,
-            figures.arn,
-          ])
-          .apply(([fileSystem, trust, own, bucket, key, figuresArn]) => [
-            mountWorkspace(fileSystem, [trust, own]),
+          .all([store.bucketArn, store.keyArn, secrets.statements(region), figures.arn])
+          .apply(([bucket, key, ofSecrets, figuresArn]) => [
             ...storeStatements(bucket, key),
+            ...ofSecrets,
             ...collectorStatements(figuresArn),
           ]),
         logDays,

@@ -105,10 +105,15 @@ export function deploymentBoundary(partition: string, accountId: string, deploym
       Resource: '*',
       Condition: { StringLike: { 'kms:ViaService': 's3.*' } },
     }),
+    // Programs and people put these in and read them; whoever deploys makes and names them.
     never(
-      'NeverUseInvitations',
+      'NeverUseKeys',
       ['secretsmanager:BatchGetSecretValue', 'secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue'],
-      { Resource: `arn:${partition}:secretsmanager:*:${accountId}:secret:*-invitation-*` },
+      {
+        Resource: ['invitation', 'coordinator-authority', 'coordinator-operator'].map(
+          (secret) => `arn:${partition}:secretsmanager:*:${accountId}:secret:*-${secret}-*`,
+        ),
+      },
     ),
     never('NeverReadLogs', [
       'logs:CreateExportTask',

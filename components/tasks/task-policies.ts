@@ -40,17 +40,29 @@ export function readObjects(sid: string, bucketArn: string, keyArn: string): Sta
 
 /** Reads one secret, and decrypts it on its way out of Secrets Manager and nothing else. */
 export function readSecret(secretArn: string, keyArn: string, region: string): Statement[] {
-  const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
   return [
     allow('ReadSecret', 'secretsmanager:GetSecretValue', secretArn),
-    allow('DecryptSecret', 'kms:Decrypt', keyArn, {
-      // Secrets Manager user guide, "Secret encryption and decryption".
-      StringEquals: {
-        'kms:ViaService': `secretsmanager.${region}.${suffix}`,
-        'kms:EncryptionContext:SecretARN': secretArn,
-      },
-    }),
+    allow('DecryptSecret', 'kms:Decrypt', keyArn, throughSecretsManager(secretArn, region)),
   ];
+}
+
+/** Reads secrets and gives them values; their key is used for them alone. */
+export function keepSecrets(secretArns: readonly string[], keyArn: string, region: string): Statement[] {
+  return [
+    allow('KeepSecrets', ['secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue'], secretArns),
+    allow('EncryptSecrets', ['kms:Decrypt', 'kms:GenerateDataKey'], keyArn, throughSecretsManager(secretArns, region)),
+  ];
+}
+
+/** Secrets Manager user guide, "Secret encryption and decryption". */
+function throughSecretsManager(secretArn: string | readonly string[], region: string): Statement['Condition'] {
+  const suffix = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+  return {
+    StringEquals: {
+      'kms:ViaService': `secretsmanager.${region}.${suffix}`,
+      'kms:EncryptionContext:SecretARN': secretArn,
+    },
+  };
 }
 
 /** What ECS itself does before a container runs: fetch the image, open the log. */

@@ -1,20 +1,14 @@
-import { X509Certificate as NodeCertificate, randomBytes, webcrypto } from 'node:crypto';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { X509Certificate as NodeCertificate, webcrypto } from 'node:crypto';
 import net from 'node:net';
-import path from 'node:path';
-import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
-import { exists } from '../../base/exists';
 import {
   fingerprintOf,
   KEY_ALGORITHM,
-  type KeyPair,
   makeKeyPair,
   pemOf,
   privateKeyPem,
   SIGNING_ALGORITHM,
 } from '../../federation/certificates';
-import { refuseReadableByOthers } from '../../federation/credentials';
 import { formatIdentity, type Identity, showIdentity } from '../../federation/identity';
 import {
   AuthorityKeyIdentifierExtension,
@@ -31,24 +25,18 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '../../federation/x509';
+import { faultPoint } from '../fault-points';
+import { type AuthorityHome, authorityHome } from './authority-home';
 import { checkCertificateRequest } from './certificate-request';
+import { type AuthorityMaterial, CLOCK_SKEW, makeAuthority, rootNameOf } from './make-authority';
 
 /**
  * The federation's own certificate authority: a root that signs one issuing authority, which signs leaves (RFC 5280,
- * P-256). The root's key is used once, when the authority is made; the file may be taken offline afterwards.
+ * P-256). The root's key is used once, when the authority is made; it may be taken offline afterwards.
  */
 
 const DAY = 86_400_000;
-const ROOT_DAYS = 3650;
-const ISSUER_DAYS = 1825;
 const DEFAULT_LEAF_DAYS = 30;
-/**
- * Certificates begin a day in the past: a clock that was ahead when one was issued, by an hour or by a whole time zone, must not
- * shut its holder out when it is put right. Nobody is believed earlier for it, since the register admits each certificate.
- */
-const CLOCK_SKEW = DAY;
-
-const FILES = { rootKey: 'root.key.pem', root: 'root.pem', issuerKey: 'issuer.key.pem', issuer: 'issuer.pem' } as const;
 
 export interface AuthorityOptions {
   readonly federation: string;
@@ -85,24 +73,20 @@ export class CertificateAuthority {
   ) {}
 
   /**
-   * Loads the authority in `<folder>/authority`, or makes it there on the first start: the folder appears whole, with its
-   * keys in mode 0600, or not at all.
-   * @throws ClaraError `corrupt` or `permission-denied` when files are damaged, missing or readable by others
+   * Loads the authority, or makes it at the first start.
+   * @param place the folder that it is in, as `authority`, or where else
+   * @throws ClaraError `corrupt` or `permission-denied` when it is damaged, incomplete or readable by others; `invalid-input` when
+   * it is of another federation
    */
-  static async open(folder: string, options: AuthorityOptions): Promise<CertificateAuthority> {
-    const home = path.join(folder, 'authority');
+  static async open(place: string | AuthorityHome, options: AuthorityOptions): Promise<CertificateAuthority> {
+    const home = authorityHome(place);
     const now = options.now ?? (() => new Date());
-    if (!(await CertificateAuthority.isIn(folder))) await createAuthority(home, options.federation, now());
-    const [root, issuer] = await Promise.all([FILES.root, FILES.issuer].map((name) => loadCertificate(home, name)));
-    const issuerKey = await loadKey(home, FILES.issuerKey);
-    await checkAuthority(home, options.federation, root, issuer, issuerKey);
+    const material = (await home.load()) ?? (await makeIn(home, options.federation, now()));
+    const [root, issuer] = [certificateOf(material, 'root.pem', home), certificateOf(material, 'issuer.pem', home)];
+    const issuerKey = await keyOf(material, 'issuer.key.pem', home);
+    await checkAuthority(home.place, options.federation, root, issuer, issuerKey);
     const leafMillis = options.leafMillis ?? DEFAULT_LEAF_DAYS * DAY;
     return new CertificateAuthority(options.federation, root, issuer, issuerKey, leafMillis, now);
-  }
-
-  /** True when there is an authority to load, whole or damaged. */
-  static isIn(folder: string): Promise<boolean> {
-    return exists(path.join(folder, 'authority'));
   }
 
   get rootsPem(): string {
@@ -177,61 +161,17 @@ export class CertificateAuthority {
   }
 }
 
-async function createAuthority(home: string, federation: string, now: Date): Promise<void> {
-  const [rootKeys, issuerKeys] = [await makeKeyPair(), await makeKeyPair()];
-  const rootName = [{ CN: [`${federation.slice(0, 40)} root ${randomBytes(4).toString('hex')}`] }];
-  const root = await signAuthority(rootName, rootName, rootKeys.publicKey, rootKeys, 1, ROOT_DAYS, now);
-  const issuerName = [{ CN: [`${federation.slice(0, 40)} issuing ${randomBytes(4).toString('hex')}`] }];
-  const issuer = await signAuthority(issuerName, rootName, issuerKeys.publicKey, rootKeys, 0, ISSUER_DAYS, now);
-
-  const partial = `${home}.partial-${randomBytes(6).toString('hex')}`;
-  try {
-    await mkdir(partial, { recursive: true, mode: 0o700 });
-    await writeFileDurably(path.join(partial, FILES.rootKey), await privateKeyPem(rootKeys), { mode: 0o600 });
-    await writeFileDurably(path.join(partial, FILES.root), pemOf(new Uint8Array(root.rawData)));
-    await writeFileDurably(path.join(partial, FILES.issuerKey), await privateKeyPem(issuerKeys), { mode: 0o600 });
-    await writeFileDurably(path.join(partial, FILES.issuer), pemOf(new Uint8Array(issuer.rawData)));
-    await rename(partial, home);
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    // Another coordinator with the same trust folder was first.
-    if (await exists(home)) return;
-    throw ClaraError.from(error, `the certificate authority cannot be written to ${home}`);
-  }
-  await syncFolder(path.dirname(home));
+async function makeIn(home: AuthorityHome, federation: string, now: Date): Promise<AuthorityMaterial> {
+  const made = await makeAuthority(federation, now);
+  faultPoint('authority.made');
+  const first = await home.keepFirst(made);
+  faultPoint('authority.kept');
+  return first;
 }
 
-type CommonName = { CN: string[] }[];
-
-async function signAuthority(
-  subject: CommonName,
-  issuer: CommonName,
-  publicKey: webcrypto.CryptoKey,
-  signer: KeyPair,
-  pathLength: number,
-  days: number,
-  now: Date,
-): Promise<X509Certificate> {
-  return X509CertificateGenerator.create({
-    subject,
-    issuer,
-    notBefore: new Date(now.getTime() - CLOCK_SKEW),
-    notAfter: new Date(now.getTime() + days * DAY),
-    publicKey,
-    signingKey: signer.privateKey,
-    signingAlgorithm: SIGNING_ALGORITHM,
-    extensions: [
-      new BasicConstraintsExtension(true, pathLength, true),
-      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-      await SubjectKeyIdentifierExtension.create(publicKey),
-      await AuthorityKeyIdentifierExtension.create(signer.publicKey),
-    ],
-  });
-}
-
-/** The files belong together and to this federation. */
+/** The parts belong together and to this federation. */
 async function checkAuthority(
-  home: string,
+  place: string,
   federation: string,
   root: X509Certificate,
   issuer: X509Certificate,
@@ -244,43 +184,36 @@ async function checkAuthority(
     new NodeCertificate(issuer.toString('pem')).verify(new NodeCertificate(root.toString('pem')).publicKey) &&
     (await webcrypto.subtle.verify(SIGNING_ALGORITHM, issuerPublic, signature, probe));
   if (!fits) {
-    throw new ClaraError('corrupt', `the keys and certificates in ${home} do not belong together; restore the folder`);
+    throw new ClaraError(
+      'corrupt',
+      `the keys and certificates in ${place} do not belong together; restore them from a backup`,
+    );
   }
-  if (!root.subject.startsWith(`CN=${federation.slice(0, 40)} root `)) {
+  if (!root.subject.startsWith(`CN=${rootNameOf(federation)}`)) {
     throw new ClaraError(
       'invalid-input',
-      `${home} is the authority of another federation (${root.subject}), not of ${federation}; use its name or another workspace`,
+      `${place} has the authority of another federation (${root.subject}), not of ${federation}; use its name or another workspace`,
     );
   }
 }
 
-async function loadCertificate(home: string, name: string): Promise<X509Certificate> {
-  const pem = await readAuthorityFile(home, name);
+function certificateOf(material: AuthorityMaterial, name: 'root.pem' | 'issuer.pem', { place }: AuthorityHome) {
   try {
-    return new X509Certificate(pem);
+    return new X509Certificate(material[name]);
   } catch (error) {
-    throw new ClaraError('corrupt', `${path.join(home, name)} is not a certificate; restore it`, { cause: error });
+    throw new ClaraError('corrupt', `${name} in ${place} is not a certificate; restore it`, { cause: error });
   }
 }
 
-async function loadKey(home: string, name: string): Promise<webcrypto.CryptoKey> {
-  const pem = await readAuthorityFile(home, name);
-  await refuseReadableByOthers(path.join(home, name));
+async function keyOf(
+  material: AuthorityMaterial,
+  name: 'issuer.key.pem',
+  { place }: AuthorityHome,
+): Promise<webcrypto.CryptoKey> {
   try {
-    const [pkcs8] = PemConverter.decode(pem);
-    return await webcrypto.subtle.importKey('pkcs8', pkcs8, KEY_ALGORITHM, false, ['sign']);
-  } catch (error) {
-    throw new ClaraError('corrupt', `${path.join(home, name)} is not a P-256 key; restore it`, { cause: error });
-  }
-}
-
-async function readAuthorityFile(home: string, name: string): Promise<string> {
-  try {
-    return await readFile(path.join(home, name), 'utf8');
-  } catch (error) {
-    if (ClaraError.from(error).code !== 'not-found') throw ClaraError.from(error);
-    throw new ClaraError('corrupt', `the certificate authority in ${home} has lost ${name}; restore it from a backup`, {
-      cause: error,
-    });
+    const [pkcs8] = PemConverter.decode(material[name]);
+    return await webcrypto.subtle.importKey('pkcs8', pkcs8!, KEY_ALGORITHM, false, ['sign']);
+  } catch {
+    throw new ClaraError('corrupt', `${name} in ${place} is not a P-256 key; restore it`);
   }
 }

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { ClaraError, hasCode } from '../../base/errors';
 import { makeCertificateRequest, makeKeyPair, privateKeyPem } from '../../federation/certificates';
-import { type Credentials, saveCredentials } from '../../federation/credentials';
+import type { Credentials } from '../../federation/credentials';
 import { operatorIdentity, type SiteIdentity, siteIdentity } from '../../federation/identity';
 import { formatInvitation } from '../../federation/invitation';
 import { faultPoint } from '../fault-points';
 import type { OperatorRole } from './authorisation';
 import type { IssuedCertificate } from './certificate-authority';
 import { checkCertificateRequest } from './certificate-request';
+import type { OperatorHome } from './operator-home';
 import { RateLimit } from './rate-limit';
 import { usedToken } from './token-store';
 import type { Trust } from './trust';
@@ -102,26 +103,27 @@ export function siteRenewal({ authority, register }: Trust) {
 export interface OperatorSettings {
   readonly name: string;
   readonly role: OperatorRole;
-  /** Where key and certificates go; see federation/credentials.ts. */
-  readonly folder: string;
+  /** Where key and certificates go. */
+  readonly home: Pick<OperatorHome, 'save'>;
   /** `host:port` of the coordinator, remembered beside them. */
   readonly coordinator?: string;
 }
 
 /**
- * Issues an operator's credentials into a folder. Key and authority are on the same machine here: whoever may read the
- * authority's folder is trusted with everything anyway. An operator of the same name loses earlier certificates.
+ * Issues an operator's credentials. Key and authority are in the same hands here: whoever may read the authority is trusted with
+ * everything anyway. An operator of the same name loses earlier certificates.
  */
 export async function bootstrapOperator(
   { authority, register }: Trust,
-  { name, role, folder, coordinator }: OperatorSettings,
+  { name, role, home, coordinator }: OperatorSettings,
 ): Promise<Credentials> {
   const identity = operatorIdentity(authority.federation, name);
   const keys = await makeKeyPair();
   const issued = await authority.issue(await makeCertificateRequest(keys), identity);
   await register.operatorAdded(name, role, issued);
+  faultPoint('operator.added');
   const { chainPem, rootsPem } = issued;
   const credentials = { identity, coordinator, keyPem: await privateKeyPem(keys), chainPem, rootsPem };
-  await saveCredentials(folder, credentials);
+  await home.save(credentials);
   return credentials;
 }

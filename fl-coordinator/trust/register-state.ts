@@ -133,8 +133,12 @@ export function admit(state: RegisterState, identity: Identity, fingerprint: str
       `${showIdentity(identity)} has been revoked; ask the coordinator's operator for a new invitation`,
     );
   }
+  const wayOut =
+    identity.kind === 'site'
+      ? 'or enrol again'
+      : 'of the coordinator; "clara-fed operator fetch" brings it out of a secret';
   throw new ClaraError(
     'permission-denied',
-    `this certificate of ${showIdentity(identity)} is not in the federation's register, or was replaced by a later enrolment; use the newer one or enrol again`,
+    `this certificate of ${showIdentity(identity)} is not in the federation's register, or was replaced by a later enrolment; use the newer one ${wayOut}`,
   );
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ClaraError, hasCode } from '../../base/errors';
 import { type ObjectStore, readAll } from '../storage/object-store';
+import { type AuthorityHome, authorityHome } from './authority-home';
 import { type AuthorityOptions, CertificateAuthority } from './certificate-authority';
 import { REGISTER_PREFIX } from './site-register';
 
@@ -15,28 +16,30 @@ const MAX_BYTES = 4096;
 const recordSchema = z.object({ v: z.literal(1), rootFingerprint: z.string().regex(/^[0-9a-f]{64}$/) });
 
 /**
- * Opens the authority in `<folder>/authority`. Only the first coordinator of a store makes one.
- * @throws ClaraError `precondition-failed` when the store belongs to another authority, or to one that is not in the folder
+ * Opens the authority of a store. Only the first coordinator makes one.
+ * @param place the folder that it is in, as `authority`, or where else
+ * @throws ClaraError `precondition-failed` when the store belongs to another authority, or to one that is not there
  */
 export async function openSharedAuthority(
-  folder: string,
+  place: string | AuthorityHome,
   store: ObjectStore,
   options: AuthorityOptions,
 ): Promise<CertificateAuthority> {
+  const home = authorityHome(place);
   const known = await rootOf(store);
   const isTaken = known !== undefined || (await hasObjects(store, REGISTER_PREFIX));
-  if (isTaken && !(await CertificateAuthority.isIn(folder))) {
+  if (isTaken && (await home.load()) === undefined) {
     throw new ClaraError(
       'precondition-failed',
-      `the store has a federation already, but ${folder} does not hold its certificate authority; give every coordinator of a store the same trust folder (--trust DIR), or copy the folder "authority" of another one into it`,
+      `the store has a federation already, but ${home.place} does not hold its certificate authority; ${home.wayOut}`,
     );
   }
-  const authority = await CertificateAuthority.open(folder, options);
+  const authority = await CertificateAuthority.open(home, options);
   const root = known ?? (await claim(store, authority.rootFingerprint));
   if (root === authority.rootFingerprint) return authority;
   throw new ClaraError(
     'precondition-failed',
-    `the certificate authority in ${folder} has root ${authority.rootFingerprint.slice(0, 16)}..., but the store belongs to the one with root ${root.slice(0, 16)}...; give every coordinator of a store the same trust folder (--trust DIR)`,
+    `the certificate authority in ${home.place} has root ${authority.rootFingerprint.slice(0, 16)}..., but the store belongs to the one with root ${root.slice(0, 16)}...; ${home.wayOut}`,
   );
 }
 

@@ -7,6 +7,7 @@ import {
   admit,
   EMPTY_REGISTER,
   type NewRegisterEvent,
+  type OperatorRecord,
   type RegisterEvent,
   type RegisterState,
   reduceRegister,
@@ -70,6 +71,10 @@ export class SiteRegister {
 
   site(id: string): SiteRecord | undefined {
     return this.#state.sites.get(id);
+  }
+
+  operator(name: string): OperatorRecord | undefined {
+    return this.#state.operators.get(name);
   }
 
   hasOperators(): boolean {

@@ -94,6 +94,8 @@ describe('programs of containers', () => {
     hostNames: ['fl.example.org'],
     store: 's3://bucket/coordinator',
     storeKeyArn: 'arn:aws:kms:eu-west-2:111122223333:key/1',
+    authoritySecretArn: SECRET,
+    operatorSecretArn: SECRET,
   });
 
   for (const [name, words, commands] of [
@@ -157,7 +159,11 @@ describe('programs of containers', () => {
   });
 
   it('are told where a secret is, and never get one in a variable', () => {
-    for (const { command, environment } of [annotationProgram(SECRET, '10.20.0.0/16'), enrolProgram(SECRET)]) {
+    for (const { command, environment } of [
+      annotationProgram(SECRET, '10.20.0.0/16'),
+      enrolProgram(SECRET),
+      COORDINATOR,
+    ]) {
       assert.ok(command.includes(SECRET));
       assert.deepEqual(Object.keys(environment).sort(), ['HOME', 'NODE_ENV']);
     }

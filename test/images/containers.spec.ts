@@ -10,7 +10,7 @@ import type { ProgramRun } from '../engine/run-program';
 import { containers, ofType, planOf } from '../stacks/plans';
 import { AwsServer } from '../support/aws-server';
 import { ContainerHost, type StartedContainer } from '../support/container-host';
-import type { ProgramEnd, ProgramRecord } from '../support/program';
+import { Program, type ProgramEnd, type ProgramRecord } from '../support/program';
 import { S3_CREDENTIALS } from '../support/s3-server';
 import { tarOf } from '../support/tar-of';
 
@@ -37,6 +37,7 @@ describe('the containers of coordinator and site', function () {
   let prod: ProgramRun;
   let site: ProgramRun;
   let madeFiles: readonly string[];
+  let operator: string;
   let leader: StartedContainer;
   let standby: StartedContainer;
   let agent: StartedContainer;
@@ -51,10 +52,12 @@ describe('the containers of coordinator and site', function () {
     host.standIn(COORDINATOR_HOST, 'localhost');
     for (const image of ['coordinator', 'agent', 'aiaa'] as const) host.tree(image);
     madeFiles = host.treeFiles();
+    operator = mkdtempSync(path.join(os.tmpdir(), 'clara-operator-'));
   });
   after(async () => {
     await host?.stop();
     await moto?.stop();
+    if (operator) rmSync(operator, { recursive: true, force: true });
   });
 
   /** A one-shot task: where one is needed its configuration is written, then its own container runs to its end. */
@@ -71,6 +74,9 @@ describe('the containers of coordinator and site', function () {
 
   it('are two coordinators on the store of the plan: one leads, the other stands by, both are well', async () => {
     await withBucket(moto.endpoint, wordAfter(prod, 'prod-coordinator-a', '--store').split('/')[2]);
+    for (const option of ['--authority-secret', '--operator-secret']) {
+      host.standIn(wordAfter(prod, 'prod-coordinator-a', option), await secretOf(moto.endpoint, option));
+    }
     leader = await host.start(prod, 'prod-coordinator-a', 'coordinator', 'coordinator');
     await leader.program.record(({ event }) => event === 'ready', 'the first coordinator serves');
     standby = await host.start(prod, 'prod-coordinator-b', 'coordinator', 'coordinator');
@@ -86,10 +92,17 @@ describe('the containers of coordinator and site', function () {
     assert.equal(empty.code, EXIT.notFound, empty.stderr);
     assert.match(empty.stderr, /is not there, or has no value yet; put one in/);
 
-    const invited = await leader.exec('sites', 'invite', SITE, '--operator', '/coordinator/operator', '--json');
+    // With the command that the stack answers, on a machine of an administrator; then as in the coordinator's own image.
+    const { fetchOperator } = prod.outputs!.Commands as Record<string, string>;
+    const [, ...fetch] = host.text(fetchOperator).split(' ');
+    const fetched = await new Program([...fetch.slice(0, -1), path.join(operator, 'admin')], { environment: host.aws })
+      .ended;
+    assert.equal(fetched.code, 0, fetched.stderr);
+    const invite = ['sites', 'invite', SITE, '--operator', path.join(operator, 'admin'), '--json'];
+    const invited = await new Program(invite).ended;
     assert.equal(invited.code, 0, invited.stderr);
     const { invitation } = JSON.parse(invited.stdout) as { invitation: string };
-    host.standIn(secret, await secretOf(moto.endpoint, invitation));
+    host.standIn(secret, await secretOf(moto.endpoint, 'invitation', invitation));
     const enrolled = await bootstrap('enrol');
     assert.equal(enrolled.code, 0, enrolled.stderr);
     assert.equal(enrolled.records[0].event, 'enrolled');
@@ -126,7 +139,7 @@ describe('the containers of coordinator and site', function () {
   it('are an annotation server that answers below the path of its secret alone', async () => {
     const task = `${SITE}-annotation`;
     const prefix = '/st-marys/4f1c2a7de9';
-    host.standIn(wordAfter(site, task, '--prefix-secret'), await secretOf(moto.endpoint, prefix));
+    host.standIn(wordAfter(site, task, '--prefix-secret'), await secretOf(moto.endpoint, 'prefix', prefix));
     annotation = await host.start(site, task, 'aiaa', 'aiaa');
     await annotation.program.record(({ event }) => event === 'ready', 'the annotation server listens');
     const status = async (at: string) => (await fetch(`http://127.0.0.1:${annotation.port(5000)}${at}`)).status;
@@ -194,10 +207,10 @@ async function withBucket(
   client.destroy();
 }
 
-/** A secret with this text. @returns its ARN */
-async function secretOf(endpoint: string, text: string): Promise<string> {
+/** A secret, with this text if there is one. @returns its ARN */
+async function secretOf(endpoint: string, name: string, text?: string): Promise<string> {
   const client = new SecretsManagerClient({ endpoint, region: REGION, credentials: CREDENTIALS });
-  const { ARN } = await client.send(new CreateSecretCommand({ Name: `secret-${text.length}`, SecretString: text }));
+  const { ARN } = await client.send(new CreateSecretCommand({ Name: name.replace(/^-+/, ''), SecretString: text }));
   client.destroy();
   return ARN!;
 }

@@ -6,7 +6,7 @@ import { DockerfileParser, type Instruction } from 'dockerfile-ast';
 import { ANNOTATION_HEALTH } from '../../components/containers/annotation-program';
 import type { HealthCheck } from '../../components/containers/container-definition';
 import { SERVICE_HEALTH } from '../../components/containers/program';
-import { COORDINATOR_ROOMS, WORKSPACE_ROOMS } from '../../components/workspace-rooms';
+import { WORKSPACE_ROOMS } from '../../components/workspace-rooms';
 import { IMAGE_NAMES, IMAGES, type ImageName } from '../../images/contents';
 import { programFiles } from '../../images/program-files';
 import { DIST, ROOT } from '../../scripts/compiled.cjs';
@@ -20,9 +20,9 @@ const HEALTH: Readonly<Record<ImageName, HealthCheck>> = {
   agent: SERVICE_HEALTH,
   aiaa: ANNOTATION_HEALTH,
 };
-/** Whom the access points of the file system take the programs for. */
+/** Whom the access points of the file system take the programs for; a coordinator has none. */
 const USERS: Readonly<Record<ImageName, number>> = {
-  coordinator: COORDINATOR_ROOMS.trust.uid,
+  coordinator: 10_010,
   agent: WORKSPACE_ROOMS.agent.uid,
   aiaa: WORKSPACE_ROOMS.aiaa.uid,
 };

@@ -41,6 +41,10 @@ const PASSAGES: Readonly<Record<FaultPoint, readonly number[]>> = {
   'store.upload-recorded': [],
   // Passed by enrolments only: enrolment-interrupted.spec.ts.
   'enrol.token-spent': [],
+  // Passed by the first start only: coordinator-secrets.spec.ts.
+  'authority.made': [],
+  'authority.kept': [],
+  'operator.added': [],
   // A plan that brings a model: initial-model-file.spec.ts.
   'model-upload.half-written': [],
   // Passed by encoded updates only: encoded-wire.spec.ts.

@@ -58,8 +58,22 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: 'the boundary of deployments forgets the invitation',
-    changes: [change('org', BOUNDARY, 'NeverUseInvitations')],
+    changes: [change('org', BOUNDARY, 'NeverUseKeys')],
     opens: { 'read the invitation': ['deployer'], 'put an invitation': ['deployer'] },
+  },
+  {
+    what: 'the boundary of deployments forgets what coordinators keep',
+    changes: [change('org', 'org-deployment-prod-boundary', 'NeverUseKeys')],
+    opens: {
+      "read the federation's authority": ['platformDeployer'],
+      "put a value in the authority's place": ['platformDeployer'],
+      "read the first operator's credentials": ['platformDeployer'],
+    },
+  },
+  {
+    what: 'a task of the coordinators decrypts past Secrets Manager',
+    changes: [change('prod', 'prod-coordinator-a-task', 'EncryptSecrets', without('Condition'))],
+    opens: { "decrypt with the key of the coordinators' secrets": ['coordinator'] },
   },
   {
     what: 'members may leave',

@@ -1,6 +1,8 @@
 import { HOSPITAL, OTHER, PLATFORM } from './identities';
 import { arnOf, resource, type World } from './world';
 
+const SECRET = 'aws:secretsmanager/secret:Secret';
+
 /** ARNs of what the rows are about. */
 export type Places = ReturnType<typeof placesOf>;
 
@@ -9,7 +11,7 @@ export function placesOf(world: World) {
   const hospital = {
     ...siteOf(world, HOSPITAL),
     // A hospital that trains only, like the other one, has no annotation server.
-    path: arnOf(resource(plans[HOSPITAL], 'aws:secretsmanager/secret:Secret', /-annotation-path$/)),
+    path: arnOf(resource(plans[HOSPITAL], SECRET, /-annotation-path$/)),
   };
   const platform = plans[PLATFORM];
   const store = arnOf(resource(platform, 'aws:s3/bucket:Bucket', 'prod-store'));
@@ -21,6 +23,9 @@ export function placesOf(world: World) {
       region: platform.region,
       store,
       storeKey: arnOf(resource(platform, 'aws:kms/key:Key', 'prod-store-key')),
+      authority: arnOf(resource(platform, SECRET, 'prod-coordinator-authority')),
+      firstOperator: arnOf(resource(platform, SECRET, 'prod-coordinator-operator')),
+      secretsKey: arnOf(resource(platform, 'aws:kms/key:Key', 'prod-coordinator-key')),
       audit: arnOf(resource(platform, 'aws:s3/bucket:Bucket', 'prod-store-audit')),
       trail: arnOf(resource(platform, 'aws:cloudtrail/trail:Trail', 'prod-store-audit')),
       image: arnOf(resource(platform, 'aws:ecr/repository:Repository', 'prod-images-agent-eu-central-1')),
@@ -49,7 +54,7 @@ export function siteOf(world: World, stack: string) {
       training: arn(POINT, /-workspace-training$/),
       annotation: arn(POINT, /-workspace-aiaa$/),
     },
-    invitation: arn('aws:secretsmanager/secret:Secret', /-invitation$/),
+    invitation: arn(SECRET, /-invitation$/),
     cluster,
     task: `${cluster.replace(':cluster/', ':task/')}/0123456789abcdef0123456789abcdef`,
     definitions: {

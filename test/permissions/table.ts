@@ -19,6 +19,7 @@ export const SECTIONS = [
   "The hospital's keys and secrets",
   "The hospital's tasks and roles",
   'Journal, models and images of the platform',
+  'What the coordinators keep in secrets',
   'Records of what was done',
   'The account and its guard-rails',
 ] as const;
@@ -59,7 +60,7 @@ export function mount(
   return call({ account, region }, action, workspace, context);
 }
 
-const [DATASETS, WORKSPACE, SECRETS, TASKS, STORE, RECORDS, ACCOUNT] = SECTIONS;
+const [DATASETS, WORKSPACE, SECRETS, TASKS, STORE, KEPT, RECORDS, ACCOUNT] = SECTIONS;
 
 export const ROWS: readonly Row[] = [
   row(DATASETS, 'read an image', ({ hospital: h }) => call(h, 's3:GetObject', `${h.datasets}/${IMAGE}`), [
@@ -192,6 +193,36 @@ export const ROWS: readonly Row[] = [
     ...['otherDeployer', 'otherAdmin'],
   ]),
   row(STORE, 'push an image', ({ platform: p }) => call(p, 'ecr:PutImage', p.image), [
+    'platformDeployer',
+    'ci',
+    'operator',
+  ]),
+
+  row(
+    KEPT,
+    "read the federation's authority",
+    ({ platform: p }) => call(p, 'secretsmanager:GetSecretValue', p.authority),
+    ['coordinator', 'ci', 'operator'],
+  ),
+  row(
+    KEPT,
+    "put a value in the authority's place",
+    ({ platform: p }) => call(p, 'secretsmanager:PutSecretValue', p.authority),
+    ['coordinator', 'ci', 'operator'],
+  ),
+  row(
+    KEPT,
+    "read the first operator's credentials",
+    ({ platform: p }) => call(p, 'secretsmanager:GetSecretValue', p.firstOperator),
+    ['coordinator', 'ci', 'operator'],
+  ),
+  row(
+    KEPT,
+    "decrypt with the key of the coordinators' secrets",
+    ({ platform: p }) => call(p, 'kms:Decrypt', p.secretsKey),
+    ['ci', 'operator'],
+  ),
+  row(KEPT, 'delete the authority', ({ platform: p }) => call(p, 'secretsmanager:DeleteSecret', p.authority), [
     'platformDeployer',
     'ci',
     'operator',

@@ -65,16 +65,16 @@ export const EXPECTED: Readonly<Record<string, Openings>> = {
     { bastion: { workspace: NFS, ...OUT, ...NAMES } },
   ),
   prod: {
-    'tasks of coordinator-a': { workspace: NFS, ...OUT, 'listed operators': HTTPS, 'sites with a public link': HTTPS },
-    'tasks of coordinator-b': { workspace: NFS, ...OUT, 'listed operators': HTTPS, 'sites with a public link': HTTPS },
+    'tasks of coordinator-a': { ...OUT, 'listed operators': HTTPS, 'sites with a public link': HTTPS },
+    'tasks of coordinator-b': { ...OUT, 'listed operators': HTTPS, 'sites with a public link': HTTPS },
     'load balancer': { 'tasks of coordinator-a': [8443, 8444], 'tasks of coordinator-b': [9443, 9444] },
     'listed operators': { 'load balancer': COORDINATOR },
     'sites with a public link': { 'load balancer': COORDINATOR },
   },
   // Everybody comes through the endpoint service.
   dev: {
-    'tasks of coordinator-a': { workspace: NFS, ...OUT },
-    'tasks of coordinator-b': { workspace: NFS, ...OUT },
+    'tasks of coordinator-a': OUT,
+    'tasks of coordinator-b': OUT,
     'load balancer': { 'tasks of coordinator-a': [8443, 8444], 'tasks of coordinator-b': [9443, 9444] },
   },
 };

@@ -69,8 +69,12 @@ export function placesOf(network: Network, owner: string, vpcCidr: string): Plac
     {
       name: 'other machine in the network',
       groups: [],
+      // Where tasks run and workspaces are mounted.
       subnets: [
-        ...new Set(network.ofType('aws:efs/mountTarget:MountTarget').map(({ inputs }) => String(inputs.subnetId))),
+        ...new Set([
+          ...network.ofType('aws:efs/mountTarget:MountTarget').map(({ inputs }) => String(inputs.subnetId)),
+          ...network.ofType(SERVICE).flatMap(({ inputs }) => (inputs.networkConfiguration as TaskNetwork).subnets),
+        ]),
       ],
       addresses: [vpcCidr],
       isPublic: false,

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { operatorCommand } from '../../cli/commands/operator';
 import type { ProgramRun } from '../engine/run-program';
 import { containers, made, needs, ofType, one, planOf, policies, rights } from './plans';
 
 const SERVICE = 'aws:ecs/service:Service';
+const SECRET = 'aws:secretsmanager/secret:Secret';
 
 describe('coordinator stack', () => {
   let plan: ProgramRun;
@@ -10,7 +12,7 @@ describe('coordinator stack', () => {
     plan = await planOf('prod');
   });
 
-  it('runs two coordinators in two zones, each with a workspace of its own and one authority', () => {
+  it('runs two coordinators in two zones, which keep nothing themselves and share the secrets', () => {
     const services = ofType(plan, SERVICE).map(({ inputs }) => inputs);
     const subnets = services.map(({ networkConfiguration }) => (networkConfiguration as { subnets: string[] }).subnets);
     assert.deepEqual(
@@ -19,18 +21,50 @@ describe('coordinator stack', () => {
     );
     const zones = new Map(ofType(plan, 'aws:ec2/subnet:Subnet').map(({ id, inputs }) => [id, inputs.availabilityZone]));
     assert.equal(new Set(subnets.map(([subnet]) => zones.get(subnet))).size, 2);
-    const rooms = ['a', 'b'].map((name) => {
+    assert.deepEqual(ofType(plan, 'aws:efs/fileSystem:FileSystem'), []);
+    const words = ['a', 'b'].map((name) => {
       const { volumes } = one(plan, 'aws:ecs/taskDefinition:TaskDefinition', `prod-coordinator-${name}`).inputs;
-      const list = volumes as {
-        name: string;
-        efsVolumeConfiguration?: { authorizationConfig: { accessPointId: string } };
-      }[];
-      const room = (volume: string) =>
-        list.find((each) => each.name === volume)!.efsVolumeConfiguration!.authorizationConfig.accessPointId;
-      return { own: room('coordinator'), trust: room('trust') };
+      assert.deepEqual(volumes, [{ name: 'scratch' }]);
+      return containers(plan, `prod-coordinator-${name}`).find((each) => each.name === 'coordinator')!
+        .command as string[];
     });
-    assert.notEqual(rooms[0].own, rooms[1].own);
-    assert.equal(rooms[0].trust, rooms[1].trust);
+    for (const what of ['authority', 'operator']) {
+      const { outputs, inputs } = one(plan, SECRET, `prod-coordinator-${what}`);
+      assert.equal(inputs.kmsKeyId, one(plan, 'aws:kms/key:Key', 'prod-coordinator-key').outputs!.arn);
+      for (const command of words) assert.equal(command[command.indexOf(`--${what}-secret`) + 1], outputs!.arn);
+    }
+  });
+
+  it('gives the secrets no value, keeps them, and says how the operator is fetched', () => {
+    assert.deepEqual(ofType(plan, 'aws:secretsmanager/secretVersion:SecretVersion'), []);
+    for (const { name, protect, inputs } of ofType(plan, SECRET)) {
+      assert.deepEqual([protect, inputs.recoveryWindowInDays], [true, 30], name);
+    }
+    const { arn } = one(plan, SECRET, 'prod-coordinator-operator').outputs!;
+    const { fetchOperator } = plan.outputs!.Commands as Record<string, string>;
+    assert.equal(fetchOperator, `clara-fed operator fetch --secret ${arn} --operator prod-operator`);
+    const [, noun, verb, ...words] = fetchOperator.split(' ');
+    const fetch = operatorCommand().commands.find((command) => command.name() === verb)!;
+    assert.equal(operatorCommand().name(), noun);
+    for (const word of words.filter((each) => each.startsWith('--'))) {
+      assert.ok(
+        fetch.options.some(({ long }) => long === word),
+        word,
+      );
+    }
+  });
+
+  it('lets a coordinator read and write its two secrets, through Secrets Manager alone', () => {
+    const arns = ['authority', 'operator'].map((what) => one(plan, SECRET, `prod-coordinator-${what}`).outputs!.arn);
+    const own = rights(plan, 'prod-coordinator-a-task');
+    const { Action, Resource } = own.find(({ Sid }) => Sid === 'KeepSecrets')!;
+    assert.deepEqual([Action, Resource], [['secretsmanager:GetSecretValue', 'secretsmanager:PutSecretValue'], arns]);
+    assert.deepEqual(own.find(({ Sid }) => Sid === 'EncryptSecrets')!.Condition, {
+      StringEquals: {
+        'kms:ViaService': 'secretsmanager.eu-west-2.amazonaws.com',
+        'kms:EncryptionContext:SecretARN': arns,
+      },
+    });
   });
 
   it('updates the second coordinator only when the first is up again', () => {
@@ -100,11 +134,13 @@ describe('coordinator stack', () => {
       ['aws:s3/bucket:Bucket', 'prod-store'],
       ['aws:s3/bucket:Bucket', 'prod-store-audit'],
       ['aws:kms/key:Key', 'prod-store-key'],
-      ['aws:efs/fileSystem:FileSystem', 'prod-coordinators'],
+      ['aws:kms/key:Key', 'prod-coordinator-key'],
     ]) {
       assert.equal(one(plan, type, name).protect, true, name);
     }
-    assert.equal(one(plan, 'aws:kms/key:Key', 'prod-store-key').retainOnDelete, true);
+    for (const key of ['prod-store-key', 'prod-coordinator-key']) {
+      assert.equal(one(plan, 'aws:kms/key:Key', key).retainOnDelete, true, key);
+    }
   });
 
   it('keeps audit records that nobody can delete', () => {

@@ -60,13 +60,18 @@ export class ContainerHost {
   readonly #standIns = new Map<string, string>();
 
   /** @param aws variables by which a task finds AWS, beside its region, which ECS sets on Fargate alone */
-  constructor(private readonly aws: Readonly<Record<string, string>>) {
+  constructor(readonly aws: Readonly<Record<string, string>>) {
     chmodSync(this.#folder, 0o755);
   }
 
   /** From now on `here` stands for a name that the plan has, of a host or a resource. */
   standIn(planned: string, here: string): void {
     this.#standIns.set(planned, here);
+  }
+
+  /** What a command that a stack answers reads on this machine. */
+  text(planned: string): string {
+    return [...this.#standIns].reduce((text, [name, here]) => text.replaceAll(name, here), planned);
   }
 
   /** The tree of an image, made by the script that the Dockerfile calls, in an empty folder. */

@@ -6,6 +6,7 @@ export const AREAS = [
   'The coordinator is killed or paused',
   'The store in a folder',
   'The store in S3',
+  'The secrets of the coordinators',
   'No room is left',
   'What sites send: uploads, messages, figures',
   'Lines between sites and coordinator',

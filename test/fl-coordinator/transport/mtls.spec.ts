@@ -20,6 +20,7 @@ import { ConnectionRegister } from '../../../fl-coordinator/transport/connection
 import { type SecureServer, startSecureServer } from '../../../fl-coordinator/transport/mtls-server';
 import { CertificateAuthority } from '../../../fl-coordinator/trust/certificate-authority';
 import { bootstrapOperator, siteRenewal } from '../../../fl-coordinator/trust/enrolment';
+import { operatorInFolder } from '../../../fl-coordinator/trust/operator-home';
 import { type AdmittedPeer, admitPeer } from '../../../fl-coordinator/trust/peer-identity';
 import { fault } from '../../support/faults';
 import { FEDERATION, FederationFixture, failureOf, issueDirectly } from '../trust/support/federation-fixture';
@@ -118,7 +119,9 @@ describe('mutual TLS', () => {
 
   it('lets an operator call what the role allows, and nothing else', async () => {
     const folder = `${fed.folder}/auditor`;
-    const auditor = operator(await bootstrapOperator(fed.trust, { name: 'ann', role: 'auditor', folder }));
+    const auditor = operator(
+      await bootstrapOperator(fed.trust, { name: 'ann', role: 'auditor', home: operatorInFolder(folder) }),
+    );
     assert.equal((await auditor.listRuns({}, patience)).runs[0].run, 'r-1');
     const failure = await failureOf(auditor.submitRun({ plan: '' }, patience));
     assert.match(String(failure), /role auditor may not call operations\.submitRun; it is for: admin, researcher/);
@@ -128,7 +131,11 @@ describe('mutual TLS', () => {
   it("refuses the certificate of a site at the operators' service, and the other way round", async () => {
     const failure = await failureOf(operator(await fed.enrol('st-marys')).listRuns({}, patience));
     assert.match(String(failure), /role site may not call operations\.listRuns/);
-    const admin = await bootstrapOperator(fed.trust, { name: 'ann', role: 'admin', folder: `${fed.folder}/admin` });
+    const admin = await bootstrapOperator(fed.trust, {
+      name: 'ann',
+      role: 'admin',
+      home: operatorInFolder(`${fed.folder}/admin`),
+    });
     assert.match(
       String(await failureOf(site(admin).uploadStatus({}, patience))),
       /role admin may not call federation\.uploadStatus/,
@@ -137,7 +144,7 @@ describe('mutual TLS', () => {
 
   it('refuses streams of every kind with the same sentence', async () => {
     const admin = site(
-      await bootstrapOperator(fed.trust, { name: 'ann', role: 'admin', folder: `${fed.folder}/admin` }),
+      await bootstrapOperator(fed.trust, { name: 'ann', role: 'admin', home: operatorInFolder(`${fed.folder}/admin`) }),
     );
     const drain = async (messages: AsyncIterable<unknown>) => {
       for await (const _ of messages) assert.fail('a message came');
@@ -340,7 +347,11 @@ describe('mutual TLS', () => {
   });
 
   it('refuses a message over the cap', async () => {
-    const admin = await bootstrapOperator(fed.trust, { name: 'ann', role: 'admin', folder: `${fed.folder}/admin` });
+    const admin = await bootstrapOperator(fed.trust, {
+      name: 'ann',
+      role: 'admin',
+      home: operatorInFolder(`${fed.folder}/admin`),
+    });
     const failure = await failureOf(operator(admin).submitRun({ plan: 'x'.repeat(9 * 2 ** 20) }, patience));
     assert.equal((failure as ClaraError).code, 'resource-exhausted');
   });

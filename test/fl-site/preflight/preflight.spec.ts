@@ -75,7 +75,7 @@ describe('preflight of a site', () => {
       software: 'clara-fed test',
     });
     for (const id of ['st-marys', 'northern']) {
-      const { invitation } = await asOperator({ operator: coordinator.operatorFolder }, (client) =>
+      const { invitation } = await asOperator({ operator: coordinator.operatorPlace }, (client) =>
         client.inviteSite({ site: id, validMinutes: 5 }),
       );
       await enrol(parseInvitation(invitation), {
@@ -156,7 +156,7 @@ describe('preflight of a site', () => {
   });
 
   it('says that the coordinator admits the site no more', async () => {
-    await asOperator({ operator: coordinator.operatorFolder }, (client) =>
+    await asOperator({ operator: coordinator.operatorPlace }, (client) =>
       client.revokeSite({ site: 'northern', reason: 'end of the trial' }),
     );
     const check = await look(site({ id: 'northern', credentials: 'northern' }));
