@@ -1,4 +1,4 @@
-import { HOSPITAL, OTHER, PLATFORM } from './identities';
+import { ADOPTED, HOSPITAL, OTHER, PLATFORM } from './identities';
 import { arnOf, resource, type World } from './world';
 
 /** ARNs of what the rows are about. */
@@ -16,6 +16,7 @@ export function placesOf(world: World) {
   return {
     hospital,
     other: siteOf(world, OTHER),
+    adopted: siteOf(world, ADOPTED),
     platform: {
       account: platform.account,
       region: platform.region,
