@@ -192,7 +192,9 @@ esac
     const handOver = statements.find(({ Sid }) => Sid === 'HandOverRoles')!;
     assert.deepEqual(
       [handOver.Resource ?? []].flat().map((arn) => arn.replace(/-[0-9a-f]{7}$/, '')),
-      ['task', 'execution'].map((kind) => `arn:aws:iam::777788889999:role/st-marys-training-monai-unet-${kind}`),
+      ['task', 'execution'].map(
+        (kind) => `arn:aws:iam::777788889999:role/clara-federation/st-marys-training-monai-unet-${kind}`,
+      ),
     );
   });
 
