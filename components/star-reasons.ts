@@ -16,6 +16,9 @@ export const STAR_REASONS: Readonly<Record<string, string>> = {
     'image layers come from a bucket of ECR, under identities of ECR that no policy can name; only that bucket is named',
   BuildPlatform:
     'a deployment makes resources that have no name yet; the boundary and the organisation policies limit it',
+  CeilingOfStores:
+    'a permission boundary grants nothing by itself; it names the actions, and the account is a condition',
+  CeilingOfTasks: 'a permission boundary grants nothing by itself; it names the actions of all tasks',
   BoundaryCeiling: 'a permission boundary grants nothing by itself; it is the ceiling of the role',
   OwnAccountOnly:
     'an endpoint policy narrows what passes; the rights are those of the caller, and only of this account',

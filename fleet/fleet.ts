@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { ClaraError, type Fault, showValue } from '../base/errors';
 import { conductFleet, type FleetConduct, type StackResult } from './conduct';
+import { lockEnvironment } from './fleet-lock';
 import { FleetRecord } from './fleet-record';
 import { type FleetSelection, fleetSteps } from './order';
 import { ORGANIZATION_STACK, type ProjectFolder } from './project';
@@ -30,15 +31,23 @@ export interface FleetSurroundings extends Pick<FleetConduct, 'signal' | 'onBegi
  * Carries a verb out for an environment.
  * @returns one result for each stack, in order
  * @throws ClaraError `invalid-input` naming every site that is not in the catalogue or has no stack file
+ * @throws ClaraError `precondition-failed` while somebody else works on the environment; a preview changes nothing and may always
  */
 export async function runFleet(request: FleetRequest, surroundings: FleetSurroundings): Promise<StackResult[]> {
   const { project, ...rest } = surroundings;
   const { verb, environment, parallel } = request;
   const steps = fleetSteps(verb, selectionOf(request, project));
-  const task = { verb, environment, stacks: steps.flat() };
-  const record = verb === 'preview' ? undefined : await FleetRecord.open(path.join(project.folder, RECORDS), task);
-  if (request.restart) await record?.forget();
-  return conductFleet({ ...rest, verb, steps, parallel, record, digestOf: (stack) => project.digest(stack) });
+  const conduct = { ...rest, verb, steps, parallel, digestOf: (stack: string) => project.digest(stack) };
+  if (verb === 'preview') return conductFleet(conduct);
+  const folder = path.join(project.folder, RECORDS);
+  const unlock = await lockEnvironment(folder, environment, verb);
+  try {
+    const record = await FleetRecord.open(folder, { verb, environment, stacks: steps.flat() });
+    if (request.restart) await record.forget();
+    return await conductFleet({ ...conduct, record });
+  } finally {
+    await unlock();
+  }
 }
 
 function selectionOf(request: FleetRequest, project: ProjectFolder): FleetSelection {

@@ -1,12 +1,14 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { EngineEvent, LocalWorkspaceOptions, PulumiCommand, Stack } from '@pulumi/pulumi/automation';
-import { ClaraError } from '../base/errors';
+import { ClaraError, showValue } from '../base/errors';
 import { pulumiCommand } from './pulumi-command';
 import type { FleetVerb, StackChanges, StacksPort } from './stacks-port';
 
 /** Colours of the engine's messages are written as `<{%reset%}>`. */
 const COLOUR_MARK = /<\{%[^%]*%\}>/g;
 const MAX_MESSAGE = 2000;
+/** Pulumi documentation, "Configuring secrets encryption". */
+const SECRETS_PROVIDER = /^(default|passphrase|(awskms|azurekeyvault|gcpkms|hashivault):\/\/\S+)$/;
 
 export interface PulumiStacksOptions {
   /** Folder of Pulumi.yaml. */
@@ -15,6 +17,8 @@ export interface PulumiStacksOptions {
   readonly policyPack?: string;
   /** The pack's configuration: rules that are advisory in these stacks, and why. */
   readonly policyPackConfig?: string;
+  /** What encrypts the secrets of a stack that is made; one that is there keeps its own. @default the backend's */
+  readonly secretsProvider?: string;
   /** Added to this process's own environment, for the CLI and the programs that it starts. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -31,8 +35,15 @@ export class PulumiStacks implements StacksPort {
     this.#command = command;
   }
 
-  /** @throws ClaraError when there is no Pulumi CLI that can be used */
+  /** @throws ClaraError when there is no Pulumi CLI that can be used, or the secrets provider is none that it knows */
   static async open(options: PulumiStacksOptions): Promise<PulumiStacks> {
+    const { secretsProvider } = options;
+    if (secretsProvider !== undefined && !SECRETS_PROVIDER.test(secretsProvider)) {
+      throw new ClaraError(
+        'invalid-input',
+        `the secrets provider is ${showValue(secretsProvider)}; it must be default, passphrase, or the URL of a key such as awskms://alias/NAME?region=REGION`,
+      );
+    }
     return new PulumiStacks(options, await pulumiCommand());
   }
 
@@ -79,10 +90,11 @@ export class PulumiStacks implements StacksPort {
   /** @returns undefined when there is no such stack and none is to be made */
   async #select(stackName: string, create: boolean): Promise<Stack | undefined> {
     const { LocalWorkspace, StackNotFoundError } = await import('@pulumi/pulumi/automation');
-    const { project: workDir, environment: envVars } = this.#options;
+    const { project: workDir, environment: envVars, secretsProvider } = this.#options;
     const options: LocalWorkspaceOptions = {
       pulumiCommand: this.#command,
       ...(envVars ? { envVars: { ...envVars } } : {}),
+      ...(secretsProvider === undefined ? {} : { secretsProvider }),
     };
     const selecting = this.#selected.then(() =>
       create

@@ -1,4 +1,5 @@
 import * as pulumi from '@pulumi/pulumi';
+import { boundRoles } from './bound-roles';
 import { protectData } from './protect-data';
 import { stackRole } from './role';
 
@@ -17,12 +18,14 @@ export = async (): Promise<Record<string, pulumi.Input<unknown>>> => {
     case 'site': {
       const { siteConfiguration } = await import('./configuration');
       const site = siteConfiguration(configuration, stack, otherRoles);
+      boundRoles(site.deploymentRoleArn);
       const { deploySite } = await import('./site');
       return deploySite(site, stack);
     }
     case 'coordinator': {
       const { coordinatorConfiguration } = await import('./coordinator-configuration');
       const environment = coordinatorConfiguration(configuration, stack, otherRoles);
+      boundRoles(environment.deploymentRoleArn);
       const { deployCoordinator } = await import('./coordinator');
       return deployCoordinator(environment, stack);
     }

@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import { ClaraSite, type ClaraSiteArgs } from '../components/clara-site';
+import { ANNOTATION_PORT } from '../components/containers/annotation-program';
 import type { GpuFamilyName } from '../components/gpu/gpu-families';
 import type { SiteConfiguration } from './configuration';
 import { stackProvider } from './stack-provider';
@@ -83,8 +84,13 @@ export async function deploySite(site: SiteConfiguration, stack: string): Promis
   );
   const { datasets, workspace, annotation, cluster, agent, bootstrap, bastion } = clara;
   const here = pulumi.interpolate`--region ${site.region} --cluster ${cluster.clusterName}`;
+  const taskOf = (serviceName: pulumi.Output<string>) =>
+    pulumi.interpolate`$(aws ecs list-tasks ${here} --service-name ${serviceName} --query 'taskArns[0]' --output text)`;
   const shell = (serviceName: pulumi.Output<string>, container: string) =>
-    pulumi.interpolate`aws ecs execute-command ${here} --container ${container} --interactive --command sh --task $(aws ecs list-tasks ${here} --service-name ${serviceName} --query 'taskArns[0]' --output text)`;
+    pulumi.interpolate`aws ecs execute-command ${here} --container ${container} --interactive --command sh --task ${taskOf(serviceName)}`;
+  // A target of Session Manager inside a task is ecs:CLUSTER_TASK_CONTAINER, the last by its id at run time.
+  const forward = (serviceName: pulumi.Output<string>, container: string, port: number) =>
+    pulumi.interpolate`task=${taskOf(serviceName)}; aws ssm start-session --region ${site.region} --document-name AWS-StartPortForwardingSession --parameters portNumber=${port},localPortNumber=${port} --target "ecs:${cluster.clusterName}_\${task##*/}_$(aws ecs describe-tasks ${here} --tasks "$task" --query "tasks[0].containers[?name=='${container}'].runtimeId | [0]" --output text)"`;
   return {
     ClaraServiceUrl: annotation.url,
     SlicerServerUrl: annotation.url,
@@ -106,6 +112,7 @@ export async function deploySite(site: SiteConfiguration, stack: string): Promis
       ),
       shellInAgent: shell(agent.serviceName, 'agent'),
       shellInAnnotationServer: shell(annotation.serviceName, 'aiaa'),
+      administration: forward(annotation.serviceName, 'aiaa', ANNOTATION_PORT),
       ...(bastion && {
         shellOnBastion: pulumi.interpolate`aws ssm start-session --region ${site.region} --target ${bastion.instanceId}`,
       }),

@@ -21,6 +21,7 @@ interface FleetOptions {
   readonly project: string;
   readonly policyPack?: string;
   readonly policyPackConfig?: string;
+  readonly secretsProvider?: string;
   readonly restart?: boolean;
   readonly json?: boolean;
 }
@@ -57,6 +58,10 @@ export function fleetCommand(): Command {
         '--policy-pack-config <file>',
         'JSON configuration of the pack, such as a rule that is advisory in these stacks',
       )
+      .option(
+        '--secrets-provider <url>',
+        "what encrypts the secrets of stacks that are made, such as awskms://alias/NAME?region=REGION (default: the backend's)",
+      )
       .option('--restart', 'begin with the first stack, whatever an unfinished call has done')
       .option('--json', 'one JSON object a stack')
       .addHelpText(
@@ -74,6 +79,7 @@ async function fleet(verb: FleetVerb, options: FleetOptions): Promise<void> {
   const stacks = await PulumiStacks.open({
     project: project.folder,
     ...(options.policyPack === undefined ? {} : { policyPack: path.resolve(options.policyPack) }),
+    ...(options.secretsProvider === undefined ? {} : { secretsProvider: options.secretsProvider }),
     ...(options.policyPackConfig === undefined ? {} : { policyPackConfig: path.resolve(options.policyPackConfig) }),
   });
   const signal = stopSignal();

@@ -83,7 +83,7 @@ export function addDeploymentVerbs(command: Command): void {
     .option('--log-gb <n>', 'GB a month of logs (default: 5)')
     .option(
       '--prices <file>',
-      "JSON price table of your region, in the form of fleet/cost/prices.ts (default: us-east-1's)",
+      "JSON price table, in the form of fleet/cost/prices.ts (default: that of the site's region, or us-east-1's)",
     )
     .option('--project <dir>', 'folder of Pulumi.yaml', '.')
     .option('--json', 'one JSON object a part, and one for the whole')
@@ -176,7 +176,7 @@ async function cost(id: string, options: CostOptions): Promise<void> {
     throw asClaraError(error);
   });
   for (const item of items) terminal.record({ event: 'part', ...item });
-  const { region, date } = used;
+  const { region, date, approximate } = used;
   const sum = total(items);
   terminal.record({
     event: 'cost',
@@ -184,13 +184,16 @@ async function cost(id: string, options: CostOptions): Promise<void> {
     environment: options.env,
     monthly: sum,
     currency: 'USD',
-    pricesOf: { region, date },
+    pricesOf: { region, date, approximate },
     notIncluded: NOT_INCLUDED,
   });
   terminal.line(costTable(items, sum));
   terminal.line(
     `\nList prices of ${region} of ${date}, written down from ${PRICE_PAGE}; the site is in ${site.region}.`,
   );
+  if (approximate.length > 0) {
+    terminal.line(`Not read from a price list, and right within some 10 %: ${approximate.join(', ')}.`);
+  }
   if (region !== site.region)
     terminal.line('Other regions of AWS cost up to a third more: give the prices of yours with --prices.');
   terminal.line(`Not included: ${NOT_INCLUDED.join('; ')}.`);

@@ -163,7 +163,12 @@ export class AnnotationService extends pulumi.ComponentResource {
       child,
     );
     const listener = this.#listeners(name, { loadBalancer, targets, certificateArn: parsed.certificateArn });
-    guardAdministration(name, listener.arn, { vpcCidr: network.cidr, targetGroupArn: targets.arn }, child);
+    guardAdministration(
+      name,
+      listener.arn,
+      { vpcCidr: isPublic ? undefined : network.cidr, targetGroupArn: targets.arn },
+      child,
+    );
 
     const prefix = parsed.server === 'own' ? secretPath(name, site, child) : undefined;
     const task = this.#task(name, args, parsed.server, prefix);

@@ -6,6 +6,7 @@ import { checked } from '../faults';
 import { given } from '../input-rules';
 import type { SiteNetwork } from '../network/site-network';
 import { securityGroup } from '../network/task-security-group';
+import { MADE_ROLE_PATH } from '../organization/made-roles';
 import { placeOf } from '../place';
 import { allow, type Statement } from '../policy-document';
 import { shellChannel } from '../tasks/task-policies';
@@ -208,7 +209,7 @@ export class GpuCluster extends pulumi.ComponentResource {
       { service: 'ec2.amazonaws.com', statements: clusterArn.apply(nodeStatements) },
       child,
     );
-    return new aws.iam.InstanceProfile(`${name}-node`, { role: role.name }, child);
+    return new aws.iam.InstanceProfile(`${name}-node`, { path: MADE_ROLE_PATH, role: role.name }, child);
   }
 }
 

@@ -1,6 +1,7 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as aws from '../aws';
 import { requireAwsProvider } from '../explicit-provider';
+import { MADE_ROLE_PATH } from '../organization/made-roles';
 import { allow } from '../policy-document';
 import type { SiteContext } from '../site-context';
 import { shellChannel } from '../tasks/task-policies';
@@ -41,7 +42,7 @@ export class Bastion extends pulumi.ComponentResource {
       },
       child,
     );
-    const profile = new aws.iam.InstanceProfile(name, { role: role.name }, child);
+    const profile = new aws.iam.InstanceProfile(name, { path: MADE_ROLE_PATH, role: role.name }, child);
     const template = new aws.ec2.LaunchTemplate(
       name,
       {

@@ -1,9 +1,10 @@
 import { allow, type PolicyDocument, policyDocument, type Statement } from '../policy-document';
+import { MADE_ROLE_PATH, madeRoles, madeRolesBoundaryArn } from './made-roles';
 
 /**
  * What a deployment may do in an account, and its ceiling. Deployments make everything, so their identity is wide; what they must
- * never do themselves is in the boundary. It does not pass on to the roles that they make: what those may do is in the plan, which is
- * reviewed, and who may take them is the organisation's (`rolePerimeter`).
+ * never do themselves is in the boundary. The roles that they make have a boundary of their own (`made-roles.ts`), without which they
+ * cannot be made, and who may take them is the organisation's (`madeRolePerimeter`).
  */
 
 /** Services that the components use. */
@@ -34,20 +35,31 @@ const PLATFORM_ACTIONS = [
   'sts:GetCallerIdentity',
 ] as const;
 
-export function deploymentPolicy(partition: string, accountId: string): PolicyDocument {
-  const own = (kind: string) => `arn:${partition}:iam::${accountId}:${kind}/*`;
+/** Whatever gives a role rights, or takes its boundary's place. */
+const BOUND_ACTIONS = [
+  'iam:AttachRolePolicy',
+  'iam:CreateRole',
+  'iam:PutRolePermissionsBoundary',
+  'iam:PutRolePolicy',
+] as const;
+
+export function deploymentPolicy(partition: string, accountId: string, deploymentRole: string): PolicyDocument {
+  const roles = madeRoles(partition, accountId);
+  const boundary = madeRolesBoundaryArn(`arn:${partition}:iam::${accountId}:role/${deploymentRole}`);
+  const profiles = `arn:${partition}:iam::${accountId}:instance-profile${MADE_ROLE_PATH}*`;
   return policyDocument(
     allow('BuildPlatform', PLATFORM_ACTIONS, '*'),
+    allow('MakeBoundRoles', ['iam:CreateRole', 'iam:PutRolePermissionsBoundary', 'iam:PutRolePolicy'], roles, {
+      StringEquals: { 'iam:PermissionsBoundary': boundary },
+    }),
     allow(
-      'MakeRoles',
+      'KeepRoles',
       [
         'iam:AddRoleToInstanceProfile',
         'iam:CreateInstanceProfile',
-        'iam:CreateRole',
         'iam:DeleteInstanceProfile',
         'iam:DeleteRole',
         'iam:DeleteRolePolicy',
-        'iam:PutRolePolicy',
         'iam:RemoveRoleFromInstanceProfile',
         'iam:TagInstanceProfile',
         'iam:TagRole',
@@ -55,9 +67,9 @@ export function deploymentPolicy(partition: string, accountId: string): PolicyDo
         'iam:UpdateAssumeRolePolicy',
         'iam:UpdateRole',
       ],
-      [own('role'), own('instance-profile')],
+      [roles, profiles],
     ),
-    allow('HandOverRoles', 'iam:PassRole', own('role'), {
+    allow('HandOverRoles', 'iam:PassRole', roles, {
       StringEquals: {
         'iam:PassedToService': [
           'ecs-tasks.amazonaws.com',
@@ -71,12 +83,24 @@ export function deploymentPolicy(partition: string, accountId: string): PolicyDo
   );
 }
 
+/** Ways to data that a deployment has no need of, with any right of its own. */
+export const READING_DATA = [
+  's3:GetObject',
+  's3:GetObjectVersion',
+  's3:PutObject',
+  'elasticfilesystem:ClientMount',
+  'elasticfilesystem:ClientWrite',
+  'elasticfilesystem:ClientRootAccess',
+  'ecs:ExecuteCommand',
+  'ssm:SendCommand',
+  'ssm:StartSession',
+] as const;
+
 /** The ceiling of the deployment role: whoever deploys a hospital's site never sees what lies in it. */
 export function deploymentBoundary(partition: string, accountId: string, deploymentRole: string): PolicyDocument {
-  const self = [
-    `arn:${partition}:iam::${accountId}:role/${deploymentRole}`,
-    `arn:${partition}:iam::${accountId}:policy/${deploymentRole}-boundary`,
-  ];
+  const role = `arn:${partition}:iam::${accountId}:role/${deploymentRole}`;
+  const boundaryOfOthers = madeRolesBoundaryArn(role);
+  const self = [role, `arn:${partition}:iam::${accountId}:policy/${deploymentRole}-boundary`, boundaryOfOthers];
   const never = (
     Sid: string,
     Action: readonly string[],
@@ -85,16 +109,7 @@ export function deploymentBoundary(partition: string, accountId: string, deploym
   const decrypting = ['kms:Decrypt', 'kms:ReEncryptFrom'];
   return policyDocument(
     allow('BoundaryCeiling', '*', '*'),
-    never('NeverReadData', [
-      's3:GetObject',
-      's3:GetObjectVersion',
-      's3:PutObject',
-      'elasticfilesystem:ClientMount',
-      'elasticfilesystem:ClientWrite',
-      'elasticfilesystem:ClientRootAccess',
-      'ecs:ExecuteCommand',
-      'ssm:StartSession',
-    ]),
+    never('NeverReadData', READING_DATA),
     // Only what load balancers wrote goes with its bucket; other buckets are emptied by the hospital, or stay.
     never('NeverDeleteData', ['s3:DeleteObject', 's3:DeleteObjectVersion'], {
       NotResource: `arn:${partition}:s3:::*-annotation-access-*`,
@@ -125,6 +140,12 @@ export function deploymentBoundary(partition: string, accountId: string, deploym
       'logs:StartQuery',
     ]),
     never('NeverStopRecords', ['cloudtrail:StopLogging']),
+    // A negated operator matches where its key is missing, so this holds for a role without a boundary, too.
+    never('NeverMakeUnboundRoles', BOUND_ACTIONS, {
+      Resource: '*',
+      Condition: { StringNotEquals: { 'iam:PermissionsBoundary': boundaryOfOthers } },
+    }),
+    never('NeverUnbindRoles', ['iam:DeleteRolePermissionsBoundary']),
     never('NeverMakePeople', ['iam:CreateUser', 'iam:CreateAccessKey', 'iam:CreateLoginProfile']),
     never('NeverWidenItself', ['iam:*'], { Resource: self }),
     never('NeverOtherAccounts', ['organizations:*', 'account:*', 'sts:AssumeRole']),

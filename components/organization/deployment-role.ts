@@ -3,6 +3,7 @@ import * as aws from '../aws';
 import { requireAwsProvider } from '../explicit-provider';
 import { placeOf } from '../place';
 import { deploymentBoundary, deploymentPolicy, deploymentTrust } from './deployment-policies';
+import { madeRolesBoundary, madeRolesBoundaryName } from './made-roles';
 
 export interface DeploymentRoleArgs {
   /** The same in every account, because stack files name it. */
@@ -11,7 +12,7 @@ export interface DeploymentRoleArgs {
   readonly organizationId: string;
 }
 
-/** The role with which stacks of an account are deployed, below its boundary. */
+/** The role with which stacks of an account are deployed, below its boundary, and the boundary of the roles that it makes. */
 export class DeploymentRole extends pulumi.ComponentResource {
   public readonly roleArn: pulumi.Output<string>;
 
@@ -35,6 +36,15 @@ export class DeploymentRole extends pulumi.ComponentResource {
       },
       child,
     );
+    new aws.iam.Policy(
+      `${name}-roles`,
+      {
+        name: madeRolesBoundaryName(roleName),
+        description: 'Ceiling of the roles that deployments make',
+        policy: pulumi.jsonStringify(place.apply(([part, account]) => madeRolesBoundary(part, account))),
+      },
+      child,
+    );
     const role = new aws.iam.Role(
       name,
       {
@@ -50,7 +60,7 @@ export class DeploymentRole extends pulumi.ComponentResource {
       name,
       {
         role: role.name,
-        policy: pulumi.jsonStringify(place.apply(([part, account]) => deploymentPolicy(part, account))),
+        policy: pulumi.jsonStringify(place.apply(([part, account]) => deploymentPolicy(part, account, roleName))),
       },
       child,
     );

@@ -3,8 +3,20 @@ import * as aws from '../aws';
 import { requireAwsProvider } from '../explicit-provider';
 import { DeploymentInputError } from '../faults';
 import type { PolicyDocument } from '../policy-document';
-import { hospitalPerimeter, organizationPerimeter, rolePerimeter } from './resource-control-policies';
-import { baseline, protectData, RCP_MOST_CHARACTERS, SCP_MOST_CHARACTERS, suspended } from './service-control-policies';
+import {
+  hospitalPerimeter,
+  madeRolePerimeter,
+  organizationPerimeter,
+  rolePerimeter,
+} from './resource-control-policies';
+import {
+  baseline,
+  outsideRoles,
+  protectData,
+  RCP_MOST_CHARACTERS,
+  SCP_MOST_CHARACTERS,
+  suspended,
+} from './service-control-policies';
 
 export interface GuardedUnitsArgs {
   readonly rootId: string;
@@ -57,9 +69,11 @@ export class GuardedUnits extends pulumi.ComponentResource {
     const targets: Readonly<Record<keyof typeof documents, Readonly<Record<string, pulumi.Input<string>>>>> = {
       baseline: everywhere,
       'protect-data': everywhere,
+      'outside-roles': everywhere,
       suspended: { suspended: left.id },
       'organization-perimeter': everywhere,
       'hospital-perimeter': { hospitals: hospitals.id, ...adopted },
+      'made-role-perimeter': everywhere,
       // Not where a hospital had roles before, which others may take with good reason.
       'role-perimeter': { hospitals: hospitals.id },
     };
@@ -111,12 +125,14 @@ function policies(args: GuardedUnitsArgs) {
   return {
     baseline: scp('Regions, root user, audit, deployment role', baseline(args)),
     'protect-data': scp('Encryption, keys, buckets and backups of those who hold data', protectData(args)),
+    'outside-roles': scp("The organisation's role makes the deployment role; neither sees data", outsideRoles(args)),
     suspended: scp('Nothing but looking', suspended(args)),
     'organization-perimeter': rcp(
       'Data answer to this organisation, over TLS',
       organizationPerimeter(args.organizationId),
     ),
     'hospital-perimeter': rcp("A hospital's data answer to its own account", hospitalPerimeter()),
+    'made-role-perimeter': rcp('Roles of deployments are taken from their own account', madeRolePerimeter(args)),
     'role-perimeter': rcp("A hospital's roles are taken from its own account", rolePerimeter(args)),
   };
 }

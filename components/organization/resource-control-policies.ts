@@ -1,4 +1,5 @@
 import { type PolicyDocument, policyDocument } from '../policy-document';
+import { madeRoles } from './made-roles';
 import type { GuardRails } from './service-control-policies';
 
 /**
@@ -60,8 +61,8 @@ export function hospitalPerimeter(): PolicyDocument {
 }
 
 /**
- * Roles of a hospital's account are taken from inside it alone, whatever their trust says: whoever deploys may make a role, and
- * would otherwise hand it, and the data that it reads, to an account of its own. Two are taken from elsewhere by design.
+ * Roles of an account that the organisation made are taken from inside it alone, whatever their trust says. Two are taken from
+ * elsewhere by design.
  */
 export function rolePerimeter({ partition, deploymentRole, memberRole }: GuardRails): PolicyDocument {
   return policyDocument({
@@ -70,6 +71,26 @@ export function rolePerimeter({ partition, deploymentRole, memberRole }: GuardRa
     Principal: '*',
     Action: 'sts:AssumeRole',
     NotResource: [`arn:${partition}:iam::*:role/${deploymentRole}`, `arn:${partition}:iam::*:role/${memberRole}`],
+    Condition: {
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: IAM fills it in, not JavaScript.
+      StringNotEqualsIfExists: { 'aws:PrincipalAccount': '${aws:ResourceAccount}' },
+      BoolIfExists: { 'aws:PrincipalIsAWSService': 'false' },
+    },
+  });
+}
+
+/**
+ * Roles that deployments make are taken by their own account's identities and by services, whatever their trust says: whoever deploys
+ * would otherwise hand one, and the data that it reads, to an account, or to a person whom Google knows, of its own. It names
+ * these roles alone, so that it holds also where a hospital had roles before, which others may take with good reason.
+ */
+export function madeRolePerimeter({ partition }: GuardRails): PolicyDocument {
+  return policyDocument({
+    Sid: 'DenyMadeRolesToOthers',
+    Effect: 'Deny',
+    Principal: '*',
+    Action: ['sts:AssumeRole', 'sts:AssumeRoleWithSAML', 'sts:AssumeRoleWithWebIdentity'],
+    Resource: madeRoles(partition),
     Condition: {
       // biome-ignore lint/suspicious/noTemplateCurlyInString: IAM fills it in, not JavaScript.
       StringNotEqualsIfExists: { 'aws:PrincipalAccount': '${aws:ResourceAccount}' },

@@ -1,4 +1,5 @@
 import { type PolicyDocument, policyDocument, type Statement } from '../policy-document';
+import { READING_DATA } from './deployment-policies';
 
 /**
  * Service control policies: what no identity of a member account can do, its administrators included. They bind member accounts
@@ -88,7 +89,7 @@ export function baseline({ partition, deploymentRole, memberRole, allowedRegions
       except(partition, memberRole),
       [
         `arn:${partition}:iam::*:role/${deploymentRole}`,
-        `arn:${partition}:iam::*:policy/${deploymentRole}-boundary`,
+        `arn:${partition}:iam::*:policy/${deploymentRole}-*`,
         `arn:${partition}:iam::*:role/${memberRole}`,
       ],
     ),
@@ -147,27 +148,55 @@ export function protectData({ partition, deploymentRole }: GuardRails): PolicyDo
   );
 }
 
+/** Calls that change nothing and show no content. */
+const LOOKING = [
+  'account:Get*',
+  'budgets:View*',
+  'ce:Get*',
+  'cloudtrail:Get*',
+  'cloudtrail:LookupEvents',
+  'ec2:Describe*',
+  'ecs:Describe*',
+  'ecs:List*',
+  'iam:Get*',
+  'iam:List*',
+  's3:GetBucketLocation',
+  's3:ListAllMyBuckets',
+  'support:*',
+] as const;
+
+/**
+ * For the two roles that reach into every account from outside it. The organisation's has every right by AWS's own doing, and here
+ * makes the deployment role and looks: with anything else it would find a way to data, be it an instance that mounts
+ * a file system whose policy it has rewritten. The deployment role is kept from data by its boundary, which the organisation's role writes, so
+ * it is said a second time where neither of them can change it.
+ */
+export function outsideRoles({ partition, deploymentRole, memberRole }: GuardRails): PolicyDocument {
+  const arn = (resource: string) => `arn:${partition}:iam::*:${resource}`;
+  const whoIs = (role: string) => ({ ArnLike: { 'aws:PrincipalArn': arn(`role/${role}`) } });
+  return policyDocument(
+    {
+      Sid: 'DenyOrganizationAllElse',
+      Effect: 'Deny',
+      NotAction: [...LOOKING, 'sts:GetCallerIdentity'],
+      NotResource: [arn(`role/${deploymentRole}`), arn(`policy/${deploymentRole}-*`), arn(`role/${memberRole}`)],
+      Condition: whoIs(memberRole),
+    },
+    deny('DenyOrganizationOtherRoles', ['iam:PassRole', 'sts:AssumeRole'], whoIs(memberRole)),
+    deny('DenyDeploymentData', READING_DATA, whoIs(deploymentRole)),
+    deny('DenyDeploymentKeys', ['kms:Decrypt', 'kms:ReEncryptFrom'], {
+      ...whoIs(deploymentRole),
+      Null: { 'kms:ViaService': 'true' },
+    }),
+  );
+}
+
 /** For hospitals that left: nothing but looking, until the account is closed. */
 export function suspended({ partition, deploymentRole, memberRole }: GuardRails): PolicyDocument {
   return policyDocument({
     Sid: 'DenyAllButLooking',
     Effect: 'Deny',
-    NotAction: [
-      'account:Get*',
-      'budgets:View*',
-      'ce:Get*',
-      'cloudtrail:Get*',
-      'cloudtrail:LookupEvents',
-      'ec2:Describe*',
-      'ecs:Describe*',
-      'ecs:List*',
-      'iam:Get*',
-      'iam:List*',
-      's3:GetBucketLocation',
-      's3:ListAllMyBuckets',
-      'sts:*',
-      'support:*',
-    ],
+    NotAction: [...LOOKING, 'sts:*'],
     Resource: '*',
     Condition: except(partition, deploymentRole, memberRole),
   });

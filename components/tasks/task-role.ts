@@ -1,5 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import * as aws from '../aws';
+import { MADE_ROLE_PATH } from '../organization/made-roles';
 import { placeOf } from '../place';
 import { policyDocument, type Statement, trustService } from '../policy-document';
 
@@ -18,7 +19,10 @@ export function serviceRole(
   const { accountId } = placeOf(child.parent);
   const role = new aws.iam.Role(
     name,
-    { assumeRolePolicy: pulumi.jsonStringify(accountId.apply((id) => trustService(service, id))) },
+    {
+      path: MADE_ROLE_PATH,
+      assumeRolePolicy: pulumi.jsonStringify(accountId.apply((id) => trustService(service, id))),
+    },
     child,
   );
   new aws.iam.RolePolicy(

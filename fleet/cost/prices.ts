@@ -35,6 +35,8 @@ export const PRICE_TABLE = z.strictObject({
   logGb: z.number(),
   alarmMonth: z.number(),
   dashboardMonth: z.number(),
+  /** Prices, by path, that were not read from a price list and are remembered within some 10 %. */
+  approximate: z.array(z.string()).default([]),
 });
 
 export type PriceTable = Readonly<z.output<typeof PRICE_TABLE>>;
@@ -72,4 +74,5 @@ export const PRICES: PriceTable = {
   logGb: 0.5,
   alarmMonth: 0.1,
   dashboardMonth: 3,
+  approximate: [],
 };

@@ -4,7 +4,8 @@ import { keysOfOtherRoles } from '../../stacks/all-keys';
 import { type SiteConfiguration, siteConfiguration } from '../../stacks/configuration';
 import { siteStackName } from '../../stacks/site-stack-file';
 import { stackConfiguration } from '../project-files';
-import { PRICE_TABLE, PRICES, type PriceTable } from './prices';
+import { PRICE_TABLE, type PriceTable } from './prices';
+import { pricesOf } from './regional-prices';
 import { type BillItem, type SiteUsage, siteBill, USUAL_USAGE } from './site-bill';
 
 export interface CostRequest {
@@ -14,7 +15,7 @@ export interface CostRequest {
   readonly id: string;
   /** What is known better than {@link USUAL_USAGE}. */
   readonly usage?: Partial<SiteUsage>;
-  /** A price table as JSON. @default the one of this version */
+  /** A price table as JSON. @default the one of the site's region in this version */
   readonly prices?: string;
 }
 
@@ -28,7 +29,7 @@ export interface SiteCost {
 export async function siteCost({ root, environment, id, usage = {}, prices }: CostRequest): Promise<SiteCost> {
   const stack = siteStackName(environment, id);
   const site = siteConfiguration(stackConfiguration(root, stack), stack, keysOfOtherRoles('site'));
-  const priceTable = prices === undefined ? PRICES : priceTableIn(prices);
+  const priceTable = prices === undefined ? pricesOf(site.region) : priceTableIn(prices);
   return { site, items: siteBill(site, { ...USUAL_USAGE, ...usage }, priceTable), table: priceTable };
 }
 

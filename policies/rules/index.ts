@@ -1,4 +1,5 @@
 import type { Rule } from '../rule';
+import { boundRoles } from './bound-roles';
 import { bucketEncryption, encryptionAtRest } from './encryption-at-rest';
 import { gpuFamilies } from './gpu-families';
 import { imdsv2 } from './imdsv2';
@@ -29,6 +30,7 @@ export const RULES: readonly Rule[] = [
   flowLogged,
   leastPrivilege,
   boundPrincipals,
+  boundRoles,
   tags,
   protectedData,
   explicitProvider,

@@ -229,7 +229,7 @@ export function makeResource(resource: ResourceToMake, configuration: Properties
     id,
     outputs: {
       ...(property !== undefined && { [property]: named }),
-      ...(pattern !== undefined && { arn: patternArn(pattern, id, place) }),
+      ...(pattern !== undefined && { arn: patternArn(pattern, id, place, inputs.path) }),
       ...(type === 'aws:ec2/eip:Eip' && {
         allocationId: id,
         publicIp: `203.0.113.${Number.parseInt(digits(urn, 2), 16)}`,
@@ -238,9 +238,11 @@ export function makeResource(resource: ResourceToMake, configuration: Properties
   };
 }
 
-function patternArn(pattern: string, id: string, place: Place): string {
+function patternArn(pattern: string, id: string, place: Place, path: unknown): string {
   const [service, ...rest] = pattern.split(':');
-  return arn(service, rest.join(':').replace('$', id), service === 'iam' ? { ...place, region: '' } : place);
+  if (service !== 'iam') return arn(service, rest.join(':').replace('$', id), place);
+  const named = typeof path === 'string' ? `${path}$` : '/$';
+  return arn(service, rest.join(':').replace('/$', named).replace('$', id), { ...place, region: '' });
 }
 
 /** A resource may name a region of its own (v7 of the provider); else it is the provider's. */

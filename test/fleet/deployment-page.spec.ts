@@ -39,7 +39,7 @@ describe('docs/deployment.md', () => {
     const [command] = BLOCKS[blockWith('clara-fed site cost')]!.text.split('\n');
     const answer = typed(command!);
     assert.match(answer, /^total +[\d.]+$/m);
-    assert.match(answer, /us-east-1 of \d{4}-\d{2}/);
+    assert.match(answer, /eu-west-2 of \d{4}-\d{2}/);
     assert.match(answer, /Not included: tax/);
   });
 

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
 import path from 'node:path';
 import type { ClaraError } from '../../base/errors';
+import { identityOf } from '../../base/process-identity';
 import type { StackResult } from '../../fleet/conduct';
 import { type FleetRequest, runFleet } from '../../fleet/fleet';
 import type { FleetVerb } from '../../fleet/stacks-port';
@@ -182,6 +186,60 @@ describe('a fleet', () => {
 
   it('refuses an environment that is a path', async () => {
     await assert.rejects(run('up', { environment: '../dev' }), /cannot be a stack/);
+  });
+
+  describe('of which another operator is at work', () => {
+    const locks = () => readdirSync(path.join(at.folder, '.clara-fed/fleet')).filter((name) => name.includes('.lock.'));
+    const hold = (environment: string, holder: object) => {
+      const folder = path.join(at.folder, '.clara-fed/fleet');
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(path.join(folder, `${environment}.lock.7`), JSON.stringify(holder));
+    };
+
+    it('is refused with who it is, since when and the way out, and nothing is begun', async () => {
+      let second: Promise<unknown> | undefined;
+      stacks.hold = async (stack) => {
+        if (stack === 'dev-a') second = run('refresh').catch((error: unknown) => error);
+        await second;
+      };
+      await run('up', { parallel: 1 });
+      const error = (await second) as ClaraError;
+      assert.equal(error.code, 'precondition-failed');
+      const { username } = userInfo();
+      const who = `${username} has worked on it since 20\\d\\d-.*Z \\(process ${process.pid} on ${hostname()}\\)`;
+      assert.match(error.message, new RegExp(`^refresh of dev cannot begin: ${who}; wait for its end, or stop`));
+      assert.deepEqual(began(), ['dev-a', 'dev-b', 'dev-c', 'dev-d']);
+      // Given back: the next call is let in.
+      await run('refresh');
+      assert.equal(locks().length, 1);
+    });
+
+    it('may be previewed, and other environments may be worked on', async () => {
+      hold('prod', { ...identityOf(process.pid), host: hostname(), user: 'ada', since: '2026-11-27T22:00:00.000Z' });
+      await run('up');
+      hold('dev', { ...identityOf(process.pid), host: hostname(), user: 'ada', since: '2026-11-27T22:00:00.000Z' });
+      await assert.rejects(
+        run('up'),
+        /^ClaraError: up of dev cannot begin: ada has worked on it since 2026-11-27T22:00/,
+      );
+      assert.equal((await run('preview'))['dev-a'], 'done');
+    });
+
+    it('is free when that operator was killed', async () => {
+      const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+      hold('dev', { ...identityOf(child.pid!), host: hostname(), user: 'ada', since: '2026-11-27T22:00:00.000Z' });
+      await assert.rejects(run('up'), /ada/);
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      assert.equal((await run('up'))['dev-d'], 'done');
+    });
+
+    it('stays refused where only another machine could tell that it was', async () => {
+      hold('dev', { pid: 1, started: 'ticks 1', host: 'jump-host-2', user: 'ada', since: '2026-11-27T22:00:00.000Z' });
+      await assert.rejects(run('up'), /if jump-host-2 is gone remove .*dev\.lock\.7$/);
+      rmSync(path.join(at.folder, '.clara-fed/fleet/dev.lock.7'));
+      assert.equal((await run('up'))['dev-d'], 'done');
+    });
   });
 
   it('refuses a damaged record and says what to do', async () => {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import type { ClaraError } from '../../base/errors';
-import { PRICES } from '../../fleet/cost/prices';
+import { PRICES, type PriceTable } from '../../fleet/cost/prices';
+import { pricesOf } from '../../fleet/cost/regional-prices';
 import { ALWAYS, type BillItem, siteBill, total, USUAL_USAGE, wakingHours } from '../../fleet/cost/site-bill';
 import { siteCost } from '../../fleet/cost/site-cost';
+import { ProjectFolder } from '../../fleet/project';
+import { stackNames } from '../../fleet/project-files';
 import type { SiteConfiguration } from '../../stacks/configuration';
 import { planStack } from '../engine/plan';
 import type { ProgramRun } from '../engine/run-program';
@@ -64,6 +67,45 @@ describe('the bill of a site', () => {
     assert.equal(quantity(isolated, /NAT/), 0);
     assert.ok(quantity(isolated, /interface endpoints/) > 10 * MONTH);
     assert.equal(quantity(of({}), /NAT|endpoints,/), 0);
+  });
+
+  it('has prices of the region of every site in the catalogues', async () => {
+    const sites = ['dev', 'prod'].flatMap((environment) =>
+      ProjectFolder.open(ROOT)
+        .siteIds(environment)
+        .filter((id) => stackNames(ROOT).includes(`${environment}-${id}`))
+        .map((id) => ({ environment, id })),
+    );
+    const regions = new Set<string>();
+    for (const each of sites) {
+      const { site: of, table, items } = await bill(each);
+      assert.equal(table.region, of.region, each.id);
+      assert.ok(items.every(({ price }) => price > 0));
+      regions.add(table.region);
+    }
+    assert.ok(regions.size >= 2, [...regions].join());
+  });
+
+  it('says which prices it remembers, and has none that is far from those of us-east-1', () => {
+    for (const region of ['eu-west-2', 'eu-central-1']) {
+      const table = pricesOf(region);
+      assert.match(table.date, /^20\d\d-\d\d$/);
+      const flat = (prices: PriceTable) =>
+        Object.entries(prices).flatMap(([key, value]): [string, number][] =>
+          typeof value === 'number'
+            ? [[key, value]]
+            : key === 'instanceHour'
+              ? Object.entries(value as Record<string, number>).map(([type, hour]) => [`instanceHour.${type}`, hour])
+              : [],
+        );
+      const known = new Map(flat(PRICES));
+      for (const [key, price] of flat(table)) {
+        const ratio = price / known.get(key)!;
+        assert.ok(ratio >= 1 && ratio <= 1.34, `${region} ${key}: ${ratio}`);
+      }
+      for (const key of table.approximate) assert.ok(new Map(flat(table)).has(key), `${region}: ${key}`);
+    }
+    assert.equal(pricesOf('ap-south-1').region, 'us-east-1');
   });
 
   it('uses the prices that it is given, and refuses a table that lacks one', async () => {

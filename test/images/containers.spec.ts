@@ -146,6 +146,8 @@ describe('the containers of coordinator and site', function () {
     assert.equal(await status('/v1/models'), 404);
     assert.equal(await status(`${prefix}/v1/models`), 200);
     assert.equal(await status('/health'), 200, 'as the load balancer asks');
+    // What the command `administration` forwards comes from the task itself.
+    assert.equal(await status('/logs/'), 200);
     assert.notEqual(await healthOf(annotation), '');
     const { stdout, stderr } = await annotation.exec('aiaa', 'models', '--workspace', '/workspace');
     assert.deepEqual([stdout, stderr], ['', '']);

@@ -1,7 +1,7 @@
 import { HOSPITAL, type Identity, service } from './identities';
 import type { Places } from './places';
 import type { Call, Layer } from './request';
-import { mount } from './table';
+import { mount, taskBoundary } from './table';
 import { arnOf, resource, type World } from './world';
 
 /**
@@ -174,12 +174,22 @@ export const CIRCUMSTANCES: readonly Circumstance[] = [
   {
     what: 'a deployment makes a secret, for which Secrets Manager decrypts',
     changed: 'decrypts by itself',
-    by: ['pb'],
+    by: ['pb', 'scp'],
     of: ({ who, places: { hospital: h } }) => ({
       who: who('deployer'),
       call: at(h, 'kms:Decrypt', h.datasetsKey, { 'kms:ViaService': `secretsmanager.${h.region}.amazonaws.com` }),
     }),
     but: inContext({ 'kms:ViaService': undefined }),
+  },
+  {
+    what: 'a deployment makes a role below the boundary of tasks',
+    changed: 'below a boundary of its own making',
+    by: ['identity', 'pb'],
+    of: ({ who, places: { hospital: h } }) => ({
+      who: who('deployer'),
+      call: at(h, 'iam:CreateRole', h.roles.prepare, { 'iam:PermissionsBoundary': taskBoundary(h) }),
+    }),
+    but: inContext({ 'iam:PermissionsBoundary': `arn:aws:iam::${OTHER_ACCOUNT}:policy/everything` }),
   },
   {
     what: 'a deployment makes a file system',

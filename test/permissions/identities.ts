@@ -18,6 +18,8 @@ export interface Identity {
 /** The stacks that the tables are about: one hospital, another one, and the platform of their environment. */
 export const HOSPITAL = 'prod-charite';
 export const OTHER = 'prod-leeds';
+/** Had its account before, and keeps it. */
+export const ADOPTED = 'prod-st-marys';
 export const PLATFORM = 'prod';
 /** An account outside the organisation. */
 export const STRANGER = '000011112222';

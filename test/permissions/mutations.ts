@@ -1,4 +1,5 @@
 import type { Registration } from '../engine/deployment';
+import { STRANGER } from './identities';
 import { type Deployed, type World, worldOf } from './world';
 
 /** A document of a plan with one statement changed, and what must then be different in the tables. */
@@ -7,6 +8,8 @@ export interface Mutation {
   readonly changes: readonly Change[];
   /** Row, and who may then do it beyond those of the table. */
   readonly opens: Readonly<Record<string, readonly string[]>>;
+  /** Rows that must stay as they are: what else stands in the way. */
+  readonly stays?: readonly string[];
 }
 
 interface Change {
@@ -29,8 +32,11 @@ const change = (stack: string, named: string, sid: string, to?: Change['to']): C
   sid,
   ...(to && { to }),
 });
+const onlySaml: Change['to'] = (statement) => ({ ...statement, Action: 'sts:AssumeRoleWithSAML' });
 const onlyQueues: Change['to'] = (statement) => ({ ...statement, Action: 'sqs:*' });
-const BOUNDARY = 'org-deployment-prod-charite-boundary';
+const DEPLOYMENT = 'org-deployment-prod-charite';
+const BOUNDARY = `${DEPLOYMENT}-boundary`;
+const OUTSIDE = 'org-units-outside-roles';
 const AGENT = 'charite-agent-task';
 /** Somebody lets everybody in, in the policy of the bucket. */
 const OPEN_BUCKET = change(CHARITE, 'charite-datasets-policy', 'DenyOldTls', ({ Condition: _none, ...rest }) => ({
@@ -38,22 +44,24 @@ const OPEN_BUCKET = change(CHARITE, 'charite-datasets-policy', 'DenyOldTls', ({ 
   Effect: 'Allow',
 }));
 
-/** Somebody lets everybody take the role that reads the datasets. */
-const OPEN_ROLE = change(CHARITE, 'charite-bootstrap-prepare-task', 'ServiceOfThisAccount', (statement) => ({
+const byTheirAuthor: Change['to'] = (statement) => ({
   ...statement,
-  Principal: { AWS: '*' },
+  Principal: { AWS: `arn:aws:iam::${STRANGER}:root` },
   Condition: {},
-}));
+});
+/** Somebody lets everybody take the role that reads the datasets. */
+const byEverybody: Change['to'] = (statement) => ({ ...statement, Principal: { AWS: '*' }, Condition: {} });
+const OPEN_ROLE = change(CHARITE, 'charite-bootstrap-prepare-task', 'ServiceOfThisAccount', byEverybody);
 
 export const MUTATIONS: readonly Mutation[] = [
   {
-    what: 'the boundary of deployments forgets data',
-    changes: [change('org', BOUNDARY, 'NeverReadData')],
+    what: 'the boundary of deployments, and the organisation, forget data',
+    changes: [change('org', BOUNDARY, 'NeverReadData'), change('org', OUTSIDE, 'DenyDeploymentData')],
     opens: { 'read an image': ['deployer'], 'open a shell in a task': ['deployer'] },
   },
   {
-    what: 'the boundary of deployments forgets keys',
-    changes: [change('org', BOUNDARY, 'NeverDecrypt')],
+    what: 'the boundary of deployments, and the organisation, forget keys',
+    changes: [change('org', BOUNDARY, 'NeverDecrypt'), change('org', OUTSIDE, 'DenyDeploymentKeys')],
     opens: { "decrypt with the datasets' key": ['deployer'] },
   },
   {
@@ -78,7 +86,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'members may leave',
     changes: [change('org', 'org-units-baseline', 'DenyLeaving')],
-    opens: { 'leave the organisation': ['admin', 'org'], 'close the account': ['admin', 'org'] },
+    opens: { 'leave the organisation': ['admin'], 'close the account': ['admin'] },
   },
   {
     what: 'nobody guards the deployment role',
@@ -89,6 +97,78 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "the organisation's stack is bound by its own rules",
     changes: [change('org', 'org-units-baseline', 'DenyTouchingDeployment', without('Condition'))],
     opens: { 'widen the deployment role': ['!org'] },
+  },
+  {
+    what: "the organisation's role is bound by nothing but its own rights",
+    changes: [change('org', OUTSIDE, 'DenyOrganizationAllElse')],
+    opens: {
+      'read an image': ['org'],
+      'write an image': ['org'],
+      'mount the training room': ['org'],
+      "decrypt with the datasets' key": ['org'],
+      'read the invitation': ['org'],
+      'open a shell in a task': ['org'],
+      'make a role without a boundary': ['org'],
+    },
+    stays: ['hand a task the role that reads the datasets'],
+  },
+  {
+    what: "the organisation's role may hand on roles that are not its work",
+    changes: [change('org', OUTSIDE, 'DenyOrganizationAllElse'), change('org', OUTSIDE, 'DenyOrganizationOtherRoles')],
+    opens: { 'hand a task the role that reads the datasets': ['org'] },
+  },
+  {
+    what: 'deployments make roles without a boundary: two layers would have to go',
+    changes: [
+      change('org', DEPLOYMENT, 'MakeBoundRoles', without('Condition')),
+      change('org', BOUNDARY, 'NeverMakeUnboundRoles'),
+    ],
+    opens: { 'make a role without a boundary': ['deployer'] },
+  },
+  {
+    what: 'deployments may hand over every role',
+    changes: [change('org', DEPLOYMENT, 'HandOverRoles', everywhere)],
+    opens: { 'hand a task a role that the hospital has for itself': ['deployer'] },
+  },
+  {
+    what: 'a plan gives a trainer every right: its boundary gives it those of tasks',
+    changes: [
+      change(CHARITE, 'charite-training-monai-unet-task', 'MountWorkspace', ({ Sid, Effect }) => ({
+        Sid,
+        Effect,
+        Action: '*',
+        Resource: '*',
+      })),
+    ],
+    opens: { 'start the task that reads the datasets': ['trainer'] },
+    stays: [
+      'open a shell in a task',
+      'make a role below the boundary of tasks',
+      'make a role without a boundary',
+      'hand a task a role that the hospital has for itself',
+      'delete an image for good',
+      'be root in it',
+      'make a file system that is',
+    ],
+  },
+  {
+    what: 'the boundary of tasks holds them: without stores nothing reads',
+    changes: [change('org', `${DEPLOYMENT}-roles`, 'CeilingOfStores')],
+    opens: { 'read an image': ['!prepare'], 'read the invitation': ['!enrol'] },
+  },
+  {
+    what: "a plan lets its author's account take a role in an account that a hospital keeps: the organisation does not",
+    changes: [change('prod-st-marys', 'st-marys-bootstrap-prepare-task', 'ServiceOfThisAccount', byTheirAuthor)],
+    opens: {},
+    stays: ["take a task's role of a hospital that keeps its account"],
+  },
+  {
+    what: "a plan lets its author's account take a role in an account that a hospital keeps, and the organisation forgets it",
+    changes: [
+      change('prod-st-marys', 'st-marys-bootstrap-prepare-task', 'ServiceOfThisAccount', byTheirAuthor),
+      change('org', 'org-units-made-role-perimeter', 'DenyMadeRolesToOthers', onlySaml),
+    ],
+    opens: { "take a task's role of a hospital that keeps its account": ['stranger'] },
   },
   {
     what: 'the agent may start everything',
@@ -143,7 +223,6 @@ export const MUTATIONS: readonly Mutation[] = [
         'prepare',
         'node',
         'admin',
-        'org',
       ],
     },
   },

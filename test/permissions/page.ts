@@ -25,7 +25,7 @@ organisation (\`org\`). The table that is expected is written by hand, in [test/
 | --- | --- |
 | ${LAYERS.identity} | the caller's own rights do not have it |
 | ${LAYERS.resource} | the policy of the bucket, key, file system, repository or role refuses, or lets nobody of another account in |
-| ${LAYERS.pb} | the boundary of deployments: whoever deploys never sees data |
+| ${LAYERS.pb} | the boundary of deployments, which never see data, and that of the roles that they make, which do what tasks do |
 | ${LAYERS.scp} | a service control policy of the organisation, which binds the caller's account, administrators included |
 | ${LAYERS.rcp} | a resource control policy of the organisation, which guards the account of what is called, whatever its own policies say |
 | ${LAYERS.vpce} | the policy of the VPC endpoint that the call goes through |

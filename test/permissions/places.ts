@@ -1,4 +1,4 @@
-import { HOSPITAL, OTHER, PLATFORM } from './identities';
+import { ADOPTED, HOSPITAL, OTHER, PLATFORM } from './identities';
 import { arnOf, resource, type World } from './world';
 
 const SECRET = 'aws:secretsmanager/secret:Secret';
@@ -18,6 +18,7 @@ export function placesOf(world: World) {
   return {
     hospital,
     other: siteOf(world, OTHER),
+    adopted: siteOf(world, ADOPTED),
     platform: {
       account: platform.account,
       region: platform.region,

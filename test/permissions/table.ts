@@ -45,7 +45,7 @@ const row = (section: Section, what: string, place: Row['call'], may: readonly s
 
 const IMAGE = 'images/spleen_10.nii.gz';
 /** By its very name: it may do with its account what nobody forbids. */
-const ADMIN = ['admin', 'org'];
+const ADMIN = ['admin'];
 const MOUNT = 'elasticfilesystem:ClientMount';
 
 export function mount(
@@ -160,7 +160,19 @@ export const ROWS: readonly Row[] = [
     ({ hospital: h }) => call(h, 'iam:PassRole', h.roles.prepare, { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' }),
     ['deployer', ...ADMIN],
   ),
+  row(
+    TASKS,
+    'hand a task a role that the hospital has for itself',
+    ({ hospital: h }) => call(h, 'iam:PassRole', ownRole(h), { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' }),
+    ADMIN,
+  ),
   row(TASKS, "take a task's role", ({ hospital: h }) => call(h, 'sts:AssumeRole', h.roles.prepare), []),
+  row(
+    TASKS,
+    "take a task's role of a hospital that keeps its account",
+    ({ adopted }) => call(adopted, 'sts:AssumeRole', adopted.roles.prepare),
+    [],
+  ),
   row(TASKS, "read a trainer's log", ({ hospital: h }) => call(h, 'logs:GetLogEvents', h.trainerLog), [
     'agent',
     ...ADMIN,
@@ -189,7 +201,7 @@ export const ROWS: readonly Row[] = [
     'operator',
   ]),
   row(STORE, "pull the agent's image", ({ platform: p }) => call(p, 'ecr:BatchGetImage', p.image), [
-    ...['enrolStart', 'deployer', 'admin', 'org', 'platformDeployer', 'ci', 'operator'],
+    ...['enrolStart', 'deployer', 'admin', 'platformDeployer', 'ci', 'operator'],
     ...['otherDeployer', 'otherAdmin'],
   ]),
   row(STORE, 'push an image', ({ platform: p }) => call(p, 'ecr:PutImage', p.image), [
@@ -262,7 +274,36 @@ export const ROWS: readonly Row[] = [
     ['deployer', ...ADMIN],
   ),
   row(ACCOUNT, 'make an access key', ({ hospital: h }) => call(h, 'iam:CreateAccessKey', userArn(h)), []),
-  row(ACCOUNT, 'make a role', ({ hospital: h }) => call(h, 'iam:CreateRole', roleArn(h)), ['deployer', ...ADMIN]),
+  row(
+    ACCOUNT,
+    'make a role below the boundary of tasks',
+    ({ hospital: h }) => call(h, 'iam:CreateRole', madeRole(h), { 'iam:PermissionsBoundary': taskBoundary(h) }),
+    ['deployer', ...ADMIN],
+  ),
+  row(
+    ACCOUNT,
+    'make a role without a boundary',
+    ({ hospital: h }) => call(h, 'iam:CreateRole', madeRole(h), { 'iam:PermissionsBoundary': undefined }),
+    ADMIN,
+  ),
+  row(
+    ACCOUNT,
+    "take a role's boundary away",
+    ({ hospital: h }) => call(h, 'iam:DeleteRolePermissionsBoundary', h.roles.prepare),
+    ADMIN,
+  ),
+  row(
+    ACCOUNT,
+    'say who may take a role that the hospital has for itself',
+    ({ hospital: h }) => call(h, 'iam:UpdateAssumeRolePolicy', ownRole(h)),
+    ADMIN,
+  ),
+  row(
+    ACCOUNT,
+    'change the boundary of tasks',
+    ({ hospital: h }) => call(h, 'iam:CreatePolicyVersion', taskBoundary(h)),
+    ['org'],
+  ),
   row(ACCOUNT, 'deploy: take the deployment role', ({ hospital: h }) => call(h, 'sts:AssumeRole', h.roles.deployment), [
     'ci',
   ]),
@@ -282,7 +323,9 @@ const ENCRYPTED = { 'elasticfilesystem:Encrypted': 'true' } as const;
 
 const accountArn = ({ account }: At) => `arn:aws:account::${account}:account`;
 const userArn = ({ account }: At) => `arn:aws:iam::${account}:user/somebody`;
-const roleArn = ({ account }: At) => `arn:aws:iam::${account}:role/anything`;
+const ownRole = ({ account }: At) => `arn:aws:iam::${account}:role/HospitalAdministrator`;
+const madeRole = ({ account }: At) => `arn:aws:iam::${account}:role/clara-federation/anything`;
+export const taskBoundary = ({ account }: At) => `arn:aws:iam::${account}:policy/clara-federation-deployment-roles`;
 
 /** What another hospital must never be able to do, whichever two hospitals they are. */
 export function crossHospitalCalls(site: SitePlaces): readonly Call[] {

@@ -74,7 +74,7 @@ export function worldOf(plans: Readonly<Record<string, Deployed>>): World {
     organizationId: organizationId(organization),
     guardRails,
     isMember: (account) => members.has(account),
-    role: (stack, name) => roleOf(plans[stack].resources, name),
+    role: (stack, name) => roleOf(plans[stack].resources, name, everything),
     resourcePolicy: (arn) => policies.get(arn.startsWith('arn:aws:s3:::') ? arn.split('/')[0] : arn),
     endpointPolicies: (stack, service) =>
       plans[stack].resources
@@ -114,7 +114,12 @@ function documentOf(text: unknown): Document {
   return JSON.parse(text) as Document;
 }
 
-function roleOf(resources: readonly Registration[], name: string): Role {
+function roleOf(
+  resources: readonly Registration[],
+  name: string,
+  // The boundary of a stack's roles is made by the organisation's.
+  everything: readonly Registration[],
+): Role {
   const found = resources.find((each) => each.type === 'aws:iam/role:Role' && each.name === name);
   assert.ok(found, `no role ${name}`);
   const identity = resources
@@ -124,7 +129,7 @@ function roleOf(resources: readonly Registration[], name: string): Role {
   assert.ok(identity.length > 0, `${name} has no policy`);
   const arn = arnOf(found);
   const limit = found.inputs.permissionsBoundary;
-  const boundary = resources
+  const boundary = everything
     .filter((each) => each.type === 'aws:iam/policy:Policy' && each.outputs?.arn === limit)
     .map((each) => ({ name: each.name, policy: documentOf(each.inputs.policy) }));
   assert.equal(boundary.length, limit === undefined ? 0 : 1, `boundary of ${name}`);

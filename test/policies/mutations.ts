@@ -129,6 +129,7 @@ export const MUTATIONS: readonly Mutation[] = [
   { policy: 'flow-logged', of: 'aws:ec2/flowLog:FlowLog', set: ['type', 'gone'], at: 'aws:ec2/vpc:Vpc' },
   { policy: 'least-privilege', of: ROLE_POLICY, set: ['inputs.policy.Statement.0.Action', '*'] },
   { policy: 'least-privilege', of: 'aws:iam/role:Role', set: ['inputs.managedPolicyArns', [ADMINISTRATOR]] },
+  { policy: 'bound-roles', of: 'aws:iam/role:Role', set: ['inputs.permissionsBoundary', undefined] },
   { policy: 'own-account', of: ROLE_POLICY, set: ['inputs.policy.Statement.0.Resource', FOREIGN_KEY] },
   { policy: 'own-account', of: LOG, set: ['inputs.kmsKeyId', FOREIGN_KEY] },
   ...['aws:ecs/service:Service', 'aws:autoscaling/group:Group', 'aws:efs/mountTarget:MountTarget'].map(

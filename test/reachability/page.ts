@@ -22,7 +22,7 @@ No stack joins its network to another one: there is no peering, no transit gatew
 one only as anybody on the internet does. Clients that a hospital lists come over a line of its own (Direct Connect, VPN), which the stack does
 not make, where the load balancer is internal. A hospital that keeps its own network (\`prod-st-marys\`) keeps its routes and network ACLs; there the security
 groups decide alone. A machine of the network that is not of the platform is "other machine in the network". Not modelled: DNS, UDP, IPv6, and what
-AWS does inside its services.
+AWS does inside its services, by which an administrator's session comes to a task that has called Session Manager itself.
 `;
 
 export interface Answer {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { madeRolesBoundary } from '../../components/organization/made-roles';
 import { RCP_MOST_CHARACTERS } from '../../components/organization/service-control-policies';
 import { STAR_REASONS } from '../../components/star-reasons';
 import { stackNames } from '../../fleet/project-files';
 import { Secret } from '../engine/property-values';
 import type { ProgramRun } from '../engine/run-program';
-import { assertReviewedPlan, made, ofType, planOf, policies, ROOT } from './plans';
+import { assertReviewedPlan, made, ofType, planOf, policies, ROOT, rights } from './plans';
 
 /** The most characters of each kind of document, white space left out as AWS does (IAM, S3, KMS and Organizations quotas). */
 const MOST_CHARACTERS: Readonly<Record<string, number>> = {
@@ -49,6 +50,20 @@ for (const stack of stackNames(ROOT)) {
     it('ends every component by registering its outputs', () => {
       for (const { type, urn, outputs } of plan.resources) {
         if (type.startsWith('clara-federation:')) assert.notEqual(outputs, undefined, urn);
+      }
+    });
+
+    it('gives no task a right that the boundary of tasks would take away', () => {
+      const ceiling = madeRolesBoundary('aws', '111122223333').Statement.flatMap(({ Action = [] }) => Action);
+      const isBelow = (action: string) =>
+        ceiling.some((most) => most === action || (most.endsWith('*') && action.startsWith(most.slice(0, -1))));
+      for (const { name, inputs } of ofType(plan, 'aws:iam/role:Role')) {
+        if (!/policy\/clara-federation-deployment-roles$/.test(String(inputs.permissionsBoundary))) continue;
+        assert.deepEqual(
+          rights(plan, name).flatMap(({ Action = [] }) => [Action].flat().filter((action) => !isBelow(action))),
+          [],
+          `${name}: add it in components/organization/made-roles.ts`,
+        );
       }
     });
 

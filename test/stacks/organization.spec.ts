@@ -3,6 +3,8 @@ import type { ProgramRun } from '../engine/run-program';
 import { ofType, one, planOf, policies, type Statement } from './plans';
 
 const POLICY = 'aws:organizations/policy:Policy';
+/** Policies that hold in every account of platform and hospitals. */
+const EVERYWHERE = ['baseline', 'protect-data', 'outside-roles', 'organization-perimeter', 'made-role-perimeter'];
 
 describe('organisation stack', () => {
   let plan: ProgramRun;
@@ -41,19 +43,37 @@ describe('organisation stack', () => {
   });
 
   it('guards an adopted account directly, because it stays in the unit in which its owner has it', () => {
-    for (const policy of ['baseline', 'protect-data', 'organization-perimeter', 'hospital-perimeter']) {
+    for (const policy of [...EVERYWHERE, 'hospital-perimeter']) {
       assert.ok(attached(policy).includes('777788889999'), policy);
     }
   });
 
   it('guards the accounts of the platform directly, because nobody moves them into its unit', () => {
-    for (const policy of ['baseline', 'protect-data', 'organization-perimeter']) {
+    for (const policy of EVERYWHERE) {
       for (const account of ['222233334444', '333344445555']) assert.ok(attached(policy).includes(account), policy);
     }
   });
 
-  it('lets roles of other accounts be taken only where a hospital had roles before', () => {
+  it('lets other accounts take roles only where a hospital had roles before, and those of deployments nowhere', () => {
     assert.deepEqual(attached('role-perimeter'), ['hospitals']);
+    const [perimeter] = document('made-role-perimeter');
+    assert.equal(perimeter.Resource, 'arn:aws:iam::*:role/clara-federation/*');
+    assert.deepEqual(attached('made-role-perimeter'), attached('organization-perimeter'));
+  });
+
+  it('makes the boundary of tasks beside each deployment role, which gives no right to change roles, networks or buckets', () => {
+    const ceilings = policies(plan).filter(({ on, name }) => on === 'aws:iam/policy:Policy' && /-roles$/.test(name));
+    assert.equal(ceilings.length, ofType(plan, 'aws:iam/role:Role').length);
+    for (const { statements } of ceilings) {
+      const actions = statements.flatMap(({ Action = [] }) => Action);
+      assert.ok(actions.includes('ecs:RunTask'));
+      for (const action of actions) {
+        assert.doesNotMatch(
+          action,
+          /Policy$|Block$|^\*|:\*$|^(ec2|elasticloadbalancing|organizations|sts):|^iam:(?!PassRole$)/,
+        );
+      }
+    }
   });
 
   it('attaches at most five policies of a kind to a target', () => {
@@ -95,7 +115,7 @@ describe('organisation stack', () => {
       assert.equal(inputs.name, 'clara-federation-deployment', name);
       assert.match(String(inputs.permissionsBoundary), /policy\/clara-federation-deployment-boundary$/, name);
     }
-    const boundary = policies(plan).find(({ on }) => on === 'aws:iam/policy:Policy')!.statements;
+    const boundary = policies(plan).find(({ name }) => name === 'org-deployment-prod-boundary')!.statements;
     const denied = boundary.filter(({ Effect }) => Effect === 'Deny').flatMap(({ Action }) => Action ?? []);
     for (const action of ['s3:GetObject', 'elasticfilesystem:ClientMount', 'ecs:ExecuteCommand', 'sts:AssumeRole']) {
       assert.ok(denied.includes(action), action);

@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { checkSiteConfiguration } from '../../fl-site/configuration';
 import { planStack } from '../engine/plan';
 import { Secret } from '../engine/property-values';
@@ -132,6 +136,42 @@ describe('site stack', () => {
     assert.ok(JSON.stringify(outside.actions).includes('"statusCode":"403"'));
   });
 
+  it('passes administration on to nobody from a public load balancer, where no address is one of the network', async () => {
+    const rules = ofType(await planOf('prod-leeds'), 'aws:lb/listenerRule:ListenerRule').map(({ inputs }) => inputs);
+    assert.equal(rules.length, 1);
+    assert.ok(JSON.stringify(rules[0].actions).includes('"statusCode":"403"'));
+  });
+
+  it('has a command that forwards a port to the annotation server in its task, as Session Manager names it', () => {
+    const command = (plan.outputs!.Commands as Record<string, string>).administration;
+    const bin = mkdtempSync(path.join(tmpdir(), 'clara-aws-'));
+    try {
+      // What the AWS CLI answers to the two questions; what it is asked in the end is printed.
+      writeFileSync(
+        path.join(bin, 'aws'),
+        `#!/bin/sh
+case "$2" in
+  list-tasks) echo "arn:aws:ecs:eu-west-2:777788889999:task/st-marys-gpu-1/0123456789abcdef" ;;
+  describe-tasks) case "$*" in *"--tasks arn:aws:ecs:eu-west-2:777788889999:task/st-marys-gpu-1/0123456789abcdef"*"name=='aiaa'"*) echo fedcba ;; esac ;;
+  *) for word; do echo "$word"; done ;;
+esac
+`,
+        { mode: 0o755 },
+      );
+      const environment = { ...process.env, PATH: `${bin}${path.delimiter}${process.env.PATH}` };
+      const asked = execFileSync('sh', ['-euc', command], { encoding: 'utf8', env: environment }).trim().split('\n');
+      const cluster = String(one(plan, 'aws:ecs/cluster:Cluster').outputs?.name);
+      assert.deepEqual(asked, [
+        ...['ssm', 'start-session', '--region', 'eu-west-2'],
+        ...['--document-name', 'AWS-StartPortForwardingSession'],
+        ...['--parameters', 'portNumber=5000,localPortNumber=5000'],
+        ...['--target', `ecs:${cluster}_0123456789abcdef_fedcba`],
+      ]);
+    } finally {
+      rmSync(bin, { recursive: true, force: true });
+    }
+  });
+
   it('lets only the people of the allow-list in', () => {
     const front = one(plan, 'aws:ec2/securityGroup:SecurityGroup', 'st-marys-annotation-front').id;
     const rules = ofType(plan, 'aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule')
@@ -152,7 +192,9 @@ describe('site stack', () => {
     const handOver = statements.find(({ Sid }) => Sid === 'HandOverRoles')!;
     assert.deepEqual(
       [handOver.Resource ?? []].flat().map((arn) => arn.replace(/-[0-9a-f]{7}$/, '')),
-      ['task', 'execution'].map((kind) => `arn:aws:iam::777788889999:role/st-marys-training-monai-unet-${kind}`),
+      ['task', 'execution'].map(
+        (kind) => `arn:aws:iam::777788889999:role/clara-federation/st-marys-training-monai-unet-${kind}`,
+      ),
     );
   });
 

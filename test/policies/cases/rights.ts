@@ -1,3 +1,4 @@
+import { boundRoles } from '../../../policies/rules/bound-roles';
 import { leastPrivilege } from '../../../policies/rules/least-privilege';
 import { boundPrincipals, explicitProvider, oneAccount, ownAccount } from '../../../policies/rules/own-account';
 import { ACCOUNT, document, KEY_ARN, OTHER_ACCOUNT, PROVIDER, type RuleCases, resource } from './case';
@@ -129,6 +130,24 @@ export const RIGHTS_CASES: readonly RuleCases[] = [
       set: ['props.policy.Statement.0.Condition', undefined] as const,
       field: 'policy.Statement.Here.Condition',
     })),
+  },
+  {
+    rule: boundRoles,
+    good: [
+      resource('aws:iam/role:Role', 'task', {
+        permissionsBoundary: `arn:aws:iam::${ACCOUNT}:policy/clara-federation-deployment-roles`,
+      }),
+      resource(
+        'aws:iam/role:Role',
+        'trial',
+        {},
+        { urn: 'urn:pulumi:dev-st-marys::clara-federation::aws:iam/role:Role::trial' },
+      ),
+    ],
+    broken: [
+      { of: 'task', set: ['props.permissionsBoundary', undefined] },
+      { of: 'task', set: ['props.permissionsBoundary', ''] },
+    ],
   },
   {
     rule: explicitProvider,
