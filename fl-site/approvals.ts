@@ -9,6 +9,9 @@ import type { Workspace } from './workspace';
  * the coordinator cannot go around the policy.
  */
 export class Approvals {
+  /** What was read last: every task of a run asks. */
+  #newest: { readonly text: string; readonly plan: Plan } | undefined;
+
   constructor(private readonly workspace: Workspace) {}
 
   async record(run: string, plan: Plan): Promise<void> {
@@ -18,8 +21,12 @@ export class Approvals {
   /** The approved plan of a run, or none. */
   async planOf(run: string): Promise<Plan | undefined> {
     try {
-      const { plan } = JSON.parse(await readFile(this.workspace.approvalFile(run), 'utf8')) as { plan: unknown };
-      return checkPlan(plan);
+      const text = await readFile(this.workspace.approvalFile(run), 'utf8');
+      if (this.#newest?.text !== text) {
+        const { plan } = JSON.parse(text) as { plan: unknown };
+        this.#newest = { text, plan: checkPlan(plan) };
+      }
+      return this.#newest.plan;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw ClaraError.from(error, `cannot read the approval of run ${run}`);

@@ -250,7 +250,10 @@ export class TaskRunner {
     record.phase = 'finished';
     record.result = result;
     try {
-      await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
+      // A task that is done has returned it.
+      if (result.outcome.case !== 'done') {
+        await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
+      }
       // An update that was sent is on record as trained: asking what the coordinator holds leads here again.
       if (result.outcome.case !== 'done' || !record.outbound) await journal.save(record);
     } catch (error) {

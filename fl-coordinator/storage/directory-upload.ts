@@ -51,7 +51,8 @@ export class DirectoryUpload implements ResumableUpload {
 
   static async open(options: DirectoryUploadOptions): Promise<DirectoryUpload> {
     const { files } = options;
-    const durable = await durableBytesOf(options);
+    const text = await unlessCode(readFile(files.record, 'utf8'), 'ENOENT');
+    const durable = text === undefined ? undefined : durableBytesIn(text, options);
     const found = durable === undefined ? undefined : await unlessCode(open(files.data, 'r+'), 'ENOENT');
     if (found !== undefined && durable !== undefined) {
       if ((await found.stat()).size >= durable) {
@@ -60,14 +61,15 @@ export class DirectoryUpload implements ResumableUpload {
       }
       await found.close();
     }
-    // The old record must be gone for good before the data file is another one.
-    const removed = await unlessCode(
-      unlink(files.record).then(() => true),
-      'ENOENT',
-    );
-    if (removed) await syncFolder(path.dirname(files.data));
-    await unlessCode(unlink(files.data), 'ENOENT');
-    return new DirectoryUpload(await open(files.data, 'wx+', 0o600), 0, options);
+    if (text !== undefined) {
+      // The old record must be gone for good before the data file is another one.
+      await unlessCode(unlink(files.record), 'ENOENT');
+      await syncFolder(path.dirname(files.data));
+    }
+    const fresh = () => open(files.data, 'wx+', 0o600);
+    const made = await unlessCode(fresh(), 'EEXIST');
+    if (made === undefined) await unlessCode(unlink(files.data), 'ENOENT');
+    return new DirectoryUpload(made ?? (await fresh()), 0, options);
   }
 
   get durableBytes(): number {
@@ -180,10 +182,8 @@ export class DirectoryUpload implements ResumableUpload {
   }
 }
 
-/** What the record vouches for; undefined when there is none, or it is of another object. */
-async function durableBytesOf({ key, expected, files }: DirectoryUploadOptions): Promise<number | undefined> {
-  const text = await unlessCode(readFile(files.record, 'utf8'), 'ENOENT');
-  if (text === undefined) return undefined;
+/** What a record vouches for; undefined when it is of another object. */
+function durableBytesIn(text: string, { key, expected }: DirectoryUploadOptions): number | undefined {
   let record: z.output<typeof recordSchema>;
   try {
     record = recordSchema.parse(JSON.parse(text));
