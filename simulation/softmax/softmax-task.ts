@@ -3,7 +3,6 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ClaraError } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
-import { MemoryPool } from '../../base/memory-pool';
 import { deriveSeed, seededRandom } from '../../base/random';
 import {
   type EvaluateTask,
@@ -17,7 +16,7 @@ import {
 } from '../../federation/trainer-contract';
 import { type SoftmaxParameters, softmaxParameters } from './parameters';
 import { type SoftmaxData, softmaxData } from './site-data';
-import { addGradient, halfSquaredNorm, measure, weightCount } from './softmax-model';
+import { SoftmaxModel, weightCount } from './softmax-model';
 import { readWeights, writeReplacing, writeWeights } from './weight-files';
 
 /** What the data of all sites follow from. */
@@ -69,10 +68,9 @@ export class SoftmaxSite {
     if (task.frozen) throw new ClaraError('unsupported', 'the convex problem freezes no tensors');
     const { training } = this.#dataFor(parameters);
     const { learningRate, regularisation, epochs } = parameters;
-    const memory = memoryFor(parameters);
-    const taken = [memory.take(), memory.take()];
-    const [weights, gradient] = taken.map(({ buffer }) => new Float32Array(buffer)) as [Float32Array, Float32Array];
-    readWeights(path.join(folder, task.model.input), parameters, weights);
+    const model = takeModel(parameters);
+    const { weights, gradient } = model;
+    readWeights(path.join(folder, task.model.input), model);
     const scaffold = task.rule?.kind === 'scaffold' ? openControls(folder, task.rule.controls, parameters) : undefined;
     const mu = task.rule?.kind === 'fedprox' ? task.rule.mu : 0;
     const start = mu > 0 ? weights.slice() : weights;
@@ -84,7 +82,7 @@ export class SoftmaxSite {
         if (steps % STEPS_A_TURN === STEPS_A_TURN - 1) await nextTurn();
         signal.throwIfAborted();
         gradient.fill(0);
-        loss += addGradient(parameters, weights, training, batch, gradient);
+        loss += model.addGradient(training, batch);
         if (scaffold) {
           // The control is the gradient that was seen, before anything is added.
           for (let i = 0; i < weights.length; i++) gradient[i]! += regularisation * weights[i]!;
@@ -95,11 +93,7 @@ export class SoftmaxSite {
             const pull = mu * (weights[i]! - start[i]!);
             weights[i]! -= learningRate * (gradient[i]! + regularisation * weights[i]! + pull);
           }
-        } else {
-          for (let i = 0; i < weights.length; i++) {
-            weights[i]! -= learningRate * (gradient[i]! + regularisation * weights[i]!);
-          }
-        }
+        } else model.descend(learningRate, regularisation);
         steps++;
       }
     }
@@ -109,7 +103,7 @@ export class SoftmaxSite {
     }
     scaffold?.write(steps);
     writeWeights(path.join(folder, task.model.output), parameters, weights);
-    for (const piece of taken) memory.giveBack(piece);
+    giveBack(model);
     return { samples: training.count, steps, metrics: { loss: loss / steps } };
   }
 
@@ -117,13 +111,15 @@ export class SoftmaxSite {
   #evaluate(folder: string, task: EvaluateTask, parameters: SoftmaxParameters): Partial<TrainerReport> {
     const { training, heldOut } = this.#dataFor(parameters);
     const evaluations: TrainerReport['evaluations'] = [];
+    const model = takeModel(parameters);
     for (const { name, file } of task.models) {
-      const weights = readWeights(path.join(folder, file), parameters);
-      const { loss, accuracy } = measure(parameters, weights, heldOut);
-      const penalty = parameters.regularisation * halfSquaredNorm(weights);
-      const objective = measure(parameters, weights, training).loss + penalty;
+      readWeights(path.join(folder, file), model);
+      const { loss, accuracy } = model.measure(heldOut);
+      const penalty = parameters.regularisation * model.halfSquaredNorm();
+      const objective = model.measure(training).loss + penalty;
       evaluations.push({ model: name, metrics: { accuracy, loss, objective } });
     }
+    giveBack(model);
     return { samples: heldOut.count, evaluations };
   }
 
@@ -138,15 +134,21 @@ export class SoftmaxSite {
   }
 }
 
-/** Of a model's weights; what was asked for last: all sites of a thread train the same model. */
-let pool = new MemoryPool(0, 0);
-/** Weights and gradient of as many tasks as are at work in a thread. */
-const ARRAYS_KEPT = 4;
+/** Of tasks that have ended: all sites of a thread train the same model, and fresh memory for each would cost more than they do. */
+const spare: SoftmaxModel[] = [];
+/** As many as are at work at a time. */
+const MODELS_KEPT = 2;
 
-function memoryFor(parameters: SoftmaxParameters): MemoryPool {
-  const bytes = weightCount(parameters) * Float32Array.BYTES_PER_ELEMENT;
-  if (pool.pieceBytes !== bytes) pool = new MemoryPool(bytes, ARRAYS_KEPT);
-  return pool;
+function takeModel({ features, classes }: SoftmaxParameters): SoftmaxModel {
+  const known = spare.pop();
+  return known?.shape.features === features && known.shape.classes === classes
+    ? known
+    : new SoftmaxModel({ features, classes });
+}
+
+/** Nobody uses it any more. */
+function giveBack(model: SoftmaxModel): void {
+  if (spare.length < MODELS_KEPT) spare.push(model);
 }
 
 /** Steps of a small model are short: the thread's other sites wait for this many. */
@@ -181,7 +183,8 @@ function openControls(
 ): Controls {
   const state = path.join(folder, STATE_FOLDER, CONTROLS_STATE);
   const size = weightCount(parameters);
-  const correction = input ? readWeights(path.join(folder, input), parameters) : new Float32Array(size);
+  const correction = new Float32Array(size);
+  if (input) readWeights(path.join(folder, input), { shape: parameters, weights: correction });
   const own = existsSync(state) ? readFileSync(state) : undefined;
   if (own) {
     const before = new Float32Array(own.buffer.slice(own.byteOffset, own.byteOffset + own.length));

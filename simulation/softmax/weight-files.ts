@@ -2,12 +2,11 @@ import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync, writev
 import { ClaraError } from '../../base/errors';
 import { encodeHeader, headerLength, parseHeader } from '../../federation/tensors/header';
 import type { TensorLayout } from '../../federation/tensors/layout';
-import type { SoftmaxParameters } from './parameters';
-import { weightCount } from './softmax-model';
+import type { SoftmaxModel, SoftmaxShape } from './softmax-model';
 
 /** The weights of the convex problem as a model file, read and written where they lie. */
 
-function tensorsOf({ classes, features }: SoftmaxParameters) {
+function tensorsOf({ classes, features }: SoftmaxShape) {
   return [
     { name: 'weight', dtype: 'F32' as const, shape: [classes, features] },
     { name: 'bias', dtype: 'F32' as const, shape: [classes] },
@@ -15,39 +14,33 @@ function tensorsOf({ classes, features }: SoftmaxParameters) {
 }
 
 /**
- * In one array: the weights row by row, then the biases.
- * @param into of that many elements
+ * Into one array: the weights row by row, then the biases.
  * @throws ClaraError `corrupt`; `invalid-input` for another model
  */
-export function readWeights(
-  file: string,
-  parameters: SoftmaxParameters,
-  into: Float32Array = new Float32Array(weightCount(parameters)),
-): Float32Array {
+export function readWeights(file: string, { shape: wanted, weights }: Pick<SoftmaxModel, 'shape' | 'weights'>): void {
   const fd = openSync(file, 'r');
   try {
     const layout = layoutOf(fd, file);
-    let position = 0;
-    for (const { name, dtype, shape } of tensorsOf(parameters)) {
+    let position = weights.byteOffset;
+    for (const { name, dtype, shape } of tensorsOf(wanted)) {
       const found = layout.tensors.find((tensor) => tensor.name === name);
       if (found?.dtype !== dtype || JSON.stringify(found.shape) !== JSON.stringify(shape)) {
         const rule = `must be F32 ${JSON.stringify(shape)}, as features and classes say`;
         throw ClaraError.ofFaults(file, [{ path: name, rule }]);
       }
       const { begin, end } = found;
-      readAt(fd, layout.headerBytes.length + begin, new Uint8Array(into.buffer, position, end - begin), file);
+      readAt(fd, layout.headerBytes.length + begin, new Uint8Array(weights.buffer, position, end - begin), file);
       position += end - begin;
     }
-    return into;
   } finally {
     closeSync(fd);
   }
 }
 
 /** In place by rename(2), so that it is whole; not synced: nothing of a simulation outlives the machine's power. */
-export function writeWeights(file: string, parameters: SoftmaxParameters, weights: Float32Array): void {
+export function writeWeights(file: string, shape: SoftmaxShape, weights: Float32Array): void {
   const data = Buffer.from(weights.buffer, weights.byteOffset, weights.byteLength);
-  writeReplacing(file, [encodeHeader(tensorsOf(parameters)), data]);
+  writeReplacing(file, [encodeHeader(tensorsOf(shape)), data]);
 }
 
 /** As {@link writeWeights}, of any bytes. */
