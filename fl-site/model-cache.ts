@@ -31,24 +31,36 @@ export class ModelCache {
 
   /** True when the model is here, complete and untouched. */
   async has(run: string, model: ModelReference): Promise<boolean> {
+    return (await this.#find(run, model)) === 'whole';
+  }
+
+  async #find(run: string, model: ModelReference): Promise<'whole' | 'damaged' | 'absent'> {
     const digest = digestOf(model);
     const file = this.#file(run, digest);
     const found = await stat(file).catch(() => undefined);
-    if (found?.size !== Number((model.decoded ?? model).size) || found.mtimeMs !== SEALED.getTime()) return false;
+    if (!found) return 'absent';
+    if (found.size !== Number((model.decoded ?? model).size) || found.mtimeMs !== SEALED.getTime()) return 'damaged';
     if (!this.#verified.has(file) && (await digestOfFile(file)) === `sha256:${digest}`) this.#verified.add(file);
-    return this.#verified.has(file);
+    return this.#verified.has(file) ? 'whole' : 'damaged';
   }
 
   /** Puts the model at `target`, downloading it unless this run has it already. */
   async provide(run: string, model: ModelReference, target: string, options: FetchOptions): Promise<void> {
     const cached = this.#file(run, digestOf(model));
-    if (!(await this.has(run, model))) {
-      await removeFile(cached);
+    const found = await this.#find(run, model);
+    if (found === 'damaged') await removeFile(cached);
+    if (found !== 'whole') {
       await this.#fetch(model, cached, options);
       await this.#seal(cached);
     }
-    await removeFile(target);
-    await inFolder(path.dirname(target), () => link(cached, target));
+    const place = () => inFolder(path.dirname(target), () => link(cached, target));
+    try {
+      await place();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      await removeFile(target);
+      await place();
+    }
   }
 
   async #fetch(model: ModelReference, target: string, options: FetchOptions): Promise<void> {

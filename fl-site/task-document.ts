@@ -45,7 +45,11 @@ export async function writeTaskFile(
         ? { ...common, kind, ...firstWeights(reinitialise) }
         : kind === 'train'
           ? {
-              ...{ ...common, kind, model: { input: local.length > 0 ? await inputOf(folder) : INPUT_FILE, output: OUTPUT_FILE } },
+              ...{
+                ...common,
+                kind,
+                model: { input: local.length > 0 ? await inputOf(folder) : INPUT_FILE, output: OUTPUT_FILE },
+              },
               ...ruleOf(rule, task),
               ...still,
             }

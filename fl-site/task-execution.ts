@@ -112,7 +112,7 @@ async function produce(
   }
   const activity = ACTIVITY[checked.kind];
   onProgress({ activity, fraction: 0 });
-  await workspace.takeState(task.run, task.track, folder);
+  await workspace.takeState(task.run, task.track, folder, isFresh);
   if (isFresh || !(await isComplete(folder, checked))) {
     await writeTaskFile(record, checked, folder, site);
     await around.trainer.run({

@@ -291,7 +291,7 @@ export class TaskRunner {
   }
 
   async #drop(open: OpenTask): Promise<void> {
-    const { task } = open.record;
+    const { task, result } = open.record;
     const { workspace, journal } = this.options;
     open.abort.abort(new Dropped('the task is not wanted any more'));
     await open.working;
@@ -300,7 +300,8 @@ export class TaskRunner {
     this.#board.delete(task.id);
     const folder = workspace.taskFolder(task.run, task.id);
     await this.options.trainer.abandon?.(folder);
-    await workspace.returnState(task.run, task.track, folder);
+    // A task that is done has returned it.
+    if (result?.outcome.case !== 'done') await workspace.returnState(task.run, task.track, folder);
     await workspace.removeFolder(folder);
     await journal.remove(task);
   }

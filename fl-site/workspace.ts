@@ -87,10 +87,11 @@ export class Workspace {
   /**
    * Gives the private state of a track to a task: it is moved into the task's folder, so that a trainer in a container sees
    * it too. State that is already there belongs to the same task, interrupted.
+   * @param isFresh nothing is in the folder yet
    */
-  async takeState(run: string, track: string, taskFolder: string): Promise<void> {
+  async takeState(run: string, track: string, taskFolder: string, isFresh = false): Promise<void> {
     const inTask = path.join(taskFolder, STATE_FOLDER);
-    if (await exists(inTask)) return;
+    if (!isFresh && (await exists(inTask))) return;
     if (!(await moved(this.stateHome(run, track), inTask))) await mkdir(inTask);
   }
 
@@ -170,7 +171,8 @@ async function moved(folder: string, target: string): Promise<boolean> {
     await rename(folder, target);
     return true;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    if (['ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return false;
     throw error;
   }
 }

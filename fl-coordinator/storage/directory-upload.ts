@@ -39,6 +39,8 @@ export class DirectoryUpload implements ResumableUpload {
   #position: number;
   #durable: number;
   #state: 'open' | 'ended' = 'open';
+  /** A record may be there. */
+  #isRecorded: boolean;
 
   private constructor(
     private readonly handle: FileHandle,
@@ -47,6 +49,7 @@ export class DirectoryUpload implements ResumableUpload {
   ) {
     this.#position = durable;
     this.#durable = durable;
+    this.#isRecorded = durable > 0;
   }
 
   static async open(options: DirectoryUploadOptions): Promise<DirectoryUpload> {
@@ -110,6 +113,7 @@ export class DirectoryUpload implements ResumableUpload {
       const durable = this.#position;
       await this.handle.sync();
       faultPoint('store.upload-synced');
+      this.#isRecorded = true;
       const record: z.input<typeof recordSchema> = { v: 1, key, ...expected, durable };
       await writeFileDurably(files.record, JSON.stringify(record), { mode: 0o600 });
       this.#durable = durable;
@@ -131,7 +135,7 @@ export class DirectoryUpload implements ResumableUpload {
       const { size, etag } = await infoOf(this.handle);
       await commit(files.data);
       faultPoint('store.upload-committed');
-      await rm(files.record, { force: true });
+      if (this.#isRecorded) await rm(files.record, { force: true });
       await this.#end();
       return { size, etag };
     });

@@ -46,9 +46,7 @@ export class PartialFile implements ObjectWriter {
     try {
       await this.handle.sync();
       const digest = this.#digest?.digest('hex');
-      const { size, etag } = digest
-        ? { size: this.#position, etag: etagOfDigest(digest) }
-        : await infoOf(this.handle);
+      const { size, etag } = digest ? { size: this.#position, etag: etagOfDigest(digest) } : await infoOf(this.handle);
       await this.handle.close();
       faultPoint('store.partial-written');
       await this.commit(this.file);
