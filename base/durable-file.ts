@@ -20,10 +20,9 @@ export interface WriteOptions {
 /** Replaces `target` by `source`. On any failure the old file stays as it was and nothing is left beside it. */
 export async function writeFileDurably(target: string, source: ByteSource, options: WriteOptions = {}): Promise<void> {
   const folder = path.dirname(target);
-  await mkdir(folder, { recursive: true });
   const partial = path.join(folder, `.${path.basename(target)}${PARTIAL_MARK}${randomBytes(6).toString('hex')}`);
   try {
-    const file = await open(partial, 'wx', options.mode ?? 0o644);
+    const file = await inFolder(folder, () => open(partial, 'wx', options.mode ?? 0o644));
     try {
       await writeAll(file, source, options.signal);
       await file.sync();
@@ -36,6 +35,17 @@ export async function writeFileDurably(target: string, source: ByteSource, optio
     throw error;
   }
   await syncFolder(folder);
+}
+
+/** Makes something in a folder, and the folder when that is missing: it hardly ever is, so nobody asks first. */
+export async function inFolder<Made>(folder: string, make: () => Promise<Made>): Promise<Made> {
+  try {
+    return await make();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await mkdir(folder, { recursive: true });
+    return make();
+  }
 }
 
 /** Makes renames and links inside `folder` survive a power cut. */

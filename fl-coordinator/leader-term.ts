@@ -17,12 +17,11 @@ import type { Lead } from './leadership/leadership';
 import type { CoordinatorMetrics } from './observe/coordinator-metrics';
 import { watchedStore } from './observe/watched-store';
 import { ModelRegistry } from './registry/model-registry';
-import { awaits } from './runs/going';
 import { LiveBoard } from './runs/live-board';
 import { makeModel } from './runs/make-model';
 import { RunRegister } from './runs/run-register';
 import type { RunState } from './runs/run-state';
-import { parseTaskId } from './runs/stage';
+import { isOpenTask } from './runs/tasks';
 import { Traffic } from './runs/traffic';
 import type { ObjectStore } from './storage/object-store';
 import type { ConnectionRegister } from './transport/connection-register';
@@ -137,10 +136,7 @@ export async function openTerm(lead: Lead, options: TermOptions): Promise<Leader
     onAppended: (event, seconds) => metrics?.appended(event, seconds),
     onChange: (state) => {
       dispatcher.runChanged(state);
-      void uploads.release(state.run, (id) => {
-        const { stage, site } = parseTaskId(id);
-        return awaits(state, stage, site);
-      });
+      void uploads.release(state.run, (id) => isOpenTask(state, id));
       watchers.changed(state.run);
       retention.runChanged(state);
       if (state.outcome) board.forget(state.run);

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
 import { checkPlan, type Plan } from '../federation/plan';
@@ -9,6 +9,9 @@ import type { Workspace } from './workspace';
  * the coordinator cannot go around the policy.
  */
 export class Approvals {
+  /** What was read last, and of which file: every task of a run asks. */
+  #newest: { readonly mark: string; readonly plan: Plan } | undefined;
+
   constructor(private readonly workspace: Workspace) {}
 
   async record(run: string, plan: Plan): Promise<void> {
@@ -18,8 +21,15 @@ export class Approvals {
   /** The approved plan of a run, or none. */
   async planOf(run: string): Promise<Plan | undefined> {
     try {
-      const { plan } = JSON.parse(await readFile(this.workspace.approvalFile(run), 'utf8')) as { plan: unknown };
-      return checkPlan(plan);
+      const file = this.workspace.approvalFile(run);
+      // Each record is a file of its own, moved into place.
+      const { ino, mtimeNs, size } = await stat(file, { bigint: true });
+      const mark = `${file} ${ino} ${mtimeNs} ${size}`;
+      if (this.#newest?.mark !== mark) {
+        const { plan } = JSON.parse(await readFile(file, 'utf8')) as { plan: unknown };
+        this.#newest = { mark, plan: checkPlan(plan) };
+      }
+      return this.#newest.plan;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw ClaraError.from(error, `cannot read the approval of run ${run}`);

@@ -1,6 +1,7 @@
-import { link, mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { link, readdir, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { exists } from '../base/exists';
+import { inFolder } from '../base/durable-file';
+import { removeFile } from '../base/removal';
 import type { ModelReference } from '../federation/gen/federation/v1/federation_pb';
 import { digestOfFile } from '../federation/tensors/file';
 import type { CoordinatorClient } from './coordinator-client';
@@ -30,25 +31,36 @@ export class ModelCache {
 
   /** True when the model is here, complete and untouched. */
   async has(run: string, model: ModelReference): Promise<boolean> {
+    return (await this.#find(run, model)) === 'whole';
+  }
+
+  async #find(run: string, model: ModelReference): Promise<'whole' | 'damaged' | 'absent'> {
     const digest = digestOf(model);
     const file = this.#file(run, digest);
     const found = await stat(file).catch(() => undefined);
-    if (found?.size !== Number((model.decoded ?? model).size) || found.mtimeMs !== SEALED.getTime()) return false;
+    if (!found) return 'absent';
+    if (found.size !== Number((model.decoded ?? model).size) || found.mtimeMs !== SEALED.getTime()) return 'damaged';
     if (!this.#verified.has(file) && (await digestOfFile(file)) === `sha256:${digest}`) this.#verified.add(file);
-    return this.#verified.has(file);
+    return this.#verified.has(file) ? 'whole' : 'damaged';
   }
 
   /** Puts the model at `target`, downloading it unless this run has it already. */
   async provide(run: string, model: ModelReference, target: string, options: FetchOptions): Promise<void> {
     const cached = this.#file(run, digestOf(model));
-    if (!(await this.has(run, model))) {
-      await rm(cached, { force: true });
+    const found = await this.#find(run, model);
+    if (found === 'damaged') await removeFile(cached);
+    if (found !== 'whole') {
       await this.#fetch(model, cached, options);
       await this.#seal(cached);
     }
-    await mkdir(path.dirname(target), { recursive: true });
-    await rm(target, { force: true });
-    await link(cached, target);
+    const place = () => inFolder(path.dirname(target), () => link(cached, target));
+    try {
+      await place();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      await removeFile(target);
+      await place();
+    }
   }
 
   async #fetch(model: ModelReference, target: string, options: FetchOptions): Promise<void> {
@@ -62,25 +74,29 @@ export class ModelCache {
     try {
       await decodeModel({ ...options.down, encoded, target, expected, signal: options.signal });
     } finally {
-      await rm(encoded, { force: true });
+      await removeFile(encoded);
     }
   }
 
   /** Takes a file that lies in the workspace as a model of the run: what a site sent is often what it is asked about next. */
   async adopt(run: string, digest: string, file: string): Promise<void> {
     const cached = this.#file(run, digest);
-    if (!(await exists(file)) || (await exists(cached))) return;
-    await mkdir(path.dirname(cached), { recursive: true });
-    await link(file, cached);
+    try {
+      await inFolder(path.dirname(cached), () => link(file, cached));
+    } catch (error) {
+      // Not here, or taken before.
+      if (['ENOENT', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
+      throw error;
+    }
     await this.#seal(cached);
   }
 
   /** Removes every model of the run but those of the given digests. */
   async keepOnly(run: string, digests: ReadonlySet<string>): Promise<void> {
     const folder = this.workspace.modelsFolder(run);
-    for (const name of (await exists(folder)) ? await readdir(folder) : []) {
+    for (const name of await namesIn(folder)) {
       if (digests.has(name.split('.', 1)[0])) continue;
-      await rm(path.join(folder, name), { force: true });
+      await removeFile(path.join(folder, name));
       this.#verified.delete(path.join(folder, name));
     }
   }
@@ -92,6 +108,15 @@ export class ModelCache {
 
   #file(run: string, digest: string): string {
     return path.join(this.workspace.modelsFolder(run), `${digest}.safetensors`);
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
   }
 }
 

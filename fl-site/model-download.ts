@@ -1,7 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { inFolder } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
 import { writeFully } from '../base/positioned-io';
 import { checkCrc, type WireChunk } from '../federation/chunk-codec';
@@ -30,9 +31,8 @@ const PIECE_BYTES = 1024 * 1024;
  */
 export async function downloadModel(download: ModelDownload): Promise<void> {
   const { target, blob } = download;
-  await mkdir(path.dirname(target), { recursive: true });
   const partial = `${target}.partial`;
-  const file = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o644);
+  const file = await inFolder(path.dirname(target), () => open(partial, constants.O_RDWR | constants.O_CREAT, 0o644));
   try {
     const received = await ReceivedBytes.resume(file, blob, download.signal);
     await untilTransferred((moved) => receive(download, received, moved), download);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, type Fault } from '../base/errors';
+import { MemoryPool } from '../base/memory-pool';
 import { controlsOf, withControls } from '../federation/controls';
 import { matchesAny, type Patterns, updateLayout } from '../federation/sent-tensors';
 import { readLayout } from '../federation/tensors/file';
@@ -38,6 +39,7 @@ export interface OutboundUpdate {
 }
 
 const PIECE_BYTES = 1024 * 1024;
+const memory = new MemoryPool(PIECE_BYTES, 2);
 const WHAT = 'the update that the trainer wrote';
 const WHAT_CONTROLS = 'the control variate that the trainer wrote';
 
@@ -205,13 +207,17 @@ async function* range(
   length: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, length));
-  for (let done = 0; done < length; ) {
-    signal.throwIfAborted();
-    const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, length - done), begin + done);
-    if (bytesRead === 0)
-      throw new ClaraError('corrupt', `a model file ended at byte ${begin + done} while it was read`);
-    yield piece.subarray(0, bytesRead);
-    done += bytesRead;
+  const piece = memory.take();
+  try {
+    for (let done = 0; done < length; ) {
+      signal.throwIfAborted();
+      const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, length - done), begin + done);
+      if (bytesRead === 0)
+        throw new ClaraError('corrupt', `a model file ended at byte ${begin + done} while it was read`);
+      yield piece.subarray(0, bytesRead);
+      done += bytesRead;
+    }
+  } finally {
+    memory.giveBack(piece);
   }
 }

@@ -20,7 +20,7 @@ import { ecsSettings } from './trainer-configuration';
 /** Writes `task.json`: what the trainer is asked for, in the terms of the contract. */
 export async function writeTaskFile(
   { task, deadline, fingerprint }: TaskRecord,
-  { kind, parameters, rule, statistics, frozen, reinitialise }: CheckedTask,
+  { kind, parameters, rule, statistics, frozen, reinitialise, local }: CheckedTask,
   folder: string,
   site: SiteConfiguration,
 ): Promise<void> {
@@ -45,7 +45,11 @@ export async function writeTaskFile(
         ? { ...common, kind, ...firstWeights(reinitialise) }
         : kind === 'train'
           ? {
-              ...{ ...common, kind, model: { input: await inputOf(folder), output: OUTPUT_FILE } },
+              ...{
+                ...common,
+                kind,
+                model: { input: local.length > 0 ? await inputOf(folder) : INPUT_FILE, output: OUTPUT_FILE },
+              },
               ...ruleOf(rule, task),
               ...still,
             }

@@ -72,31 +72,39 @@ export async function executeTask(record: TaskRecord, around: Surroundings, sign
   const checked = checkTask(task, await around.approvals.planOf(task.run), around.site);
   const folder = around.workspace.taskFolder(task.run, task.id);
   if (record.phase !== 'trained') {
-    await mkdir(folder, { recursive: true });
+    const isFresh = (await mkdir(folder, { recursive: true })) !== undefined;
     await fetchModels(record, checked, folder, around, signal);
     if (checked.local.length > 0) await putLocalTensors(task, folder, around.workspace, signal);
-    await produce(record, checked, folder, around, signal);
+    await produce(record, checked, { folder, isFresh }, around, signal);
   }
   await around.workspace.returnState(task.run, task.track, folder);
   await sendUpdate(record, around, signal);
   // The result is told after this: an update that counts has always moved the residual, and the site's own tensors, on.
-  await around.workspace.keepResidual(task.run, path.join(folder, RESIDUAL_FILE));
-  await around.workspace.keepLocalTensors(task.run, task.track, path.join(folder, LOCAL_FILE));
+  if (!isAsItIs(checked.up)) await around.workspace.keepResidual(task.run, path.join(folder, RESIDUAL_FILE));
+  if (checked.local.length > 0) {
+    await around.workspace.keepLocalTensors(task.run, task.track, path.join(folder, LOCAL_FILE));
+  }
   return doneOf(record);
+}
+
+interface TaskFolder {
+  readonly folder: string;
+  /** It was made just now: no earlier attempt has left anything in it. */
+  readonly isFresh: boolean;
 }
 
 /** Has the trainer work, unless its output is already complete, and checks what it made. */
 async function produce(
   record: TaskRecord,
   checked: CheckedTask,
-  folder: string,
+  { folder, isFresh }: TaskFolder,
   around: Surroundings,
   signal: AbortSignal,
 ): Promise<void> {
   const { task } = record;
   const { journal, workspace, site, onProgress } = around;
   if (record.phase === 'accepted') {
-    for (const name of OUTPUTS) {
+    for (const name of isFresh ? [] : OUTPUTS) {
       await rm(path.join(folder, name), { recursive: true, force: true });
     }
     // Written down when the trainer starts: until then there is nothing to lose.
@@ -104,8 +112,8 @@ async function produce(
   }
   const activity = ACTIVITY[checked.kind];
   onProgress({ activity, fraction: 0 });
-  await workspace.takeState(task.run, task.track, folder);
-  if (!(await isComplete(folder, checked))) {
+  await workspace.takeState(task.run, task.track, folder, isFresh);
+  if (isFresh || !(await isComplete(folder, checked))) {
     await writeTaskFile(record, checked, folder, site);
     await around.trainer.run({
       folder,

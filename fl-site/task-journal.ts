@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { clone, fromJson, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
 import { z } from 'zod';
 import { removePartials, writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import { removeFile } from '../base/removal';
 import {
   type Task,
   type TaskResult,
@@ -87,7 +88,7 @@ export class TaskJournal {
   }
 
   async remove(task: Task): Promise<void> {
-    await rm(this.#file(task), { force: true });
+    await removeFile(this.#file(task));
   }
 
   /**
@@ -105,7 +106,7 @@ export class TaskJournal {
           records.push(parseRecord(await readFile(file, 'utf8')));
         } catch (thrown) {
           onUnreadable(file, ClaraError.from(thrown));
-          await rm(file, { force: true });
+          await removeFile(file);
         }
       }
     }

@@ -226,7 +226,10 @@ export class TaskRunner {
     record.phase = 'finished';
     record.result = result;
     try {
-      await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
+      // A task that is done has returned it.
+      if (result.outcome.case !== 'done') {
+        await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
+      }
       // An update that was sent is on record as trained: asking what the coordinator holds leads here again.
       if (result.outcome.case !== 'done' || !record.outbound) await journal.save(record);
     } catch (error) {
@@ -264,7 +267,7 @@ export class TaskRunner {
   }
 
   async #drop(open: OpenTask): Promise<void> {
-    const { task } = open.record;
+    const { task, result } = open.record;
     const { workspace, journal } = this.options;
     open.abort.abort(new Dropped('the task is not wanted any more'));
     await open.working;
@@ -273,7 +276,8 @@ export class TaskRunner {
     this.#board.delete(task.id);
     const folder = workspace.taskFolder(task.run, task.id);
     await this.options.trainer.abandon?.(folder);
-    await workspace.returnState(task.run, task.track, folder);
+    // A task that is done has returned it.
+    if (result?.outcome.case !== 'done') await workspace.returnState(task.run, task.track, folder);
     await workspace.removeFolder(folder);
     await journal.remove(task);
   }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { syncFolder } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
 import { exists } from '../base/exists';
+import { removeFolder } from '../base/removal';
 import { STATE_FOLDER } from '../federation/trainer-contract';
 
 /**
@@ -86,20 +87,20 @@ export class Workspace {
   /**
    * Gives the private state of a track to a task: it is moved into the task's folder, so that a trainer in a container sees
    * it too. State that is already there belongs to the same task, interrupted.
+   * @param isFresh nothing is in the folder yet
    */
-  async takeState(run: string, track: string, taskFolder: string): Promise<void> {
+  async takeState(run: string, track: string, taskFolder: string, isFresh = false): Promise<void> {
     const inTask = path.join(taskFolder, STATE_FOLDER);
-    if (await exists(inTask)) return;
-    const home = this.stateHome(run, track);
-    if (await exists(home)) await rename(home, inTask);
-    else await mkdir(inTask);
+    if (!isFresh && (await exists(inTask))) return;
+    if (!(await moved(this.stateHome(run, track), inTask))) await mkdir(inTask);
   }
 
   /** Moves the state back where the next task of the track finds it. Doing it twice is harmless. */
   async returnState(run: string, track: string, taskFolder: string): Promise<void> {
     const inTask = path.join(taskFolder, STATE_FOLDER);
-    if (!(await exists(inTask))) return;
     const home = this.stateHome(run, track);
+    if (await moved(inTask, home)) return;
+    if (!(await exists(inTask))) return;
     await mkdir(path.dirname(home), { recursive: true });
     await rm(home, { recursive: true, force: true });
     await rename(inTask, home);
@@ -140,7 +141,7 @@ export class Workspace {
   }
 
   async removeFolder(folder: string): Promise<void> {
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    await removeFolder(folder);
   }
 
   async forgetRun(run: string): Promise<void> {
@@ -161,6 +162,18 @@ export class Workspace {
     await mkdir(this.runs, { recursive: true });
     const entries = await readdir(this.runs, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(this.runs, entry.name));
+  }
+}
+
+/** @returns false when there is nothing to move, no folder to move it to, or something in its place */
+async function moved(folder: string, target: string): Promise<boolean> {
+  try {
+    await rename(folder, target);
+    return true;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return false;
+    throw error;
   }
 }
 

@@ -6,6 +6,7 @@ import { PACKAGE_ROOT } from '../base/own-program';
 export const KERNELS = [
   'federation/tensors/finite-scan',
   'fl-coordinator/aggregation/kernels',
+  'simulation/softmax/kernels',
   'training/engine/kernels',
 ] as const;
 

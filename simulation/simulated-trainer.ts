@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ClaraError, hasCode } from '../base/errors';
@@ -31,7 +31,7 @@ export class SimulatedTrainer implements Trainer {
 
   async run({ folder, signal, onProgress = () => {} }: TrainerWork): Promise<void> {
     const { site, doTask, trouble, gate } = this.options;
-    const { kind, round, model } = glance.parse(JSON.parse(await readFile(path.join(folder, TASK_FILE), 'utf8')));
+    const { kind, round, model } = glance.parse(JSON.parse(readFileSync(path.join(folder, TASK_FILE), 'utf8')));
     if (kind === 'train') {
       mayDrop(trouble, round, site);
       await maySlow(trouble, site, signal);

@@ -1,7 +1,7 @@
 import { readTensors } from '../../federation/tensors/file';
 import type { SoftmaxParameters } from '../../simulation/softmax/parameters';
 import { type SoftmaxData, softmaxData } from '../../simulation/softmax/site-data';
-import { addGradient, halfSquaredNorm, measure, weightCount } from '../../simulation/softmax/softmax-model';
+import { SoftmaxModel, weightCount } from '../../simulation/softmax/softmax-model';
 
 /**
  * What all sites together make smaller, F(w) = sum n_k / n (cross-entropy of site k) + regularisation |w|^2 / 2, measured from
@@ -10,6 +10,7 @@ import { addGradient, halfSquaredNorm, measure, weightCount } from '../../simula
  */
 export class SoftmaxObjective {
   readonly #data: readonly SoftmaxData[];
+  readonly #model: SoftmaxModel;
   readonly #examples: number;
   readonly #least: number;
   readonly #first: number;
@@ -21,6 +22,7 @@ export class SoftmaxObjective {
     /** Whose data count. */
     sites: readonly string[],
   ) {
+    this.#model = new SoftmaxModel(parameters);
     this.#data = sites.map((site) => softmaxData(seed, site, skew, parameters));
     this.#examples = this.#data.reduce((sum, { training }) => sum + training.count, 0);
     this.#first = this.#of(new Float32Array(weightCount(parameters)));
@@ -38,24 +40,25 @@ export class SoftmaxObjective {
   }
 
   #of(weights: Float32Array): number {
-    const { parameters } = this;
-    const losses = this.#data.map(({ training }) => training.count * measure(parameters, weights, training).loss);
-    const penalty = parameters.regularisation * halfSquaredNorm(weights);
+    const model = this.#model;
+    model.weights.set(weights);
+    const losses = this.#data.map(({ training }) => training.count * model.measure(training).loss);
+    const penalty = this.parameters.regularisation * model.halfSquaredNorm();
     return losses.reduce((sum, loss) => sum + loss, 0) / this.#examples + penalty;
   }
 
   /** Gradient descent with momentum on all data at once; the steps are far more than it needs. */
   #minimise(): Float32Array {
     const { parameters } = this;
-    const weights = new Float32Array(weightCount(parameters));
+    const model = new SoftmaxModel(parameters);
+    const { weights, gradient: own } = model;
     const speed = new Float64Array(weights.length);
     const gradient = new Float64Array(weights.length);
-    const own = new Float32Array(weights.length);
     for (let step = 0; step < DESCENT.steps; step++) {
       for (let i = 0; i < weights.length; i++) gradient[i] = parameters.regularisation * weights[i]!;
       for (const { training } of this.#data) {
         own.fill(0);
-        addGradient(parameters, weights, training, everyIndex(training.count), own);
+        model.addGradient(training, everyIndex(training.count));
         for (let i = 0; i < own.length; i++) gradient[i]! += (own[i]! * training.count) / this.#examples;
       }
       for (let i = 0; i < weights.length; i++) {

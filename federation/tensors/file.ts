@@ -6,7 +6,7 @@ import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { readFully } from '../../base/positioned-io';
 import { ELEMENT_BYTES, holds, type TensorData, viewAs } from './dtype';
-import { encodeHeader, type HeaderLimits, headerLength, LENGTH_PREFIX_BYTES, parseHeader } from './header';
+import { encodeHeader, type HeaderLimits, headerLength, parseHeader } from './header';
 import { byteSizeOf, type TensorLayout, type TensorSpec } from './layout';
 
 /** Pieces in which files are read, hashed and written; one read(2) or write(2) cannot move 2^31 bytes. */
@@ -43,7 +43,7 @@ export interface FileOptions {
  * @throws ClaraError `not-found`, `corrupt`
  */
 export async function readLayout(path: string, limits: HeaderLimits = {}): Promise<TensorLayout> {
-  return withFile(path, (file) => layoutOf(file, path, limits));
+  return withFile(path, (file, fileBytes) => layoutOf(file, { ...limits, fileBytes, name: path }));
 }
 
 /**
@@ -53,8 +53,8 @@ export async function readLayout(path: string, limits: HeaderLimits = {}): Promi
  *   tensor larger than this process can hold in one array (4 GiB)
  */
 export async function readTensors(path: string, options: FileOptions & HeaderLimits = {}): Promise<TensorFile> {
-  return withFile(path, async (file) => {
-    const layout = await layoutOf(file, path, options);
+  return withFile(path, async (file, fileBytes) => {
+    const layout = await layoutOf(file, { ...options, fileBytes, name: path });
     const tensors = new Map<string, Tensor>();
     for (const { name, dtype, shape, begin, end } of layout.tensors) {
       const bytes = allocate(end - begin, name, path);
@@ -116,14 +116,18 @@ export async function digestOfFile(path: string, options: FileOptions = {}): Pro
 }
 
 /** Opens a regular file for reading. Anything else (a pipe would wait for a writer for ever) is refused without blocking. */
-async function withFile<Result>(path: string, use: (file: FileHandle) => Promise<Result>): Promise<Result> {
+async function withFile<Result>(
+  path: string,
+  use: (file: FileHandle, fileBytes: number) => Promise<Result>,
+): Promise<Result> {
   try {
     const file = await open(path, fsConstants.O_RDONLY | fsConstants.O_NONBLOCK);
     try {
-      if (!(await file.stat()).isFile()) {
+      const stats = await file.stat();
+      if (!stats.isFile()) {
         throw new ClaraError('invalid-input', `${path} is not a regular file; name a file`);
       }
-      return await use(file);
+      return await use(file, stats.size);
     } finally {
       await file.close();
     }
@@ -132,13 +136,21 @@ async function withFile<Result>(path: string, use: (file: FileHandle) => Promise
   }
 }
 
-async function layoutOf(file: FileHandle, path: string, limits: HeaderLimits): Promise<TensorLayout> {
-  const fileBytes = (await file.stat()).size;
-  const prefix = Buffer.alloc(Math.min(LENGTH_PREFIX_BYTES, fileBytes));
-  await readFully(file, 0, prefix, path);
-  const options = { ...limits, fileBytes, name: path };
-  const header = Buffer.alloc(headerLength(prefix, options));
-  await readFully(file, 0, header, path);
+/** Most headers end within a page: then one read is enough. */
+const FIRST_READ_BYTES = 4096;
+
+async function layoutOf(
+  file: FileHandle,
+  options: HeaderLimits & { readonly fileBytes: number; readonly name: string },
+): Promise<TensorLayout> {
+  const { fileBytes, name } = options;
+  const start = Buffer.alloc(Math.min(FIRST_READ_BYTES, fileBytes));
+  await readFully(file, 0, start, name);
+  const length = headerLength(start, options);
+  if (length <= start.length) return parseHeader(start, options);
+  const header = Buffer.alloc(length);
+  start.copy(header);
+  await readFully(file, start.length, header.subarray(start.length), name);
   return parseHeader(header, options);
 }
 

@@ -65,12 +65,15 @@ export class Inspector {
   /** @returns the bytes that lie behind the header */
   #collectHeader(head: Buffer, bytes: Uint8Array): Uint8Array {
     const { what, fileBytes, expected } = this.#options;
-    const all = Buffer.concat([head, bytes]);
-    this.#head = all;
-    if (all.length < LENGTH_PREFIX_BYTES) return new Uint8Array(0);
+    const all = head.length === 0 ? bytes : Buffer.concat([head, bytes]);
     const options = { fileBytes, name: what };
-    const length = headerLength(all.subarray(0, LENGTH_PREFIX_BYTES), options);
-    if (all.length < length) return new Uint8Array(0);
+    const length =
+      all.length < LENGTH_PREFIX_BYTES ? undefined : headerLength(all.subarray(0, LENGTH_PREFIX_BYTES), options);
+    if (length === undefined || all.length < length) {
+      // A copy: the memory of `bytes` is the caller's.
+      this.#head = Buffer.from(all);
+      return new Uint8Array(0);
+    }
     this.#layout = parseHeader(all.subarray(0, length), options);
     this.#head = undefined;
     const faults = expected ? differences(expected, this.#layout) : [];

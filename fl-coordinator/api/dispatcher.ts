@@ -11,8 +11,8 @@ import {
   TaskSettledSchema,
 } from '../../federation/gen/federation/v1/federation_pb';
 import { RUN_FORGOTTEN_MILLIS } from '../../federation/protocol';
-import { hasAccepted, openWork, type Work, workOf } from '../runs/going';
-import { isDelivered, type RunState, stagesOf } from '../runs/run-state';
+import { hasAccepted, workOf } from '../runs/going';
+import { isDelivered, type OpenStage, type RunState, stagesOf } from '../runs/run-state';
 import { expectsUpdate, parseTaskId, sameStage, taskId } from '../runs/stage';
 import { type SiteTask, taskOf } from '../runs/tasks';
 import type { SiteConnection, SiteHub } from './site-hub';
@@ -22,6 +22,9 @@ import type { SiteConnection, SiteHub } from './site-hub';
  * every event and for every new connection; what a connection has been told already is not told again.
  */
 export class Dispatcher {
+  /** Of each connection, by run: the state that it was brought in line with last. */
+  readonly #seen = new WeakMap<SiteConnection, Map<string, RunState>>();
+
   constructor(
     private readonly hub: SiteHub,
     /** What time it is for a run, in milliseconds since 1970. */
@@ -30,21 +33,33 @@ export class Dispatcher {
 
   /** Tells every connected site of the run what it does not know yet. */
   runChanged(state: RunState): void {
-    const works = new Map(openWork(state).map((work) => [work.site, work]));
     for (const site of state.candidates) {
       const connection = this.hub.get(site);
-      if (connection) this.#inform(connection, state, works.get(site));
+      if (!connection) continue;
+      const before = this.#sawLast(connection, state);
+      if (before === undefined || !looksTheSame(site, before, state)) this.#inform(connection, state);
     }
+  }
+
+  /** Takes note of what the connection is told of now. @returns what it was told of last */
+  #sawLast(connection: SiteConnection, state: RunState): RunState | undefined {
+    const runs = this.#seen.get(connection) ?? new Map<string, RunState>();
+    this.#seen.set(connection, runs);
+    const before = runs.get(state.run);
+    if (state.outcome) runs.delete(state.run);
+    else runs.set(state.run, state);
+    return before;
   }
 
   /** Tells a new connection everything about a run; nothing of one so old that the site has forgotten it by itself. */
   siteConnected(connection: SiteConnection, state: RunState): void {
     if (!state.candidates.includes(connection.site)) return;
     if (state.outcome && Date.parse(state.changedAt) < this.now(state.run) - RUN_FORGOTTEN_MILLIS) return;
-    this.#inform(connection, state, workOf(state, connection.site));
+    this.#inform(connection, state);
   }
 
-  #inform(connection: SiteConnection, state: RunState, work: Work | undefined): void {
+  #inform(connection: SiteConnection, state: RunState): void {
+    const work = workOf(state, connection.site);
     const id = work && taskId(state.run, work.stage, work.site);
     this.#takeBack(connection, state, id);
     if (state.outcome) {
@@ -62,7 +77,7 @@ export class Dispatcher {
   /** Tasks of this run that were pushed and are not open any more: settled by the site's result, or pointless by now. */
   #takeBack(connection: SiteConnection, state: RunState, open: string | undefined): void {
     for (const id of connection.pushed.keys()) {
-      if (id === open || parseTaskId(id).run !== state.run) continue;
+      if (id === open || !id.startsWith(`${state.run}/`)) continue;
       connection.pushed.delete(id);
       const reason = state.outcome && 'reason' in state.outcome ? state.outcome.reason : 'the round has closed';
       connection.send(
@@ -97,6 +112,18 @@ export class Dispatcher {
       ),
     });
   }
+}
+
+/** True when nothing of what a site is told can differ: most events are of one site, and there may be hundreds. */
+function looksTheSame(site: string, a: RunState, b: RunState): boolean {
+  const sameOpen = a.open === b.open || (!!a.open && !!b.open && sameTask(site, a.open, b.open));
+  const sameCourse = a.outcome === b.outcome && a.paused === b.paused && a.going === b.going;
+  return sameOpen && sameCourse && a.answers.get(site) === b.answers.get(site);
+}
+
+function sameTask(site: string, a: OpenStage, b: OpenStage): boolean {
+  const sameStage = a.stage === b.stage && a.cohort === b.cohort && a.deadline === b.deadline && a.idle === b.idle;
+  return sameStage && a.results.get(site) === b.results.get(site);
 }
 
 const sha256Of = (digest: string): Buffer => Buffer.from(digest.slice('sha256:'.length), 'hex');

@@ -134,7 +134,10 @@ export class Conductor {
       const event = advance(this.#state, {
         now: seen,
         ...traffic.ofStage(this.#state.run),
-        peakRssBytes: ownPeakRssBytes(),
+        // Asked of the system only when a stage closes, which most events do not lead to.
+        get peakRssBytes() {
+          return ownPeakRssBytes();
+        },
       });
       if (!event) break;
       await this.#append(event);

@@ -53,14 +53,27 @@ export interface Work {
 /** What every site is at, one work a site, in site order. */
 export function openWork(state: RunState): Work[] {
   if (state.outcome) return [];
-  const asked = new Set(state.open?.cohort);
-  return state.candidates.flatMap((site) => workIn(state, site, asked.has(site)) ?? []);
+  const { open, candidates } = state;
+  return candidates.flatMap((site) => workIn(state, site, open !== undefined && isAmong(open.cohort, site)) ?? []);
 }
 
 /** What one site is at. Events and calls are of one site, and there may be hundreds. */
 export function workOf(state: RunState, site: string): Work | undefined {
-  if (state.outcome || !state.candidates.includes(site)) return undefined;
-  return workIn(state, site, state.open?.cohort.includes(site) ?? false);
+  const { outcome, candidates, open } = state;
+  if (outcome || !isAmong(candidates, site)) return undefined;
+  return workIn(state, site, open !== undefined && isAmong(open.cohort, site));
+}
+
+/** By list: those of a state stay what they are, and each event and call asks about some of hundreds of sites. */
+const members = new WeakMap<readonly string[], ReadonlySet<string>>();
+
+function isAmong(sites: readonly string[], site: string): boolean {
+  let known = members.get(sites);
+  if (known === undefined) {
+    known = new Set(sites);
+    members.set(sites, known);
+  }
+  return known.has(site);
 }
 
 function workIn(state: RunState, site: string, isAsked: boolean): Work | undefined {

@@ -50,6 +50,13 @@ export function openTaskOf(state: RunState, site: string): SiteTask | undefined 
   return work && taskOf(state, work);
 }
 
+/** Whether the run waits for the task of this id, which is one of its own. Asked of every upload after every event. */
+export function isOpenTask(state: RunState, id: string): boolean {
+  const site = id.slice(id.lastIndexOf('/') + 1);
+  const work = workOf(state, site);
+  return work !== undefined && taskId(state.run, work.stage, site) === id;
+}
+
 /** What a site is asked to do that is at this work. */
 export function taskOf(state: RunState, { stage, site, deadline }: Work): SiteTask {
   return {

@@ -39,6 +39,8 @@ export class DirectoryUpload implements ResumableUpload {
   #position: number;
   #durable: number;
   #state: 'open' | 'ended' = 'open';
+  /** A record may be there. */
+  #isRecorded: boolean;
 
   private constructor(
     private readonly handle: FileHandle,
@@ -47,11 +49,13 @@ export class DirectoryUpload implements ResumableUpload {
   ) {
     this.#position = durable;
     this.#durable = durable;
+    this.#isRecorded = durable > 0;
   }
 
   static async open(options: DirectoryUploadOptions): Promise<DirectoryUpload> {
     const { files } = options;
-    const durable = await durableBytesOf(options);
+    const text = await unlessCode(readFile(files.record, 'utf8'), 'ENOENT');
+    const durable = text === undefined ? undefined : durableBytesIn(text, options);
     const found = durable === undefined ? undefined : await unlessCode(open(files.data, 'r+'), 'ENOENT');
     if (found !== undefined && durable !== undefined) {
       if ((await found.stat()).size >= durable) {
@@ -60,14 +64,15 @@ export class DirectoryUpload implements ResumableUpload {
       }
       await found.close();
     }
-    // The old record must be gone for good before the data file is another one.
-    const removed = await unlessCode(
-      unlink(files.record).then(() => true),
-      'ENOENT',
-    );
-    if (removed) await syncFolder(path.dirname(files.data));
-    await unlessCode(unlink(files.data), 'ENOENT');
-    return new DirectoryUpload(await open(files.data, 'wx+', 0o600), 0, options);
+    if (text !== undefined) {
+      // The old record must be gone for good before the data file is another one.
+      await unlessCode(unlink(files.record), 'ENOENT');
+      await syncFolder(path.dirname(files.data));
+    }
+    const fresh = () => open(files.data, 'wx+', 0o600);
+    const made = await unlessCode(fresh(), 'EEXIST');
+    if (made === undefined) await unlessCode(unlink(files.data), 'ENOENT');
+    return new DirectoryUpload(made ?? (await fresh()), 0, options);
   }
 
   get durableBytes(): number {
@@ -108,6 +113,7 @@ export class DirectoryUpload implements ResumableUpload {
       const durable = this.#position;
       await this.handle.sync();
       faultPoint('store.upload-synced');
+      this.#isRecorded = true;
       const record: z.input<typeof recordSchema> = { v: 1, key, ...expected, durable };
       await writeFileDurably(files.record, JSON.stringify(record), { mode: 0o600 });
       this.#durable = durable;
@@ -129,7 +135,7 @@ export class DirectoryUpload implements ResumableUpload {
       const { size, etag } = await infoOf(this.handle);
       await commit(files.data);
       faultPoint('store.upload-committed');
-      await rm(files.record, { force: true });
+      if (this.#isRecorded) await rm(files.record, { force: true });
       await this.#end();
       return { size, etag };
     });
@@ -180,10 +186,8 @@ export class DirectoryUpload implements ResumableUpload {
   }
 }
 
-/** What the record vouches for; undefined when there is none, or it is of another object. */
-async function durableBytesOf({ key, expected, files }: DirectoryUploadOptions): Promise<number | undefined> {
-  const text = await unlessCode(readFile(files.record, 'utf8'), 'ENOENT');
-  if (text === undefined) return undefined;
+/** What a record vouches for; undefined when it is of another object. */
+function durableBytesIn(text: string, { key, expected }: DirectoryUploadOptions): number | undefined {
   let record: z.output<typeof recordSchema>;
   try {
     record = recordSchema.parse(JSON.parse(text));

@@ -13,14 +13,19 @@ import type { GetOptions, ObjectInfo, RangeReader } from './object-store';
  * `putIfMatch`; reading a gigabyte for each `head` would be the wrong price, so their etag is made of inode, time of
  * modification and size. Every replacement makes a new inode, and rename(2) keeps all three.
  */
-const DIGEST_ETAG_BYTES = 1 << 20;
+export const DIGEST_ETAG_BYTES = 1 << 20;
 const PIECE_BYTES = 1 << 20;
 
 /** @throws ClaraError `not-found`, also for a folder */
 export async function openObject(file: string, key: string): Promise<FileHandle> {
+  return (await openFile(file, key)).handle;
+}
+
+async function openFile(file: string, key: string): Promise<{ readonly handle: FileHandle; readonly size: number }> {
   const handle = await unlessCode(open(file, 'r'), 'ENOENT', 'ENOTDIR');
   if (handle === undefined) throw notFound(key);
-  if ((await handle.stat()).isFile()) return handle;
+  const stats = await handle.stat();
+  if (stats.isFile()) return { handle, size: stats.size };
   await handle.close();
   throw notFound(key);
 }
@@ -81,8 +86,7 @@ export async function* streamFile(
 
 /** pread(2) on one open file: a later replacement of the object does not touch it. */
 export async function openRangeReader(file: string, key: string): Promise<RangeReader> {
-  const handle = await openObject(file, key);
-  const { size } = await handle.stat();
+  const { handle, size } = await openFile(file, key);
   return {
     size,
     async read(offset, target) {
@@ -101,7 +105,12 @@ export function notFound(key: string): ClaraError {
 }
 
 function etagOfContent(content: Uint8Array): string {
-  return `sha256-${createHash('sha256').update(content).digest('hex')}`;
+  return etagOfDigest(createHash('sha256').update(content).digest('hex'));
+}
+
+/** @param digest SHA-256 of the content, in hexadecimal */
+export function etagOfDigest(digest: string): string {
+  return `sha256-${digest}`;
 }
 
 function etagOfStats({ ino, mtimeNs, size }: BigIntStats): string {

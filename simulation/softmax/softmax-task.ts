@@ -1,11 +1,9 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ClaraError } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
 import { deriveSeed, seededRandom } from '../../base/random';
-import { readTensors } from '../../federation/tensors/file';
-import { encodeHeader } from '../../federation/tensors/header';
 import {
   type EvaluateTask,
   REPORT_FILE,
@@ -18,7 +16,8 @@ import {
 } from '../../federation/trainer-contract';
 import { type SoftmaxParameters, softmaxParameters } from './parameters';
 import { type SoftmaxData, softmaxData } from './site-data';
-import { addGradient, halfSquaredNorm, measure, weightCount } from './softmax-model';
+import { SoftmaxModel, weightCount } from './softmax-model';
+import { readWeights, writeReplacing, writeWeights } from './weight-files';
 
 /** What the data of all sites follow from. */
 export interface SoftmaxProblem {
@@ -28,7 +27,10 @@ export interface SoftmaxProblem {
 
 const CONTROLS_STATE = 'control.f32';
 
-/** The built-in convex problem as a trainer: one site, whose data are made once. */
+/**
+ * The built-in convex problem as a trainer: one site, whose data are made once. It takes the place of a process, so its files
+ * are read and written as it trains: without giving way to others of the thread.
+ */
 export class SoftmaxSite {
   #data: { readonly key: string; readonly data: SoftmaxData } | undefined;
 
@@ -39,19 +41,19 @@ export class SoftmaxSite {
 
   /** Does the task in a folder, as protocol 1 says, and leaves the report there. @throws ClaraError; the signal's reason */
   async doTask(folder: string, signal: AbortSignal): Promise<void> {
-    const document: unknown = JSON.parse(await readFile(path.join(folder, TASK_FILE), 'utf8'));
+    const document: unknown = JSON.parse(readFileSync(path.join(folder, TASK_FILE), 'utf8'));
     const parsed = trainerTaskSchema.safeParse(document);
     if (!parsed.success) throw ClaraError.ofFaults(TASK_FILE, faultsOf(parsed.error, document));
     const task = parsed.data;
     const parameters = softmaxParameters(task.parameters);
     switch (task.kind) {
       case 'initialise':
-        await writeWeights(path.join(folder, task.model.output), parameters, new Float32Array(weightCount(parameters)));
+        writeWeights(path.join(folder, task.model.output), parameters, new Float32Array(weightCount(parameters)));
         return report(folder, { samples: 0 });
       case 'train':
         return report(folder, await this.#train(folder, task, parameters, signal));
       case 'evaluate':
-        return report(folder, await this.#evaluate(folder, task, parameters));
+        return report(folder, this.#evaluate(folder, task, parameters));
       case 'statistics':
         throw new ClaraError('unsupported', 'the convex problem has no images to count');
     }
@@ -66,12 +68,12 @@ export class SoftmaxSite {
     if (task.frozen) throw new ClaraError('unsupported', 'the convex problem freezes no tensors');
     const { training } = this.#dataFor(parameters);
     const { learningRate, regularisation, epochs } = parameters;
-    const start = await readWeights(path.join(folder, task.model.input), parameters);
-    const weights = start.slice();
-    const scaffold =
-      task.rule?.kind === 'scaffold' ? await openControls(folder, task.rule.controls, parameters) : undefined;
+    const model = takeModel(parameters);
+    const { weights, gradient } = model;
+    readWeights(path.join(folder, task.model.input), model);
+    const scaffold = task.rule?.kind === 'scaffold' ? openControls(folder, task.rule.controls, parameters) : undefined;
     const mu = task.rule?.kind === 'fedprox' ? task.rule.mu : 0;
-    const gradient = new Float32Array(weights.length);
+    const start = mu > 0 ? weights.slice() : weights;
     const random = seededRandom(deriveSeed('softmax batches', task.seed, task.site, task.round));
     let steps = 0;
     let loss = 0;
@@ -80,7 +82,7 @@ export class SoftmaxSite {
         if (steps % STEPS_A_TURN === STEPS_A_TURN - 1) await nextTurn();
         signal.throwIfAborted();
         gradient.fill(0);
-        loss += addGradient(parameters, weights, training, batch, gradient);
+        loss += model.addGradient(training, batch);
         if (scaffold) {
           // The control is the gradient that was seen, before anything is added.
           for (let i = 0; i < weights.length; i++) gradient[i]! += regularisation * weights[i]!;
@@ -91,11 +93,7 @@ export class SoftmaxSite {
             const pull = mu * (weights[i]! - start[i]!);
             weights[i]! -= learningRate * (gradient[i]! + regularisation * weights[i]! + pull);
           }
-        } else {
-          for (let i = 0; i < weights.length; i++) {
-            weights[i]! -= learningRate * (gradient[i]! + regularisation * weights[i]!);
-          }
-        }
+        } else model.descend(learningRate, regularisation);
         steps++;
       }
     }
@@ -103,22 +101,25 @@ export class SoftmaxSite {
       const message = `learningRate ${learningRate} made the loss overflow in round ${task.round}; use a lower one`;
       throw new ClaraError('invalid-input', message);
     }
-    await scaffold?.write(steps);
-    await writeWeights(path.join(folder, task.model.output), parameters, weights);
+    scaffold?.write(steps);
+    writeWeights(path.join(folder, task.model.output), parameters, weights);
+    giveBack(model);
     return { samples: training.count, steps, metrics: { loss: loss / steps } };
   }
 
   /** `objective` is what training makes smaller, on the training examples; the others are of the held-out ones. */
-  async #evaluate(folder: string, task: EvaluateTask, parameters: SoftmaxParameters): Promise<Partial<TrainerReport>> {
+  #evaluate(folder: string, task: EvaluateTask, parameters: SoftmaxParameters): Partial<TrainerReport> {
     const { training, heldOut } = this.#dataFor(parameters);
     const evaluations: TrainerReport['evaluations'] = [];
+    const model = takeModel(parameters);
     for (const { name, file } of task.models) {
-      const weights = await readWeights(path.join(folder, file), parameters);
-      const { loss, accuracy } = measure(parameters, weights, heldOut);
-      const penalty = parameters.regularisation * halfSquaredNorm(weights);
-      const objective = measure(parameters, weights, training).loss + penalty;
+      readWeights(path.join(folder, file), model);
+      const { loss, accuracy } = model.measure(heldOut);
+      const penalty = parameters.regularisation * model.halfSquaredNorm();
+      const objective = model.measure(training).loss + penalty;
       evaluations.push({ model: name, metrics: { accuracy, loss, objective } });
     }
+    giveBack(model);
     return { samples: heldOut.count, evaluations };
   }
 
@@ -131,6 +132,23 @@ export class SoftmaxSite {
     }
     return this.#data.data;
   }
+}
+
+/** Of tasks that have ended: all sites of a thread train the same model, and fresh memory for each would cost more than they do. */
+const spare: SoftmaxModel[] = [];
+/** As many as are at work at a time. */
+const MODELS_KEPT = 2;
+
+function takeModel({ features, classes }: SoftmaxParameters): SoftmaxModel {
+  const known = spare.pop();
+  return known?.shape.features === features && known.shape.classes === classes
+    ? known
+    : new SoftmaxModel({ features, classes });
+}
+
+/** Nobody uses it any more. */
+function giveBack(model: SoftmaxModel): void {
+  if (spare.length < MODELS_KEPT) spare.push(model);
 }
 
 /** Steps of a small model are short: the thread's other sites wait for this many. */
@@ -154,19 +172,20 @@ interface Controls {
   /** Takes note of a step's gradient, then adds c - c_i to it. */
   correct(gradient: Float32Array): void;
   /** Writes the new c_i, for the coordinator and for this site's next round. */
-  write(steps: number): Promise<void>;
+  write(steps: number): void;
 }
 
 /** SCAFFOLD (Karimireddy 2020, algorithm 1, option II), as the trainer contract asks for it. */
-async function openControls(
+function openControls(
   folder: string,
   { input, output }: { readonly input?: string | undefined; readonly output: string },
   parameters: SoftmaxParameters,
-): Promise<Controls> {
+): Controls {
   const state = path.join(folder, STATE_FOLDER, CONTROLS_STATE);
   const size = weightCount(parameters);
-  const correction = input ? await readWeights(path.join(folder, input), parameters) : new Float32Array(size);
-  const own = await readFile(state).catch(() => undefined);
+  const correction = new Float32Array(size);
+  if (input) readWeights(path.join(folder, input), { shape: parameters, weights: correction });
+  const own = existsSync(state) ? readFileSync(state) : undefined;
   if (own) {
     const before = new Float32Array(own.buffer.slice(own.byteOffset, own.byteOffset + own.length));
     for (let i = 0; i < size; i++) correction[i]! -= before[i]!;
@@ -179,48 +198,17 @@ async function openControls(
         gradient[i]! += correction[i]!;
       }
     },
-    write: async (steps) => {
+    write: (steps) => {
       const mean = Float32Array.from(sum, (value) => value / steps);
-      await writeWeights(path.join(folder, output), parameters, mean);
-      await mkdir(path.dirname(state), { recursive: true });
-      await writeFile(state, Buffer.from(mean.buffer));
+      writeWeights(path.join(folder, output), parameters, mean);
+      mkdirSync(path.dirname(state), { recursive: true });
+      writeFileSync(state, Buffer.from(mean.buffer));
     },
   };
 }
 
-function tensorsOf({ classes, features }: SoftmaxParameters) {
-  return [
-    { name: 'weight', dtype: 'F32' as const, shape: [classes, features] },
-    { name: 'bias', dtype: 'F32' as const, shape: [classes] },
-  ];
-}
-
-async function readWeights(file: string, parameters: SoftmaxParameters): Promise<Float32Array> {
-  const { tensors } = await readTensors(file);
-  const weights = new Float32Array(weightCount(parameters));
-  let begin = 0;
-  for (const { name, shape } of tensorsOf(parameters)) {
-    const found = tensors.get(name);
-    if (!(found?.data instanceof Float32Array) || JSON.stringify(found.shape) !== JSON.stringify(shape)) {
-      const rule = `must be F32 ${JSON.stringify(shape)}, as features and classes say`;
-      throw ClaraError.ofFaults(file, [{ path: name, rule }]);
-    }
-    weights.set(found.data, begin);
-    begin += found.data.length;
-  }
-  return weights;
-}
-
-/** In place by rename(2), so that it is whole; not synced: nothing of a simulation outlives the machine's power. */
-async function writeWeights(file: string, parameters: SoftmaxParameters, weights: Float32Array): Promise<void> {
-  const data = Buffer.from(weights.buffer, weights.byteOffset, weights.byteLength);
-  await writeFile(`${file}.partial`, Buffer.concat([encodeHeader(tensorsOf(parameters)), data]));
-  await rename(`${file}.partial`, file);
-}
-
-async function report(folder: string, told: Partial<TrainerReport>): Promise<void> {
+function report(folder: string, told: Partial<TrainerReport>): void {
   const nothing = { samples: 0, steps: 0, metrics: {}, evaluations: [], warnings: [] };
-  const file = path.join(folder, REPORT_FILE);
-  await writeFile(`${file}.partial`, JSON.stringify({ protocol: TRAINER_PROTOCOL, ...nothing, ...told }));
-  await rename(`${file}.partial`, file);
+  const contents = JSON.stringify({ protocol: TRAINER_PROTOCOL, ...nothing, ...told });
+  writeReplacing(path.join(folder, REPORT_FILE), [Buffer.from(contents)]);
 }

@@ -6,7 +6,7 @@ import type { ClaraError } from '../../base/errors';
 import { readTensors } from '../../federation/tensors/file';
 import type { TrainerReport } from '../../federation/trainer-contract';
 import { softmaxData } from '../../simulation/softmax/site-data';
-import { addGradient, measure } from '../../simulation/softmax/softmax-model';
+import { SoftmaxModel } from '../../simulation/softmax/softmax-model';
 import { SoftmaxSite } from '../../simulation/softmax/softmax-task';
 
 const SHAPE = { features: 5, classes: 3 };
@@ -38,11 +38,13 @@ describe('the convex problem', () => {
   after(() => rm(folder, { recursive: true }));
 
   it('has the gradient that differences of its loss give', () => {
-    const gradient = new Float32Array(18);
+    const model = new SoftmaxModel(SHAPE);
+    model.weights.set(weights);
+    const { gradient } = model;
     const all = Array.from({ length: training.count }, (_, i) => i);
-    const loss = addGradient(SHAPE, Float32Array.from(weights), training, all, gradient);
+    const loss = model.addGradient(training, all);
     assert.ok(Math.abs(loss - plainObjective(weights, training)) < 1e-6);
-    assert.ok(Math.abs(measure(SHAPE, Float32Array.from(weights), training).loss - loss) < 1e-9);
+    assert.ok(Math.abs(model.measure(training).loss - loss) < 1e-9);
     for (let i = 0; i < 18; i++) {
       const moved = (by: number) => weights.map((weight, j) => (i === j ? weight + by : weight));
       const slope = (plainObjective(moved(1e-4), training) - plainObjective(moved(-1e-4), training)) / 2e-4;

@@ -154,6 +154,17 @@ describe('what a site is told', () => {
     assert.deepEqual(casesOf(a), ['task']);
   });
 
+  it('is nothing of what another site does, and its task once more when a pause gives it more time', () => {
+    const [a, b] = [connect('a'), connect('b')];
+    trainingOpen();
+    for (const { messages } of [a, b]) messages.length = 0;
+    happens(update(train, 'a'));
+    assert.deepEqual([casesOf(a), casesOf(b)], [['taskSettled'], []]);
+    happens({ type: 'run-paused', operator: 'admin', reason: 'a new scanner', until: '2026-01-01T00:30:00.000Z' });
+    assert.deepEqual([casesOf(a), casesOf(b)], [['taskSettled'], ['task']]);
+    assert.ok(b.messages[0]!.case === 'task' && b.messages[0]!.value.remainingMillis === 5_400_000n);
+  });
+
   it('is that its task is settled when its update is in the journal', () => {
     const a = connect('a');
     trainingOpen();
