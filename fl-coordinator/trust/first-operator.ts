@@ -6,8 +6,9 @@ import { bootstrapOperator } from './enrolment';
 import type { OperatorHome } from './operator-home';
 import type { Trust } from './trust';
 
-/** Credentials that end sooner than this are renewed at the start. */
-const RENEWAL_MILLIS = 10 * 86400e3;
+/** Credentials that end sooner than this are renewed; the rotation comes by at two thirds of 30 days, perhaps a moment early. */
+const RENEWAL_MILLIS = 10 * 86400e3 + 60e3;
+const RETRY_MILLIS = 3600e3;
 const FIRST_OPERATOR = 'admin';
 
 export interface ProvidedOperator {
@@ -30,33 +31,40 @@ export async function provideOperator(
   const isFirst = !trust.register.hasOperators();
   const { home, hasFailedWith } = watched(place);
   const issue = () => bootstrapOperator(trust, { name: FIRST_OPERATOR, role: 'admin', home, coordinator });
-  const renew = async (): Promise<Credentials> => {
-    if (await isTakenAway(home)) throw new ClaraError('not-found', `${home.place} has no credentials any more`);
-    return issue();
+  /** @returns when they end; undefined when an administrator has taken them elsewhere, where renewing would end them */
+  const provide = async (): Promise<Date | undefined> => {
+    const present = await home.load();
+    if (present === undefined) {
+      if (!home.isShared && trust.register.hasOperators()) return undefined;
+      return endOfCredentials(await issue());
+    }
+    const isDue = endOfCredentials(present).getTime() - trust.now().getTime() < RENEWAL_MILLIS;
+    if (isDue || (home.isShared && wasReplaced(trust, present))) return endOfCredentials(await issue());
+    if (present.coordinator !== coordinator) await home.save({ ...present, coordinator });
+    return endOfCredentials(present);
   };
-  const rotating = (ends: Date): (() => void) =>
+  const rotating = (first: Date): (() => void) =>
     keepRotating({
-      first: { ends },
-      issue: async () => ({ ends: endOfCredentials(await renew()) }),
+      first: { ends: first },
+      issue: async () => {
+        const ends = await provide();
+        if (ends === undefined) throw new ClaraError('not-found', `${home.place} has no credentials any more`);
+        return { ends };
+      },
       apply: () => {},
       ...(home.isShared && { onFailure }),
+      retryMillis: RETRY_MILLIS,
       now: trust.now,
     });
   try {
-    const present = await home.load();
-    if (present === undefined) {
-      if (!home.isShared && !isFirst) return () => {}; // The administrator has taken them elsewhere.
-      return rotating(endOfCredentials(await issue()));
-    }
-    const isDue = endOfCredentials(present).getTime() - trust.now().getTime() < RENEWAL_MILLIS;
-    if (isDue || (home.isShared && wasReplaced(trust, present))) return rotating(endOfCredentials(await issue()));
-    if (present.coordinator !== coordinator) await home.save({ ...present, coordinator });
-    return rotating(endOfCredentials(present));
+    const ends = await provide();
+    return ends === undefined ? () => {} : rotating(ends);
   } catch (error) {
     // Of the register, whose writes are fenced, nothing is forgiven.
     if (!home.isShared || isFirst || !hasFailedWith(error)) throw error;
     onFailure(error);
-    return rotating(trust.now());
+    // Two thirds of it are the time of a retry.
+    return rotating(new Date(trust.now().getTime() + 1.5 * RETRY_MILLIS));
   }
 }
 
@@ -73,11 +81,6 @@ function watched(place: OperatorHome) {
     save: (credentials) => place.save(credentials).catch(noted),
   };
   return { home, hasFailedWith: (error: unknown) => failures.has(error) };
-}
-
-/** Whoever took them uses them elsewhere, and renewing would end them. What is damaged is not written over. */
-async function isTakenAway(home: OperatorHome): Promise<boolean> {
-  return (await home.load()) === undefined && !home.isShared;
 }
 
 /** Somebody died between the register and the secret, or put an old value back. */
