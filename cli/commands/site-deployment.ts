@@ -189,10 +189,10 @@ async function cost(id: string, options: CostOptions): Promise<void> {
   });
   terminal.line(costTable(items, sum));
   terminal.line(
-    `\nList prices of ${region} of ${date}, written down from ${PRICE_PAGE}; the site is in ${site.region}.`,
+    `\nList prices of ${region} of ${date}; AWS's own of today are at ${PRICE_PAGE}. The site is in ${site.region}.`,
   );
   if (approximate.length > 0) {
-    terminal.line(`Not read from a price list, and right within some 10 %: ${approximate.join(', ')}.`);
+    terminal.line(`Remembered or estimated, and right within some 10 %: ${approximate.join(', ')}.`);
   }
   if (region !== site.region)
     terminal.line('Other regions of AWS cost up to a third more: give the prices of yours with --prices.');

@@ -35,7 +35,7 @@ export const PRICE_TABLE = z.strictObject({
   logGb: z.number(),
   alarmMonth: z.number(),
   dashboardMonth: z.number(),
-  /** Prices, by path, that were not read from a price list and are remembered within some 10 %. */
+  /** Prices, by path, that were not read from a price list: remembered or estimated, within some 10 %. */
   approximate: z.array(z.string()).default([]),
 });
 

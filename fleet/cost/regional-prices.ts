@@ -13,7 +13,8 @@ const REMEMBERED_HOURS = ['instanceHour.g6e.2xlarge', 'instanceHour.p3.2xlarge',
 
 /**
  * London. Prices of Fargate, load balancer, NAT, endpoints, addresses, S3, keys, secrets, logs and alarms are those of AWS's price list
- * files of 2026 for `EUW2`, as others have quoted them; the rest is what the pages named in `prices.ts` said when they were last seen.
+ * files of 2026 for `EUW2`, as others have quoted them. What is `approximate` is remembered from the pages named in `prices.ts`, and g5, g6
+ * and g6e are estimated by what other instances cost here and in us-east-1.
  */
 const LONDON: PriceTable = {
   ...EVERYWHERE,
@@ -50,7 +51,7 @@ const LONDON: PriceTable = {
   ],
 };
 
-/** Frankfurt. Prices of g5, g6, Fargate, endpoints and S3 are quoted from price lists of 2026 for `EUC1`, as for London. */
+/** Frankfurt. Prices of g5, g6, Fargate, endpoints and S3 are quoted from price lists of 2026 for `EUC1`, as for London; g6e is estimated as there. */
 const FRANKFURT: PriceTable = {
   ...EVERYWHERE,
   region: 'eu-central-1',

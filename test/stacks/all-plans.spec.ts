@@ -55,12 +55,12 @@ for (const stack of stackNames(ROOT)) {
 
     it('gives no task a right that the boundary of tasks would take away', () => {
       const ceiling = madeRolesBoundary('aws', '111122223333').Statement.flatMap(({ Action = [] }) => Action);
-      const isBelow = (action: string) =>
-        ceiling.some((most) => most === action || (most.endsWith('*') && action.startsWith(most.slice(0, -1))));
       for (const { name, inputs } of ofType(plan, 'aws:iam/role:Role')) {
         if (!/policy\/clara-federation-deployment-roles$/.test(String(inputs.permissionsBoundary))) continue;
         assert.deepEqual(
-          rights(plan, name).flatMap(({ Action = [] }) => [Action].flat().filter((action) => !isBelow(action))),
+          rights(plan, name).flatMap(({ Action = [] }) =>
+            [Action].flat().filter((action) => !ceiling.includes(action)),
+          ),
           [],
           `${name}: add it in components/organization/made-roles.ts`,
         );
