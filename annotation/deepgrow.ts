@@ -15,7 +15,8 @@ import { type IndexBox, maskOnVolume, shapeOf } from './work-grid';
  * is a random walker with priors (Grady 2005), one for every request.
  *
  * Answers are monotone: with one more foreground click the mask contains the one before, with one more background click it is
- * contained in it. For that, edges and voxel sizes depend on the volume alone; each foreground click only adds belief and
+ * contained in it. And each clicked voxel is answered as it was clicked, whatever else is; as background where it was clicked as both.
+ * For the first, edges and voxel sizes depend on the volume alone; each foreground click only adds belief and
  * room, each background click only takes belief; the walker's u grows with belief (see `random-walker.ts`), and so does
  * what hangs together with the clicks, holes filled.
  */
@@ -85,13 +86,24 @@ export async function segmentByClicks(
   await breathe(options);
 
   const offsets = (placed: readonly Shape3[]): number[] =>
-    placed.filter((at) => isIn(at, shape)).map(([i, j, k]) => (k * shape[1] + j) * shape[0] + i);
+    offsetsIn(
+      placed.filter((at) => isIn(at, shape)),
+      shape,
+    );
   const inside = Uint8Array.from(probability, (value) => (value >= 0.5 ? 1 : 0));
   const whole = withoutHoles(reachableFrom(inside, shape, offsets(placedF)), shape, offsets(placedB));
   const cleaned = Float32Array.from(probability, (value, at) =>
     whole[at] === 1 ? Math.max(value, 0.5) : Math.min(value, 0.49),
   );
-  return { mask: maskOnVolume({ geometry: grid.geometry, data: cleaned }, grid.box, geometry), box: grid.box };
+  const { data } = maskOnVolume({ geometry: grid.geometry, data: cleaned }, grid.box, geometry);
+  // Whatever the walk came to, between clicks that are near to each other above all.
+  for (const at of offsetsIn(foreground, geometry.shape)) data[at] = 1;
+  for (const at of offsetsIn(background, geometry.shape)) data[at] = 0;
+  return { mask: { geometry, data }, box: grid.box };
+}
+
+function offsetsIn(voxels: readonly Shape3[], [ni, nj]: Shape3): number[] {
+  return voxels.map(([i, j, k]) => (k * nj + j) * ni + i);
 }
 
 function isIn(at: Shape3, shape: Shape3): boolean {

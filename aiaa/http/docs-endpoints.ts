@@ -1,6 +1,6 @@
 import { escapeHtml } from '../../base/html';
 import { endpointsFor } from './openapi';
-import { type Endpoint, STATUS_MEANINGS } from './openapi-endpoint';
+import { type Endpoint, type Schema, STATUS_MEANINGS } from './openapi-endpoint';
 
 /** The endpoints by group, each folded; from the table that the routes are made from. */
 export function renderEndpoints(operators: boolean): string {
@@ -11,6 +11,31 @@ export function renderEndpoints(operators: boolean): string {
   return [...groups]
     .map(([tag, endpoints]) => `<h3>${escapeHtml(tag)}</h3>${endpoints.map(renderEndpoint).join('\n')}`)
     .join('\n');
+}
+
+/** Parameters of all kinds, and the fields of a JSON body. */
+function parametersOf({ parameters = [], json }: Endpoint): [name: string, where: string, meaning: string][] {
+  const fields = Object.entries((json?.properties ?? {}) as Readonly<Record<string, Schema>>);
+  return [
+    ...parameters.map(({ name, in: where, description, schema }): [string, string, string] => [
+      name,
+      where,
+      meaningOf(description, schema),
+    ]),
+    ...fields.map(([name, schema]): [string, string, string] => [
+      name,
+      'JSON body',
+      meaningOf(String(schema.description ?? ''), schema),
+    ]),
+  ];
+}
+
+const NO_PARAMS = '{}';
+
+function meaningOf(description: string, { enum: values, default: preset }: Schema = {}): string {
+  const choice = Array.isArray(values) ? [`One of ${values.join(', ')}.`] : [];
+  const otherwise = preset === undefined || preset === NO_PARAMS ? [] : [`Default: ${String(preset)}.`];
+  return [description, ...choice, ...otherwise].join(' ');
 }
 
 export function renderErrors(): string {
@@ -24,10 +49,11 @@ export function renderErrors(): string {
 <tbody>${rows.join('')}</tbody></table></div>`;
 }
 
-function renderEndpoint({ method, path, summary, parameters = [], answers, errors }: Endpoint): string {
-  const rows = parameters.map(
-    ({ name, in: where, description }) =>
-      `<tr><th scope="row"><code>${escapeHtml(name)}</code></th><td>${where}</td><td>${escapeHtml(description)}</td></tr>`,
+function renderEndpoint(endpoint: Endpoint): string {
+  const { method, path, summary, answers, errors } = endpoint;
+  const rows = parametersOf(endpoint).map(
+    ([name, where, meaning]) =>
+      `<tr><th scope="row"><code>${escapeHtml(name)}</code></th><td>${where}</td><td>${escapeHtml(meaning)}</td></tr>`,
   );
   const table =
     rows.length === 0

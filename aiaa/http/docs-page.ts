@@ -97,7 +97,7 @@ alone). A viewer in a browser is let in when the administrator has
 named its origin: <code>clara-fed aiaa start --cors-origin https://viewer.example.org</code>.</p></article>
 </div>
 <p class="note">Volumes may have up to ${showMiB(uploadBytes)} MiB as sent. A volume is deleted as soon as its mask has been sent;
-only a session keeps one, for at most ${showMinutes(sessionSeconds)} minutes after its last use.</p>
+a session keeps one for at most ${showMinutes(sessionSeconds)} minutes after its last use, and the datastore of MONAI Label until somebody deletes it there.</p>
 <p class="note">Masks are suggestions for a person to check. They are not a diagnosis.</p>`;
 }
 

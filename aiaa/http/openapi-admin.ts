@@ -95,7 +95,7 @@ export const ADMIN_ENDPOINTS = {
     path: '/admin/model/{model}/version',
     summary: 'Serves a version that there is: the way back to an earlier one, and from unloading.',
     parameters: [MODEL],
-    json: object({ version: text }, ['version']),
+    json: object({ version: { ...text, description: 'The version to serve.' } }, ['version']),
     answers: [DETAILS],
     errors: [400, 401, 403, 404],
   },

@@ -49,7 +49,7 @@ export const STATUS_MEANINGS: Readonly<Record<number, string>> = {
   404: 'There is no such model, image or address.',
   405: 'The address takes other methods; the header Allow lists them.',
   409: 'The name or version is taken.',
-  412: 'That version is the one that is served.',
+  412: 'That version is the one that is served; or the image was replaced meanwhile.',
   413: 'The volume is too large.',
   429: 'A fine-tuning runs already.',
   440: 'The session does not exist or has expired; send the volume again.',

@@ -124,7 +124,8 @@ export const MONAI_LABEL_ENDPOINTS = {
     ...MONAI,
     method: 'PUT',
     path: '/datastore/',
-    summary: 'Keeps an image until it is deleted. One with the same id is replaced, with its labels.',
+    summary:
+      'Keeps an image until it is deleted. One with the same id is replaced; its labels go unless it is the same content.',
     parameters: [
       { ...IMAGE, required: false, description: 'Its id; without one the server makes one.' },
       PARAMS,
@@ -145,7 +146,7 @@ export const MONAI_LABEL_ENDPOINTS = {
         in: 'query',
         required: true,
         schema: { enum: ['image', 'label', 'label_tag'] },
-        description: 'What.',
+        description: 'What is deleted.',
       },
     ],
     answers: [{ type: JSON_TYPE, description: 'An empty object.' }],
@@ -193,7 +194,9 @@ export const MONAI_LABEL_ENDPOINTS = {
     path: '/train/{model}',
     summary: 'Lets a model learn from the samples of the workspace, as /admin/finetune/{model} does.',
     parameters: [{ name: 'model', in: 'path', description: 'Name of the model.' }],
-    json: object({ max_epochs: { type: 'integer', minimum: 1 } }),
+    json: object({
+      max_epochs: { type: 'integer', minimum: 1, description: 'How often each case is seen.', default: 1 },
+    }),
     answers: [TASK],
     errors: [400, 401, 403, 404, 429, 501],
   },
@@ -202,7 +205,9 @@ export const MONAI_LABEL_ENDPOINTS = {
     method: 'POST',
     path: '/train/',
     summary: 'The same, when one model alone can learn.',
-    json: object({ max_epochs: { type: 'integer', minimum: 1 } }),
+    json: object({
+      max_epochs: { type: 'integer', minimum: 1, description: 'How often each case is seen.', default: 1 },
+    }),
     answers: [TASK],
     errors: [400, 401, 403, 404, 429, 501],
   },

@@ -182,7 +182,14 @@ describe('AIAA http face', () => {
 
   it('shows every endpoint of the table on its page', async () => {
     const page = (await get('/')).body.toString('utf8');
-    for (const [id, { path }] of TABLE) assert.ok(page.includes(`<code>${path}</code>`), id);
+    for (const [id, { path, json }] of TABLE) {
+      assert.ok(page.includes(`<code>${path}</code>`), id);
+      for (const field of Object.keys((json?.properties ?? {}) as object)) {
+        assert.ok(page.includes(`<code>${field}</code></th><td>JSON body</td>`), `${id}: ${field}`);
+      }
+    }
+    assert.match(page, /What is deleted\. One of image, label, label_tag\./);
+    assert.match(page, /One of stats, all, train\. Default: stats\./);
   });
 });
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { type Clicks, segmentByClicks } from '../../annotation/deepgrow';
 import { nextClick } from '../../annotation/simulated-clicks';
 import { ClaraError } from '../../base/errors';
+import { seededRandom } from '../../base/random';
 import { dice } from '../../imaging/metrics';
 import { makePhantom } from '../../imaging/phantom';
 import { chooseSlices } from '../../imaging/slice-image';
@@ -19,6 +20,21 @@ const isWithin = (inner: Mask, outer: Mask): boolean =>
 
 const answer = async (volume: Volume, clicks: Clicks, slice?: number): Promise<Mask> =>
   (await segmentByClicks(volume, clicks, { slice })).mask;
+
+/** Two tissues with noise, one of them round the middle, on an oblique grid. */
+function noisyVolume(
+  shape: Shape3,
+  { spacing: [x, y, z], angle, seed }: { spacing: readonly number[]; angle: number; seed: number },
+): Volume {
+  const [c, s] = [Math.cos(angle), Math.sin(angle)];
+  const random = seededRandom(seed);
+  const data = Float32Array.from({ length: shape[0] * shape[1] * shape[2] }, (_, at) => {
+    const place = [at % shape[0], Math.floor(at / shape[0]) % shape[1], Math.floor(at / (shape[0] * shape[1]))];
+    const away = Math.hypot(...place.map((index, axis) => index - shape[axis] / 2));
+    return (away < 3.5 ? 100 : -20) + 60 * (random.uniform() - 0.5);
+  });
+  return { geometry: { shape, affine: [c * x, -s * y, 0, 5, s * x, c * y, 0, -7, 0, 0, z, 3] }, data };
+}
 
 /** A conversation of so many clicks, and the agreement with the truth after each. */
 async function converse(volume: Volume, truth: Mask, count: number, slice?: number): Promise<number[]> {
@@ -56,13 +72,54 @@ describe('segmenting by clicks', () => {
     await fc.assert(property, { numRuns: 15 });
   });
 
-  it('holds the foreground clicks and leaves the background clicks out', async () => {
-    const inside = nextClick(label, { geometry: label.geometry, data: new Uint8Array(label.data.length) })!.at;
-    const beside: Shape3 = [2, 2, 2];
-    const mask = await answer(image, { foreground: [inside], background: [beside] });
-    const at = ([i, j, k]: Shape3): number => mask.data[(k * SHAPE[1] + j) * SHAPE[0] + i];
-    assert.equal(at(inside), 1);
-    assert.equal(at(beside), 0);
+  it('holds every foreground click and leaves every background click out through a whole conversation, on any grid', async () => {
+    const shape: Shape3 = [11, 10, 9];
+    const voxel = fc.tuple(fc.nat(10), fc.nat(9), fc.nat(8));
+    const step = fc.constantFrom(0.7, 1, 2, 2.5, 5);
+    const grids = fc.record({
+      spacing: fc.tuple(step, step, step),
+      angle: fc.constantFrom(0, 0.3, Math.PI),
+      seed: fc.nat(1000),
+    });
+    const clicks = fc.array(fc.tuple(voxel, fc.boolean()), { minLength: 1, maxLength: 5 });
+    const property = fc.asyncProperty(grids, voxel, clicks, fc.boolean(), async (grid, first, later, flat) => {
+      const volume = noisyVolume(shape, grid);
+      const slice = flat ? first[2] : undefined;
+      const foreground: Shape3[] = [first];
+      const background: Shape3[] = [];
+      let before = await answer(volume, { foreground, background }, slice);
+      for (const [at, isForeground] of later) {
+        (isForeground ? foreground : background).push(at);
+        const mask = await answer(volume, { foreground, background }, slice);
+        const [inner, outer] = isForeground ? [before, mask] : [mask, before];
+        assert.ok(isWithin(inner, outer), 'a click undid something');
+        const valueAt = ([i, j, k]: Shape3) => mask.data[(k * shape[1] + j) * shape[0] + i];
+        const isLooked = ([, , k]: Shape3) => slice === undefined || k === slice;
+        for (const click of background) assert.equal(valueAt(click), 0, `background click ${click}`);
+        for (const click of foreground.filter(isLooked)) {
+          const isBoth = background.some((other) => other.join() === click.join());
+          assert.equal(valueAt(click), isBoth ? 0 : 1, `foreground click ${click}`);
+        }
+        before = mask;
+      }
+    });
+    const fine = { spacing: [1, 1, 1] as [number, number, number], angle: 0, seed: 0 };
+    const beside: Shape3[] = [
+      [4, 5, 4],
+      [6, 5, 4],
+      [5, 4, 4],
+      [5, 6, 4],
+    ];
+    const sameVoxel = [[[5, 5, 4], false]] as [Shape3, boolean][];
+    const surrounded = beside.map((at): [Shape3, boolean] => [at, false]);
+    await fc.assert(property, {
+      numRuns: 60,
+      examples: [
+        [fine, [5, 5, 4], sameVoxel, false],
+        [fine, [5, 5, 4], surrounded, false],
+        [fine, [5, 5, 4], surrounded, true],
+      ],
+    });
   });
 
   it('fills one slice alone in 2D, whatever was clicked in others', async () => {
