@@ -47,8 +47,8 @@ export interface AggregatedModel {
 
 /**
  * Makes the next global model out of durable updates, block by block and in site order; clipping and some combiners first go
- * through all blocks to learn distances. Memory is contributors x block, whatever the model: at most about 50 MiB for up to 64
- * sites, 150 MiB for any number. The result is the same bytes for any order of arrival and any
+ * through all blocks to learn distances. Memory is contributors x block, at most
+ * about 50 MiB whatever the model and the number of sites. The result is the same bytes for any order of arrival and any
  * number of crashes; its header is that of the base model. Nothing is visible before all is done.
  *
  * @throws ClaraError `invalid-input` when weights cannot be used or a new value would not be finite, `not-found` and

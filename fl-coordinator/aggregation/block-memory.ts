@@ -5,9 +5,6 @@ import { type Kernels, kernelsOn, padded } from './kernels';
 const SLOT_BYTES = 1 << 20;
 /** Slots of all contributors together, so that memory stays bounded whatever their number. */
 const COLUMNS_BYTES = 16 << 20;
-/** Of hundreds of contributors each would be read in many small pieces; they may take more together, up to this. */
-const SMALL_SLOT_BYTES = 256 << 10;
-const MANY_COLUMNS_BYTES = 64 << 20;
 const SLOT_ALIGNMENT = 4096;
 const PAGE_BYTES = 65536;
 
@@ -58,11 +55,7 @@ export class BlockMemory {
   readonly #memory: WebAssembly.Memory;
 
   constructor(contributors: number, scratchBytes: number) {
-    const wanted = Math.max(
-      COLUMNS_BYTES / contributors,
-      Math.min(SMALL_SLOT_BYTES, MANY_COLUMNS_BYTES / contributors),
-    );
-    const share = Math.floor(wanted / SLOT_ALIGNMENT) * SLOT_ALIGNMENT;
+    const share = Math.floor(COLUMNS_BYTES / contributors / SLOT_ALIGNMENT) * SLOT_ALIGNMENT;
     const slotBytes = Math.min(SLOT_BYTES, Math.max(SLOT_ALIGNMENT, share));
     this.stride = slotBytes;
     let top = PAGE_BYTES;
