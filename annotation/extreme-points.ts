@@ -20,7 +20,7 @@ import { boxAround, cropTo, maskOnVolume, shapeOf, toWorkGrid, type WorkGrid, wo
  * Extraction 3, 2021), minimal-cost paths between opposite extreme points give foreground seeds, what lies outside the box of
  * the points gives background seeds, and a random walker (Grady 2006) fills the rest. Here a second walk has priors (Grady
  * 2005) by Bayes' rule: the tissue near the paths against the tissue round the box, and less where the first walk went to the
- * background. The box has a soft rim, because points are clicked by hand. Every constant is in mm or HU and the same for all organs.
+ * background; where its answer ends short of a point, the first walk's stands. The box has a soft rim, because points are clicked by hand. Every constant is in mm or HU and the same for all organs.
  */
 export interface ExtremePointsOptions extends Interruptible {
   /** Whether tissue counts. Without it this is the plain random walker. @default true */
@@ -49,7 +49,7 @@ const END_MM = 4;
 /** Log-odds: of all evidence together, and of the first walk against the object. */
 const MOST_EVIDENCE = 6;
 const MOST_OF_FIRST_WALK = 4;
-/** An answer that lies so much farther from a point than that of the first walk has lost a part of the object. */
+/** The first walk comes to a point that it lies so near to; an answer that lies so much farther has lost a part of the object. */
 const LOST_MM = 3;
 /** Of the solver; the first walk is only one voice among others. */
 const TOLERANCE = { first: 1e-3, last: 1e-5 } as const;
@@ -215,7 +215,7 @@ class Scene {
    */
   private hasLost(second: Float64Array, first: Float64Array, seeds: readonly number[]): boolean {
     const [before, after] = [this.missesOf(first, seeds), this.missesOf(second, seeds)];
-    return after.some((miss, point) => miss - before[point] > LOST_MM);
+    return after.some((miss, point) => before[point] <= LOST_MM && miss - before[point] > LOST_MM);
   }
 
   /** mm from each point to the answer; the next voxel is no miss. */
