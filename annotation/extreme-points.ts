@@ -20,7 +20,8 @@ import { boxAround, cropTo, maskOnVolume, shapeOf, toWorkGrid, type WorkGrid, wo
  * Extraction 3, 2021), minimal-cost paths between opposite extreme points give foreground seeds, what lies outside the box of
  * the points gives background seeds, and a random walker (Grady 2006) fills the rest. Here a second walk has priors (Grady
  * 2005) by Bayes' rule: the tissue near the paths against the tissue round the box, and less where the first walk went to the
- * background; where its answer ends short of a point, the first walk's stands. The box has a soft rim, because points are clicked by hand. Every constant is in mm or HU and the same for all organs.
+ * background. Where its answer ends short of a point, that of the first walk stands. The box has a soft rim, because points are
+ * clicked by hand. Every constant is in mm or HU and the same for all organs.
  */
 export interface ExtremePointsOptions extends Interruptible {
   /** Whether tissue counts. Without it this is the plain random walker. @default true */
