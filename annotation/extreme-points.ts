@@ -2,6 +2,8 @@ import { ClaraError } from '../base/errors';
 import { squaredDistances } from '../imaging/distance-transform';
 import { invertAffine, spacingOf, toWorld } from '../imaging/geometry';
 import type { Mask, Shape3, Volume } from '../imaging/volume';
+import { withNoiseAtMost } from './denoise';
+import { distanceOutside, pairsOf } from './extremes';
 import { gradientOf, smoothed } from './gaussian';
 import { reachableFrom, withoutHoles } from './mask-shape';
 import { minimalPath } from './minimal-path';
@@ -18,7 +20,8 @@ import { boxAround, cropTo, maskOnVolume, shapeOf, toWorkGrid, type WorkGrid, wo
  * Extraction 3, 2021), minimal-cost paths between opposite extreme points give foreground seeds, what lies outside the box of
  * the points gives background seeds, and a random walker (Grady 2006) fills the rest. Here a second walk has priors (Grady
  * 2005) by Bayes' rule: the tissue near the paths against the tissue round the box, and less where the first walk went to the
- * background. The box has a soft rim, because points are clicked by hand. Every constant is in mm or HU and the same for all organs.
+ * background. Where its answer ends short of a point, that of the first walk stands. The box has a soft rim, because points are
+ * clicked by hand. Every constant is in mm or HU and the same for all organs.
  */
 export interface ExtremePointsOptions extends Interruptible {
   /** Whether tissue counts. Without it this is the plain random walker. @default true */
@@ -28,6 +31,8 @@ export interface ExtremePointsOptions extends Interruptible {
 /** Round the box of the points; its voxels say what surrounds the object. */
 const PAD_MM = 15;
 const MOST_VOXELS = 165_000;
+/** Noise of a voxel that all other constants are made for; more is removed first. */
+const MOST_NOISE_HU = 20;
 /** Smoothing for edges, tissue, and the landscape of the paths, in which a layer of fat of a few mm must stay a wall. */
 const SIGMA_MM = { edges: 1, tissue: 2, path: 2 } as const;
 const EDGES = { sharpness: 1.5, leak: 3e-3, leastNoise: 3 } as const;
@@ -45,6 +50,8 @@ const END_MM = 4;
 /** Log-odds: of all evidence together, and of the first walk against the object. */
 const MOST_EVIDENCE = 6;
 const MOST_OF_FIRST_WALK = 4;
+/** The first walk comes to a point that it lies so near to; an answer that lies so much farther has lost a part of the object. */
+const LOST_MM = 3;
 /** Of the solver; the first walk is only one voice among others. */
 const TOLERANCE = { first: 1e-3, last: 1e-5 } as const;
 
@@ -74,7 +81,8 @@ export async function segmentByExtremePoints(
   }
   const box = boxAround(voxels, geometry, PAD_MM);
   const crop = cropTo(volume, box);
-  const grid = toWorkGrid(withinTissue(crop), workEdge(crop.geometry, MOST_VOXELS));
+  const cells = toWorkGrid(withinTissue(crop), workEdge(crop.geometry, MOST_VOXELS));
+  const grid = withNoiseAtMost(cells, MOST_NOISE_HU);
   const toGrid = invertAffine(grid.geometry.affine);
   const placed = voxels.map((voxel) => {
     const at = toWorld(toGrid, toWorld(geometry.affine, voxel));
@@ -111,6 +119,7 @@ class Scene {
   /** mm outside the box of the points; negative inside. */
   private readonly outside: Float32Array;
   private readonly pairs: readonly (readonly [number, number])[];
+  private readonly points: readonly number[];
   private readonly rimMm: number;
 
   constructor(
@@ -134,6 +143,7 @@ class Scene {
     });
     this.outside = distanceOutside(this.shape, this.spacing, first, last);
     this.pairs = pairsOf(points, (point) => this.offsetOf(point));
+    this.points = points.map((point) => this.offsetOf(point));
     const longest = Math.max(...[0, 1, 2].map((axis) => (last[axis] - first[axis] + 1) * this.spacing[axis]));
     this.rimMm = Math.min(RIM.certainMm, Math.max(RIM.leastMm, longest / 8));
   }
@@ -191,12 +201,30 @@ class Scene {
     if (!useTissue) return this.solve(voxels, weights, TOLERANCE.last);
     const first = this.solve(voxels, weights, TOLERANCE.first);
     const ratio = this.ratioOf(seeds);
-    return this.solve(voxels, weights, TOLERANCE.last, (at) => {
+    const second = this.solve(voxels, weights, TOLERANCE.last, (at) => {
       // The first walk may speak against the object, not for it: beyond an edge there may be more of the same tissue.
       const u = Math.min(0.5, Math.max(1e-6, first[at]));
       const walked = Math.max(-MOST_OF_FIRST_WALK, Math.log(u / (1 - u)));
       return Math.min(MOST_EVIDENCE, ratio.of(tissueHu[at])) + walked - Math.max(0, outside[at]);
     });
+    return this.hasLost(second, first, voxels) ? first : second;
+  }
+
+  /**
+   * Whether the second answer ends short of a point that the first comes to: an object touches all sides of its box (Lempitsky et
+   * al., "Image segmentation with a bounding box prior", ICCV 2009), so it has a tissue that the priors do not know.
+   */
+  private hasLost(second: Float64Array, first: Float64Array, seeds: readonly number[]): boolean {
+    const [before, after] = [this.missesOf(first, seeds), this.missesOf(second, seeds)];
+    return after.some((miss, point) => before[point] <= LOST_MM && miss - before[point] > LOST_MM);
+  }
+
+  /** mm from each point to the answer; the next voxel is no miss. */
+  private missesOf(probability: Float64Array, seeds: readonly number[]): number[] {
+    const part = reachableFrom(Uint8Array.from(probability, isInside), this.shape, seeds);
+    const distances = squaredDistances(part, this.shape, this.spacing);
+    const next = Math.max(...this.spacing);
+    return this.points.map((at) => Math.max(0, Math.sqrt(distances[at]) - next));
   }
 
   private ratioOf({ voxels, tissue }: Seeds): TissueRatio {
@@ -261,43 +289,4 @@ function noiseAt(
     });
   }
   return Math.max(EDGES.leastNoise, tissueOf(steps).spread);
-}
-
-/** Of each axis the first and the last point, as offsets; of several that tie the lowest. Other points join the first pair. */
-function pairsOf(points: readonly Shape3[], offsetOf: (point: Shape3) => number): [number, number][] {
-  const inOrder = [...points].sort((a, b) => offsetOf(a) - offsetOf(b));
-  const used = new Set<Shape3>();
-  const pairs = [0, 1, 2].map((axis): [number, number] => {
-    const first = inOrder.reduce((best, point) => (point[axis] < best[axis] ? point : best));
-    const last = inOrder.reduce((best, point) => (point[axis] > best[axis] ? point : best));
-    used.add(first).add(last);
-    return [offsetOf(first), offsetOf(last)];
-  });
-  const others = inOrder
-    .filter((point) => !used.has(point))
-    .map((point): [number, number] => [offsetOf(point), pairs[0][1]]);
-  return [...pairs, ...others.slice(0, MOST_EXTRA_POINTS)];
-}
-
-/** Each costs two searches. */
-const MOST_EXTRA_POINTS = 6;
-
-function distanceOutside(
-  [ni, nj, nk]: Shape3,
-  [hi, hj, hk]: readonly [number, number, number],
-  first: Shape3,
-  last: Shape3,
-): Float32Array {
-  const along = (index: number, axis: number, step: number): number =>
-    Math.max(first[axis] - index, index - last[axis]) * step;
-  const result = new Float32Array(ni * nj * nk);
-  let at = 0;
-  for (let k = 0; k < nk; k += 1) {
-    const downs = along(k, 2, hk);
-    for (let j = 0; j < nj; j += 1) {
-      const row = Math.max(downs, along(j, 1, hj));
-      for (let i = 0; i < ni; i += 1, at += 1) result[at] = Math.max(row, along(i, 0, hi));
-    }
-  }
-  return result;
 }
