@@ -101,7 +101,7 @@ export const MUTATIONS: readonly Mutation[] = [
     changes: [OPEN_BUCKET],
     opens: {
       // In the hospital's own account the policy of a bucket is enough.
-      'read an image': ['agent', 'trainer', 'aiaa', 'aiaaStart', 'enrol', 'enrolStart', 'node'],
+      'read an image': ['agent', 'agentStart', 'trainer', 'aiaa', 'aiaaStart', 'node'],
     },
   },
   {
@@ -109,7 +109,7 @@ export const MUTATIONS: readonly Mutation[] = [
     changes: [OPEN_BUCKET, change('org', 'org-units-hospital-perimeter', 'DenyOtherAccounts', onlyQueues)],
     opens: {
       'read an image': [
-        ...['agent', 'trainer', 'aiaa', 'aiaaStart', 'enrol', 'enrolStart', 'node'],
+        ...['agent', 'agentStart', 'trainer', 'aiaa', 'aiaaStart', 'node'],
         // Those who have the right, too: from another account both sides must agree.
         ...['ci', 'operator', 'otherAdmin'],
       ],
@@ -119,18 +119,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "a task's role can be taken by everybody: the organisation still lets only the hospital's own account",
     changes: [OPEN_ROLE],
     opens: {
-      "take a task's role": [
-        'agent',
-        'trainer',
-        'aiaa',
-        'aiaaStart',
-        'enrol',
-        'enrolStart',
-        'prepare',
-        'node',
-        'admin',
-        'org',
-      ],
+      "take a task's role": ['agent', 'agentStart', 'trainer', 'aiaa', 'aiaaStart', 'prepare', 'node', 'admin', 'org'],
     },
   },
 ];
