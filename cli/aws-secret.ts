@@ -69,12 +69,7 @@ export async function readSecret(option: string, arn: string, signal: AbortSigna
  */
 export function awsSecret(option: string, arn: string, signal: AbortSignal): Secret {
   const region = SECRET_ARN.exec(arn)?.groups?.region;
-  if (region === undefined) {
-    throw new ClaraError(
-      'invalid-input',
-      `${option} ${showValue(arn, 200)} must be the ARN of a secret, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`,
-    );
-  }
+  if (region === undefined) throw notAnArn(option, arn);
   const failure = (failures: Failures, what: string, thrown: unknown): ClaraError => {
     signal.throwIfAborted();
     const { name, message } = thrown instanceof Error ? thrown : { name: '', message: String(thrown) };
@@ -133,4 +128,20 @@ async function withClient<T>(region: string, work: (client: SecretsManagerClient
   } finally {
     client.destroy();
   }
+}
+
+/**
+ * The name of a secret, by which people find it: its ARN has six characters of AWS behind that.
+ * @throws ClaraError `invalid-input` for what is no ARN of a secret
+ */
+export function secretName(option: string, arn: string): string {
+  if (SECRET_ARN.test(arn)) return arn.slice(arn.lastIndexOf(':') + 1).replace(/-\w{6}$/, '');
+  throw notAnArn(option, arn);
+}
+
+function notAnArn(option: string, arn: string): ClaraError {
+  return new ClaraError(
+    'invalid-input',
+    `${option} ${showValue(arn, 200)} must be the ARN of a secret, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`,
+  );
 }

@@ -87,6 +87,11 @@ export function neverConnected({ cause }: ClaraError): boolean {
   return isServiceError(cause) && cause.details.startsWith('No connection established');
 }
 
+/** True for a failure that the other end has answered with, and not for one of the way there. */
+export function isAnswer({ cause }: ClaraError): boolean {
+  return isServiceError(cause) && parseDetails(cause) !== undefined;
+}
+
 function ownSentence(code: ErrorCode, details: string, peer: string): string {
   if (code === 'unavailable') return `${peer} cannot be reached: ${reasonOf(details)}`;
   if (code === 'deadline-exceeded') return `${peer} did not answer in time`;

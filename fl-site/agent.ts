@@ -1,8 +1,6 @@
-import { ClaraError } from '../base/errors';
 import type { ProgramStart } from '../base/own-program';
 import { openChannel } from '../federation/channel';
-import { type Credentials, loadCredentials } from '../federation/credentials';
-import { formatIdentity } from '../federation/identity';
+import type { Credentials } from '../federation/credentials';
 import { AgentCore } from './agent-core';
 import { type Pacing, REAL_PACING } from './backoff';
 import { keepCertificateFresh } from './certificate-renewal';
@@ -10,6 +8,8 @@ import type { SiteConfiguration } from './configuration';
 import type { CoordinatorClient } from './coordinator-client';
 import { CoordinatorLine } from './coordinator-line';
 import { grpcCoordinatorClient } from './grpc-coordinator-client';
+import { ownCredentials } from './own-credentials';
+import { type InvitationSource, selfEnrolment, usableCredentials } from './self-enrolment';
 import type { SiteEvent } from './site-events';
 import { makeTrainer } from './trainers/make-trainer';
 import type { Trainer } from './trainers/trainer';
@@ -20,6 +20,11 @@ export interface SiteAgentOptions {
   readonly referenceTrainer?: ProgramStart;
   /** The program that publishes promoted models, `clara-fed aiaa publish`; this room knows no annotation server. */
   readonly publisher?: ProgramStart;
+  /**
+   * Where an invitation is waited for when the site has no credentials, or their certificate has ended; it is read in no other
+   * case. @default none: the site must be enrolled already
+   */
+  readonly invitation?: InvitationSource | undefined;
   /** Told to the coordinator, for people. @default clara-fed */
   readonly software?: string;
   /** Ends the agent as {@link SiteAgent.close} does. */
@@ -40,28 +45,32 @@ export interface SiteAgent {
 }
 
 /**
- * Starts the agent of a site: it dials the coordinator, answers proposals by the site's policy, does tasks, and goes on
- * until it is closed. Losing the coordinator ends nothing.
+ * Starts the agent of a site: it enrols if it has to, dials the coordinator, answers proposals by the site's policy, does tasks,
+ * and goes on until it is closed. Losing the coordinator ends nothing.
  *
  * @throws ClaraError when it cannot start: no credentials or those of another site, a workspace that is in use or not
  *   writable, `adapter: reference` without a reference trainer
  */
 export async function startSiteAgent(site: SiteConfiguration, options: SiteAgentOptions = {}): Promise<SiteAgent> {
-  const { referenceTrainer: reference, graceMillis, pacing = REAL_PACING } = options;
+  const { referenceTrainer: reference, invitation, graceMillis, pacing = REAL_PACING } = options;
+  const { onEvent = () => undefined } = options;
   const trainer = makeTrainer(site, { reference, graceMillis, pacing });
-  const credentials = await loadCredentials(site.credentials);
-  checkIdentity(site, credentials);
+  const present = await (invitation ? usableCredentials(site) : ownCredentials(site));
   const unlock = await lockWorkspace(site.workspace);
   const stop = new AbortController();
   const onAbort = () => stop.abort();
   options.signal?.addEventListener('abort', onAbort);
   if (options.signal?.aborted) onAbort();
-  const closed = agentProcess(site, credentials, trainer, options)
-    .live(stop.signal)
-    .finally(async () => {
-      options.signal?.removeEventListener('abort', onAbort);
-      await unlock();
-    });
+  const live = async (): Promise<void> => {
+    const credentials =
+      present ?? (invitation && (await selfEnrolment({ site, source: invitation, pacing, onEvent }, stop.signal)));
+    // Without any it was stopped while it waited.
+    if (credentials) await agentProcess(site, credentials, trainer, options).live(stop.signal);
+  };
+  const closed = live().finally(async () => {
+    options.signal?.removeEventListener('abort', onAbort);
+    await unlock();
+  });
   // Whoever waits for `closed` learns of a failure; nobody waiting is no reason to crash.
   closed.catch(() => undefined);
   return {
@@ -107,14 +116,6 @@ function agentProcess(
         signal,
       ),
   });
-}
-
-function checkIdentity(site: SiteConfiguration, { identity }: Credentials): void {
-  if (identity.kind === 'site' && identity.id === site.id) return;
-  throw new ClaraError(
-    'permission-denied',
-    `the credentials in ${site.credentials} are of ${formatIdentity(identity)}, but the configuration is of site ${site.id}; enrol this site`,
-  );
 }
 
 function dialGrpc(address: string, credentials: Credentials): CoordinatorClient {

@@ -4,6 +4,9 @@ import type { TaskActivity } from './task-progress';
 
 /** What a site agent tells the program that started it, for people to see. */
 export type SiteEvent =
+  /** The site has no certificate that counts, and enrols itself once it is given an invitation. */
+  | { readonly kind: 'enrolment-waits'; readonly message: string }
+  | { readonly kind: 'enrolled'; readonly identity: string; readonly ends: string }
   | { readonly kind: 'connected'; readonly coordinator: string; readonly software: string }
   | {
       readonly kind: 'disconnected';

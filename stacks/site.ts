@@ -103,7 +103,7 @@ export async function deploySite(site: SiteConfiguration, stack: string): Promis
     WorkspaceClientSecurityGroupId: workspace.clientSecurityGroupId,
     Commands: {
       uploadDataset: pulumi.interpolate`aws s3 cp Task09_Spleen.tar s3://${datasets.bucketName}/`,
-      putInvitation: pulumi.interpolate`aws secretsmanager put-secret-value --region ${site.region} --secret-id ${bootstrap.invitationSecretArn} --secret-string "$(cat ${site.siteId}.invitation)"`,
+      putInvitation: pulumi.interpolate`aws secretsmanager put-secret-value --region ${site.region} --secret-id ${agent.invitationSecretArn} --secret-string file://${site.siteId}.invitation`,
       ...Object.fromEntries(
         Object.entries(bootstrap.commands).map(([step, start]) => [
           step,

@@ -1,54 +1,36 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { ClaraError } from '../../base/errors';
 import { EXIT } from '../../base/exit-codes';
-import {
-  type MetricsAddress,
-  type MetricsListener,
-  type ServiceHealth,
-  startMetricsListener,
-} from '../../base/metrics-listener';
-import { certificatesIn, endOf } from '../../federation/certificates';
 import { namedSites } from '../../federation/cohort';
-import { loadCredentials } from '../../federation/credentials';
 import { enrol } from '../../federation/enrol';
 import { formatIdentity } from '../../federation/identity';
 import { parseInvitation } from '../../federation/invitation';
 import { showVersion } from '../../federation/model-name';
-import { startSiteAgent } from '../../fl-site/agent';
-import { loadSiteConfiguration, type SiteConfiguration } from '../../fl-site/configuration';
-import { SiteMetrics } from '../../fl-site/observe/site-metrics';
+import { loadSiteConfiguration } from '../../fl-site/configuration';
 import { type PreflightCheck, type PreflightLimits, preflight } from '../../fl-site/preflight/preflight';
 import { PromotionRequests } from '../../fl-site/promotions/promotion-requests';
 import { Proposals } from '../../fl-site/proposals';
-import type { SiteEvent } from '../../fl-site/site-events';
 import { Workspace } from '../../fl-site/workspace';
-import { readSecret } from '../aws-secret';
 import { isInstalled } from '../installed';
-import { metricsAddress, metricsOption } from '../metrics-option';
+import { type InvitationOptions, invitationSource, withInvitationOptions } from '../invitation-option';
 import { parseModelVersion } from '../model-address';
-import { modelPublisher } from '../model-publisher';
 import { preflightTable } from '../preflight-table';
 import { referenceTrainer } from '../reference-trainer';
 import { stopSignal } from '../stopping';
-import { counted, openTerminal, type Terminal, table } from '../terminal';
-import { VERSION } from '../version';
+import { counted, openTerminal, table } from '../terminal';
 import { wholeNumber } from '../whole-number';
 import { prepareCommand } from './site-prepare';
+import { startCommand } from './site-start';
 
-interface StartOptions {
+interface SiteOptions {
   readonly config: string;
-  readonly metrics?: string | true;
   readonly json?: boolean;
-  readonly parentPipe?: boolean;
 }
 
 const MAX_REASON = 2000;
 
-interface EnrolOptions {
-  readonly invitation?: string;
-  readonly invitationSecret?: string;
+interface EnrolOptions extends InvitationOptions {
   readonly credentials: string;
   readonly json?: boolean;
 }
@@ -57,17 +39,12 @@ export function siteCommand(): Command {
   const command = new Command('site').description(
     "A hospital's agent: it dials the coordinator and trains when asked.",
   );
-  command
+  const enrolment = command
     .command('enrol')
     .description(
       "Makes the site's key and trades a one-time invitation for a certificate; the key never leaves this machine.",
-    )
-    .addOption(
-      new Option('--invitation <text|@file>', 'the invitation line, or @ and a file that holds it').conflicts(
-        'invitationSecret',
-      ),
-    )
-    .option('--invitation-secret <arn>', 'the secret of AWS Secrets Manager that holds it')
+    );
+  withInvitationOptions(enrolment, '<text|@file>', 'the invitation line, or @ and a file that holds it')
     .requiredOption('--credentials <dir>', 'where key and certificates go')
     .option('--json', 'one JSON object')
     .addHelpText(
@@ -79,15 +56,7 @@ export function siteCommand(): Command {
   if (isInstalled('site-deployment')) {
     (require('./site-deployment') as typeof import('./site-deployment')).addDeploymentVerbs(command);
   }
-  command
-    .command('start')
-    .description('Starts the agent and keeps it running.')
-    .requiredOption('--config <file>', 'site configuration (YAML); see docs/site-configuration.md')
-    .addOption(metricsOption())
-    .option('--json', 'one JSON object a line')
-    .addOption(new Option('--parent-pipe').hideHelp())
-    .addHelpText('after', '\nExample:\n  clara-fed site start --config site.yaml')
-    .action(start);
+  command.addCommand(startCommand());
   command
     .command('preflight')
     .description('Looks at all that a site needs before its first run, and says what to do about what is not right.')
@@ -114,7 +83,7 @@ export function siteCommand(): Command {
     .requiredOption('--config <file>', 'site configuration (YAML)')
     .option('--json', 'one JSON object')
     .addHelpText('after', '\nExample:\n  clara-fed site approve spleen-1a2b3c4d --config site.yaml')
-    .action((run: string, options: StartOptions) => decide(run, true, '', options));
+    .action((run: string, options: SiteOptions) => decide(run, true, '', options));
   command
     .command('refuse <run>')
     .description(
@@ -127,7 +96,7 @@ export function siteCommand(): Command {
       'after',
       "\nExample:\n  clara-fed site refuse spleen-1a2b3c4d --reason 'not covered by our consent' --config site.yaml",
     )
-    .action((run: string, options: StartOptions & { readonly reason: string }) =>
+    .action((run: string, options: SiteOptions & { readonly reason: string }) =>
       decide(run, false, options.reason, options),
     );
   return command;
@@ -135,8 +104,13 @@ export function siteCommand(): Command {
 
 async function enrolSite(options: EnrolOptions): Promise<void> {
   const terminal = openTerminal(options);
-  const invitation = parseInvitation(await invitationOf(options));
-  const { identity, coordinator } = await enrol(invitation, { folder: options.credentials });
+  const source = invitationSource(options);
+  if (!source) {
+    throw new ClaraError('invalid-input', 'the invitation is missing; give --invitation or --invitation-secret');
+  }
+  const signal = stopSignal();
+  const invitation = parseInvitation(await source.read(signal));
+  const { identity, coordinator } = await enrol(invitation, { folder: options.credentials, signal });
   terminal.record({
     event: 'enrolled',
     identity: formatIdentity(identity),
@@ -146,21 +120,7 @@ async function enrolSite(options: EnrolOptions): Promise<void> {
   terminal.line(`enrolled as ${formatIdentity(identity)}; credentials are in ${options.credentials}`);
 }
 
-async function invitationOf({ invitation, invitationSecret }: EnrolOptions): Promise<string> {
-  if (invitationSecret !== undefined) return readSecret('--invitation-secret', invitationSecret, stopSignal());
-  if (invitation === undefined) {
-    throw new ClaraError('invalid-input', 'the invitation is missing; give --invitation or --invitation-secret');
-  }
-  return invitation.startsWith('@') ? readInvitation(invitation.slice(1)) : invitation;
-}
-
-async function readInvitation(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((error: unknown) => {
-    throw ClaraError.from(error, `the invitation ${file} cannot be read`);
-  });
-}
-
-async function workspaceOf({ config }: StartOptions): Promise<Workspace> {
+async function workspaceOf({ config }: SiteOptions): Promise<Workspace> {
   return new Workspace((await loadSiteConfiguration(path.resolve(config))).workspace);
 }
 
@@ -168,7 +128,7 @@ function answerOf(decision: { readonly approved: boolean } | undefined): 'approv
   return decision ? (decision.approved ? 'approved' : 'refused') : 'waiting';
 }
 
-async function listProposals(options: StartOptions): Promise<void> {
+async function listProposals(options: SiteOptions): Promise<void> {
   const terminal = openTerminal(options);
   const workspace = await workspaceOf(options);
   const all = await new Proposals(workspace).list();
@@ -189,7 +149,7 @@ async function listProposals(options: StartOptions): Promise<void> {
   terminal.line(`\n${table([['model', 'state', 'description', 'proposed'], ...offered])}`);
 }
 
-async function decide(run: string, approved: boolean, reason: string, options: StartOptions): Promise<void> {
+async function decide(run: string, approved: boolean, reason: string, options: SiteOptions): Promise<void> {
   if (reason.length > MAX_REASON) {
     throw new ClaraError('invalid-input', `the reason has ${reason.length} characters; at most ${MAX_REASON} are kept`);
   }
@@ -207,63 +167,7 @@ async function decide(run: string, approved: boolean, reason: string, options: S
   terminal.line(`run ${run} is ${state}; the agent tells the coordinator`);
 }
 
-async function start(options: StartOptions): Promise<void> {
-  const terminal = openTerminal(options);
-  const configuration = await loadSiteConfiguration(path.resolve(options.config));
-  const address = metricsAddress(options.metrics);
-  let connectedTo: string | undefined;
-  const metrics =
-    address &&
-    (await serveMetrics(configuration, address, () => ({
-      // Without its coordinator an agent waits and goes on training: starting it anew would help nobody.
-      status: 'ok',
-      detail: connectedTo === undefined ? 'Not connected; the agent goes on trying.' : `Connected to ${connectedTo}.`,
-    })));
-  if (metrics) terminal.record({ event: 'metrics', address: metrics.listener.address });
-  if (metrics) terminal.line(`figures for Prometheus: http://${metrics.listener.address}/metrics`);
-  let connectedOnce = false;
-  const agent = await startSiteAgent(configuration, {
-    referenceTrainer: referenceTrainer(),
-    publisher: modelPublisher(),
-    software: `clara-fed ${VERSION}`,
-    signal: stopSignal(options),
-    onEvent: (event) => {
-      if (event.kind === 'connected') connectedTo = event.coordinator;
-      if (event.kind === 'disconnected') connectedTo = undefined;
-      if (event.kind === 'connected' && !connectedOnce) {
-        connectedOnce = true;
-        terminal.record({ event: 'ready', site: configuration.id, coordinator: configuration.coordinator });
-      }
-      metrics?.figures.onEvent(event);
-      tell(terminal, event);
-    },
-  }).catch(async (error: unknown) => {
-    await metrics?.listener.close();
-    throw error;
-  });
-  try {
-    await agent.closed;
-  } finally {
-    await metrics?.listener.close();
-  }
-}
-
-async function serveMetrics(
-  { credentials, workspace }: SiteConfiguration,
-  address: MetricsAddress,
-  health: () => ServiceHealth,
-): Promise<{ readonly figures: SiteMetrics; readonly listener: MetricsListener }> {
-  const { chainPem } = await loadCredentials(credentials);
-  const figures = new SiteMetrics({
-    freeBytes: () => new Workspace(workspace).freeBytes(),
-    certificateEnds: endOf(certificatesIn(chainPem, credentials)[0]!),
-  });
-  return { figures, listener: await startMetricsListener(address, figures, health) };
-}
-
-async function lookAhead(
-  options: Pick<StartOptions, 'config' | 'json'> & { readonly timeout?: string },
-): Promise<void> {
+async function lookAhead(options: Pick<SiteOptions, 'config' | 'json'> & { readonly timeout?: string }): Promise<void> {
   const terminal = openTerminal(options);
   const configuration = await loadSiteConfiguration(path.resolve(options.config));
   const checks = await preflight(configuration, {
@@ -284,11 +188,4 @@ async function lookAhead(
 function allLimits(seconds: string): PreflightLimits {
   const millis = wholeNumber('--timeout', seconds, 1, 3600) * 1000;
   return { checkMillis: millis, datasetMillis: millis, trainerMillis: millis };
-}
-
-function tell(terminal: Terminal, { kind, ...facts }: SiteEvent): void {
-  terminal.record({ event: kind, ...facts });
-  if (kind === 'progress' || kind === 'log') return;
-  const words = Object.values(facts).filter((value) => typeof value === 'string' || typeof value === 'number');
-  terminal.line(`${new Date().toISOString()}  ${kind}  ${words.join('  ')}`);
 }

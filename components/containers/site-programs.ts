@@ -16,30 +16,20 @@ export const CONFIGURATION_FILE = `${SITE_FOLDERS.agent}/site.yaml`;
 const SCRATCH = { scratch: '/tmp' } as const;
 const ALL_ROOMS = { ...SITE_FOLDERS, ...SCRATCH } as const;
 
-/** The hospital's agent. */
-export function agentProgram(): Program {
-  return {
-    command: ['site', 'start', '--config', CONFIGURATION_FILE, '--metrics', METRICS_ADDRESS, '--json'],
-    environment: COMMON_ENVIRONMENT,
-    ports: [],
-    mounts: ALL_ROOMS,
-  };
-}
-
 /**
- * Trades the invitation for a certificate, once; the key is made here and stays in the room of the agent.
+ * The hospital's agent. Until it is enrolled it waits for an invitation; the key is made here and stays in the room of the agent.
  *
- * @param invitationArn secret that holds the one-time invitation
+ * @param invitationArn secret that an invitation goes into
  */
-export function enrolProgram(invitationArn: string): Program {
+export function agentProgram(invitationArn: string): Program {
   return {
     command: [
-      ...['site', 'enrol', '--credentials', `${SITE_FOLDERS.agent}/credentials`],
-      ...['--invitation-secret', invitationArn, '--json'],
+      ...['site', 'start', '--config', CONFIGURATION_FILE, '--invitation-secret', invitationArn],
+      ...['--metrics', METRICS_ADDRESS, '--json'],
     ],
     environment: COMMON_ENVIRONMENT,
     ports: [],
-    mounts: { agent: SITE_FOLDERS.agent, ...SCRATCH },
+    mounts: ALL_ROOMS,
   };
 }
 

@@ -17,7 +17,7 @@ import { AGENT_SETTINGS, DATASET_FOLDER, type Trainer } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask, type TaskContainer, type TaskVolume } from './container-task';
 import { collectorStatements, metricsCollector } from './metrics-collector';
-import { mountWorkspace, runTasks } from './task-policies';
+import { mountWorkspace, readSecret, runTasks } from './task-policies';
 import { TRAINER_CONTAINER, type TrainingTasks } from './training-tasks';
 
 export interface SiteAgentArgs {
@@ -71,12 +71,15 @@ export function roomMount({ workspace }: SiteContext, program: Pick<Program, 'mo
 
 /**
  * The hospital's agent: one Fargate task that dials the coordinator and starts the training tasks of its own site, and nothing
- * else. Its key was made in its room of the workspace, encrypted with the site's KMS key, and never leaves.
+ * else. It is healthy before anybody has invited the site: it waits for an invitation in a secret, and enrols itself. Its key is
+ * made in its room of the workspace, encrypted with the site's KMS key, and never leaves.
  */
 export class SiteAgent extends pulumi.ComponentResource {
   public readonly serviceName: pulumi.Output<string>;
   public readonly securityGroupId: pulumi.Output<string>;
   public readonly logGroupName: pulumi.Output<string>;
+  /** Secrets Manager secret that the one-time invitation goes into. */
+  public readonly invitationSecretArn: pulumi.Output<string>;
   /** The JSON of `site.yaml`, for one-shot tasks that need the same. */
   public readonly configuration: pulumi.Output<string>;
 
@@ -112,8 +115,17 @@ export class SiteAgent extends pulumi.ComponentResource {
       ),
     );
     const figures = logGroup(`${name}-figures`, { retentionDays: site.logDays, keyArn: site.operationsKeyArn }, child);
+    const invitation = new aws.secretsmanager.Secret(
+      `${name}-invitation`,
+      {
+        description: `One-time invitation of ${stackPrefix(site)}; the hospital puts it in, it is worthless once used`,
+        kmsKeyId: site.operationsKeyArn,
+        recoveryWindowInDays: 7,
+      },
+      child,
+    );
     const writer = configurationWriter();
-    const program = agentProgram();
+    const program = agentProgram('');
     const containers: readonly TaskContainer[] = [
       {
         name: 'configure',
@@ -127,6 +139,8 @@ export class SiteAgent extends pulumi.ComponentResource {
         name: 'agent',
         image: site.images.agent,
         ...program,
+        // The secret is known when it is made.
+        command: invitation.arn.apply((arn) => agentProgram(arn).command),
         memory: 3072,
         after: ['configure'],
         healthCheck: SERVICE_HEALTH,
@@ -144,9 +158,17 @@ export class SiteAgent extends pulumi.ComponentResource {
         containers,
         volumes: roomVolumes(site, program),
         statements: pulumi
-          .all([cluster.clusterArn, training.roleArns, roomMount(site, program), figures.arn, training.logGroupArns])
-          .apply(([clusterArn, roleArns, mount, figuresArn, trainerLogs]) => [
+          .all([
+            cluster.clusterArn,
+            training.roleArns,
+            roomMount(site, program),
+            figures.arn,
+            training.logGroupArns,
+            pulumi.all([invitation.arn, site.operationsKeyArn, region]),
+          ])
+          .apply(([clusterArn, roleArns, mount, figuresArn, trainerLogs, [secret, key, area]]) => [
             mount,
+            ...readSecret(secret, key, area),
             ...runTasks(clusterArn, Object.values(training.families), roleArns),
             allow(
               'ReadTrainerLog',
@@ -187,7 +209,12 @@ export class SiteAgent extends pulumi.ComponentResource {
     this.serviceName = service.name;
     this.securityGroupId = group.id;
     this.logGroupName = task.log.name;
-    this.registerOutputs({ serviceName: this.serviceName, securityGroupId: this.securityGroupId });
+    this.invitationSecretArn = invitation.arn;
+    this.registerOutputs({
+      serviceName: this.serviceName,
+      securityGroupId: this.securityGroupId,
+      invitationSecretArn: this.invitationSecretArn,
+    });
   }
 
   /** The part `trainer` of the site's configuration: a task of the cluster, on an instance of the trainer's GPU family. */

@@ -1,11 +1,9 @@
 import * as pulumi from '@pulumi/pulumi';
 import { z } from 'zod';
-import * as aws from '../aws';
 import type { Program } from '../containers/program';
 import {
   CONFIGURATION_VARIABLE,
   configurationWriter,
-  enrolProgram,
   preflightProgram,
   prepareProgram,
 } from '../containers/site-programs';
@@ -13,13 +11,11 @@ import type { DatasetBucket } from '../dataset-bucket';
 import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';
 import { given } from '../input-rules';
-import { placeOf } from '../place';
-import type { Statement } from '../policy-document';
 import { DATASET_FOLDER, PREPARATION, type Preparation } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask } from './container-task';
 import { roomMount, roomVolumes, type SiteAgent } from './site-agent';
-import { readObjects, readSecret } from './task-policies';
+import { readObjects } from './task-policies';
 
 export interface WorkspaceBootstrapArgs {
   readonly site: SiteContext;
@@ -43,15 +39,13 @@ const ARGUMENTS = z.strictObject({
 type StepProgram = Omit<Program, 'command'> & { readonly command: pulumi.Input<readonly string[]> };
 
 /** What is done once at a site, by a person who starts a task: `aws ecs run-task`, as the stack's outputs spell it. */
-export type BootstrapStep = 'enrol' | 'prepare' | 'preflight';
+export type BootstrapStep = 'prepare' | 'preflight';
 
 /**
- * One-shot tasks, each with the rooms that it needs: enrolment with an invitation that the hospital puts into a secret, bringing dataset,
- * MMAR and model from its bucket to the workspace, and the preflight from where the agent runs. Each may be repeated.
+ * One-shot tasks, each with the rooms that it needs: bringing dataset, MMAR and model from the hospital's bucket to the workspace, and
+ * the preflight from where the agent runs. Each may be repeated.
  */
 export class WorkspaceBootstrap extends pulumi.ComponentResource {
-  /** Secrets Manager secret that the one-time invitation goes into. */
-  public readonly invitationSecretArn: pulumi.Output<string>;
   /** `aws ecs run-task ...` of each step. */
   public readonly commands: Readonly<Partial<Record<BootstrapStep, pulumi.Output<string>>>>;
 
@@ -61,37 +55,13 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
     const { preparation } = checked(what, ARGUMENTS, args);
     requireAwsProvider(what, opts);
     super('clara-federation:federation:WorkspaceBootstrap', name, {}, opts);
-    const { site } = args;
-
-    const invitation = new aws.secretsmanager.Secret(
-      `${name}-invitation`,
-      {
-        description: `One-time invitation of ${stackPrefix(site)}; the hospital puts it in, it is worthless once used`,
-        kmsKeyId: site.operationsKeyArn,
-        recoveryWindowInDays: 7,
-      },
-      { parent: this },
-    );
-    this.invitationSecretArn = invitation.arn;
     this.commands = {
-      enrol: this.#step(name, 'enrol', this.#enrol(invitation.arn), args, this.#mayRead(invitation.arn, site)),
       ...(args.dataset !== undefined && {
         prepare: this.#step(name, 'prepare', this.#prepare(args.datasets, args.dataset, preparation), args),
       }),
       preflight: this.#step(name, 'preflight', preflightProgram(), args),
     };
-    this.registerOutputs({ invitationSecretArn: this.invitationSecretArn, commands: this.commands });
-  }
-
-  /** The secret is known when it is made. */
-  #enrol(invitationArn: pulumi.Output<string>): StepProgram {
-    return { ...enrolProgram(''), command: invitationArn.apply((arn) => enrolProgram(arn).command) };
-  }
-
-  #mayRead(secretArn: pulumi.Output<string>, { operationsKeyArn }: SiteContext): pulumi.Output<Statement[]> {
-    return pulumi
-      .all([secretArn, operationsKeyArn, placeOf(this).region])
-      .apply(([secret, key, region]) => readSecret(secret, key, region));
+    this.registerOutputs({ commands: this.commands });
   }
 
   /** The bucket is known when it is made. */
@@ -108,7 +78,6 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
     step: BootstrapStep,
     program: StepProgram,
     { site, agent, datasets }: WorkspaceBootstrapArgs,
-    more: pulumi.Output<Statement[]> = pulumi.output([]),
   ): pulumi.Output<string> {
     const writer = configurationWriter();
     const configure = {
@@ -119,7 +88,7 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
       memory: 128,
       essential: false,
     };
-    // The others have all that they need in their arguments.
+    // The other has all that it needs in its arguments.
     const isConfigured = step === 'preflight';
     const task = containerTask(
       `${name}-${step}`,
@@ -132,11 +101,10 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
         ],
         volumes: roomVolumes(site, program),
         statements: pulumi
-          .all([roomMount(site, program), datasets.bucketArn, datasets.keyArn, more])
-          .apply(([mount, bucket, key, own]) => [
+          .all([roomMount(site, program), datasets.bucketArn, datasets.keyArn])
+          .apply(([mount, bucket, key]) => [
             mount,
             ...(step === 'prepare' ? readObjects('Datasets', bucket, key) : []),
-            ...own,
           ]),
         logDays: site.logDays,
         logKeyArn: site.operationsKeyArn,

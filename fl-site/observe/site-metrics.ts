@@ -5,8 +5,8 @@ import type { SiteEvent } from '../site-events';
 export interface SiteMetricsSources {
   /** Bytes free in the workspace; asked at each scrape. */
   readonly freeBytes: () => Promise<number>;
-  /** When the certificate that the agent starts with ends. */
-  readonly certificateEnds: Date;
+  /** When the certificate that the agent starts with ends; undefined for a site that never enrolled. */
+  readonly certificateEnds: Date | undefined;
   readonly now?: () => number;
 }
 
@@ -15,7 +15,8 @@ const DAY_MILLIS = 86400e3;
 /** What a site's agent tells Prometheus, made of the events that it tells anyway. No run, case or patient is named. */
 export class SiteMetrics implements MetricsSource {
   readonly #registry = new Registry();
-  readonly #connected = this.#gauge('clara_site_connected', '1 while the coordinator is connected.');
+  readonly #now: () => number;
+  readonly #enrolled = this.#gauge('clara_site_enrolled', '0 while an invitation is waited for.');
   readonly #busy = this.#gauge('clara_site_task_running', '1 while a task is worked on.');
   readonly #disconnects = this.#counter('clara_site_disconnects_total', 'Connections that ended or failed.', []);
   readonly #problems = this.#counter('clara_site_problems_total', 'Failures that belong to no task.', []);
@@ -23,18 +24,16 @@ export class SiteMetrics implements MetricsSource {
   readonly #proposals = this.#counter('clara_site_proposals_total', 'Runs that were proposed, by the answer.', [
     'answer',
   ]);
-  #certificateEnds: number;
+  #connected: Gauge | undefined;
+  #certificateEnds = Number.NaN;
 
   constructor({ freeBytes, certificateEnds, now = Date.now }: SiteMetricsSources) {
-    this.#certificateEnds = certificateEnds.getTime();
+    this.#now = now;
     collectDefaultMetrics({ register: this.#registry });
-    this.#connected.set(0);
+    this.#enrolled.set(0);
+    if (certificateEnds) this.#hasCertificate(certificateEnds);
     this.#busy.set(0);
     for (const outcome of ['done', 'failed', 'cancelled']) this.#tasks.inc({ outcome }, 0);
-    const ends = () => this.#certificateEnds;
-    this.#gauge('clara_site_certificate_days_left', "Life of the site's certificate.", function () {
-      this.set((ends() - now()) / DAY_MILLIS);
-    });
     this.#gauge('clara_site_workspace_free_bytes', 'Bytes free in the workspace.', async function () {
       // Until the agent has made its workspace there is nothing to measure.
       this.set(await freeBytes().catch(() => Number.NaN));
@@ -51,11 +50,17 @@ export class SiteMetrics implements MetricsSource {
 
   onEvent(event: SiteEvent): void {
     switch (event.kind) {
+      case 'enrolment-waits':
+        this.#enrolled.set(0);
+        return;
+      case 'enrolled':
+        this.#hasCertificate(new Date(event.ends));
+        return;
       case 'connected':
-        this.#connected.set(1);
+        this.#connected?.set(1);
         return;
       case 'disconnected':
-        this.#connected.set(0);
+        this.#connected?.set(0);
         this.#disconnects.inc();
         return;
       case 'proposal-answered':
@@ -79,6 +84,19 @@ export class SiteMetrics implements MetricsSource {
       case 'problem':
         this.#problems.inc();
     }
+  }
+
+  /** A site that never enrolled tells nothing of a connection: it is not one that has lost it. */
+  #hasCertificate(ends: Date): void {
+    this.#certificateEnds = ends.getTime();
+    this.#enrolled.set(1);
+    if (this.#connected) return;
+    this.#connected = this.#gauge('clara_site_connected', '1 while the coordinator is connected.');
+    this.#connected.set(0);
+    const daysLeft = () => (this.#certificateEnds - this.#now()) / DAY_MILLIS;
+    this.#gauge('clara_site_certificate_days_left', "Life of the site's certificate.", function () {
+      this.set(daysLeft());
+    });
   }
 
   #ended(outcome: string): void {

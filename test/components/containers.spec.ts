@@ -19,7 +19,6 @@ import { agentConfiguration } from '../../components/containers/site-configurati
 import {
   agentProgram,
   configurationWriter,
-  enrolProgram,
   mmarFolder,
   preflightProgram,
   prepareProgram,
@@ -101,8 +100,7 @@ describe('programs of containers', () => {
   for (const [name, words, commands] of [
     ['annotation server', annotationProgram(SECRET, '10.20.0.0/16').command, aiaaCommand()],
     ['coordinator', COORDINATOR.command, coordinatorCommand()],
-    ['agent', agentProgram().command, siteCommand()],
-    ['enrolment', enrolProgram(SECRET).command, siteCommand()],
+    ['agent', agentProgram(SECRET).command, siteCommand()],
     ['preflight', preflightProgram().command, siteCommand()],
     ['bringing of datasets', prepareProgram('bucket', 'Task09_Spleen').command, siteCommand()],
     ['bringing of everything', prepareProgram('bucket', 'Task09_Spleen', EVERYTHING).command, siteCommand()],
@@ -161,7 +159,7 @@ describe('programs of containers', () => {
   it('are told where a secret is, and never get one in a variable', () => {
     for (const { command, environment } of [
       annotationProgram(SECRET, '10.20.0.0/16'),
-      enrolProgram(SECRET),
+      agentProgram(SECRET),
       COORDINATOR,
     ]) {
       assert.ok(command.includes(SECRET));
@@ -177,7 +175,7 @@ describe('programs of containers', () => {
 
   it('write a configuration whole, where the agent reads it', () => {
     const { environment, command, mounts } = configurationWriter();
-    assert.equal(environment.CONFIGURATION_FILE, agentProgram().command[3]);
+    assert.equal(environment.CONFIGURATION_FILE, agentProgram(SECRET).command[3]);
     assert.ok(environment.CONFIGURATION_FILE.startsWith(`${mounts.agent}/`));
     assert.match(command[1], /renameSync/);
   });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { CreateSecretCommand, PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { EXIT } from '../../base/exit-codes';
 import { writePhantomDataset } from '../../imaging/phantom-dataset';
 import type { ProgramRun } from '../engine/run-program';
@@ -85,12 +85,15 @@ describe('the containers of coordinator and site', function () {
     assert.match(await healthOf(standby), /^The coordinator stands by for localhost:\d+\.$/);
   });
 
-  it('enrol the site with the invitation that lies in its secret', async () => {
-    const secret = wordAfter(site, `${SITE}-bootstrap-enrol`, '--invitation-secret');
-
-    const empty = await bootstrap('enrol');
-    assert.equal(empty.code, EXIT.notFound, empty.stderr);
-    assert.match(empty.stderr, /is not there, or has no value yet; put one in/);
+  it('are an agent that is well before there is an invitation in its secret, and enrols itself and connects once there is', async () => {
+    const planned = wordAfter(site, `${SITE}-agent`, '--invitation-secret');
+    const { arn, put } = await emptySecret(moto.endpoint);
+    host.standIn(planned, arn);
+    const { program: writer } = await host.start(site, `${SITE}-agent`, 'configure', 'agent');
+    assert.equal((await writer.ended).code, 0);
+    agent = await host.start(site, `${SITE}-agent`, 'agent', 'agent');
+    await agent.program.record(({ event }) => event === 'enrolment-waits', 'the agent waits');
+    assert.match(await healthOf(agent), /^Waits for an invitation in secret [\w-]+\.$/);
 
     // With the command that the stack answers, on a machine of an administrator; then as in the coordinator's own image.
     const { fetchOperator } = prod.outputs!.Commands as Record<string, string>;
@@ -101,11 +104,9 @@ describe('the containers of coordinator and site', function () {
     const invite = ['sites', 'invite', SITE, '--operator', path.join(operator, 'admin'), '--json'];
     const invited = await new Program(invite).ended;
     assert.equal(invited.code, 0, invited.stderr);
-    const { invitation } = JSON.parse(invited.stdout) as { invitation: string };
-    host.standIn(secret, await secretOf(moto.endpoint, 'invitation', invitation));
-    const enrolled = await bootstrap('enrol');
-    assert.equal(enrolled.code, 0, enrolled.stderr);
-    assert.equal(enrolled.records[0].event, 'enrolled');
+    await put((JSON.parse(invited.stdout) as { invitation: string }).invitation);
+    await agent.program.record(({ event }) => event === 'ready', 'the agent is connected');
+    assert.match(await healthOf(agent), /^Connected to localhost:\d+\.$/);
   });
 
   it('bring the dataset of the bucket to where the agent reads it', async () => {
@@ -126,14 +127,6 @@ describe('the containers of coordinator and site', function () {
     for (const name of ['certificate', 'tls', 'admission', 'workspace', 'dataset']) {
       assert.equal(checks.find((check) => check.name === name)?.outcome, 'ok', name);
     }
-  });
-
-  it('are an agent that connects over mutual TLS and is well', async () => {
-    const { program: writer } = await host.start(site, `${SITE}-agent`, 'configure', 'agent');
-    assert.equal((await writer.ended).code, 0);
-    agent = await host.start(site, `${SITE}-agent`, 'agent', 'agent');
-    await agent.program.record(({ event }) => event === 'ready', 'the agent is connected');
-    assert.match(await healthOf(agent), /^Connected to localhost:\d+\.$/);
   });
 
   it('are an annotation server that answers below the path of its secret alone', async () => {
@@ -215,6 +208,16 @@ async function secretOf(endpoint: string, name: string, text?: string): Promise<
   const { ARN } = await client.send(new CreateSecretCommand({ Name: name.replace(/^-+/, ''), SecretString: text }));
   client.destroy();
   return ARN!;
+}
+
+/** A secret without a value, as the stack makes it. */
+async function emptySecret(endpoint: string) {
+  const client = () => new SecretsManagerClient({ endpoint, region: REGION, credentials: CREDENTIALS });
+  const { ARN } = await client().send(new CreateSecretCommand({ Name: 'invitation' }));
+  return {
+    arn: ARN!,
+    put: (SecretString: string) => client().send(new PutSecretValueCommand({ SecretId: ARN, SecretString })),
+  };
 }
 
 /** A small Decathlon dataset as one tar. */

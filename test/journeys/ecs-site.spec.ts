@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ECSClient } from '@aws-sdk/client-ecs';
+import { CreateSecretCommand, PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { AwsServer } from '../support/aws-server';
 import { makeCluster } from '../support/ecs-cluster';
 import { EcsDouble } from '../support/ecs-double';
+import { parseExposition, seriesValue } from '../support/exposition';
 import { Federation } from '../support/federation';
 import { S3_CREDENTIALS } from '../support/s3-server';
 import { shiftModel } from '../support/shift-model';
@@ -15,12 +17,16 @@ const SITES = ['a', 'b'];
 const LOGS = { group: '/clara/training', streamPrefix: 'training' };
 const ECS = { cluster: 'site', taskDefinition: 'trainer', container: 'trainer', capacityProvider: 'gpu-g5' };
 
-/** Site a trains in containers of its cluster, site b on its own machine; both as `clara-fed site start`. */
+/**
+ * Site a enrols itself with what lies in its secret and trains in containers of its cluster, site b does both on its own machine;
+ * both as `clara-fed site start`.
+ */
 describe('a site whose trainer is an ECS task', () => {
   let moto: AwsServer;
   let double: EcsDouble;
   let federation: Federation;
   let ownEnvironment: NodeJS.ProcessEnv | undefined;
+  let secrets: SecretsManagerClient;
 
   before(async function () {
     this.timeout(120_000);
@@ -28,7 +34,8 @@ describe('a site whose trainer is an ECS task', () => {
     Object.assign(process.env, S3_CREDENTIALS);
     moto = await AwsServer.start(this);
     await makeCluster(new ECSClient({ endpoint: moto.endpoint }));
-    federation = await Federation.start(SITES);
+    secrets = new SecretsManagerClient({ endpoint: moto.endpoint });
+    federation = await Federation.start(['b']);
     double = await EcsDouble.start(moto.endpoint, {
       workspace: path.join(federation.siteFolder('a'), 'workspace'),
       logGroup: LOGS.group,
@@ -36,6 +43,7 @@ describe('a site whose trainer is an ECS task', () => {
     process.env.AWS_ENDPOINT_URL = double.endpoint;
   });
   after(async () => {
+    secrets?.destroy();
     await federation?.stop();
     await double?.stop();
     await moto?.stop();
@@ -46,7 +54,10 @@ describe('a site whose trainer is an ECS task', () => {
     await federation.stopSite('a');
     const ecs = { ...ECS, workspace: '/workspace', logs: LOGS, ...(capacityTimeout && { capacityTimeout }) };
     await federation.configureSite('a', { ecs });
-    await federation.startSite('a');
+  };
+  const invitationOf = async (site: string) => {
+    const { invitation } = await federation.operate((client) => client.inviteSite({ site, validMinutes: 60 }));
+    return invitation;
   };
   const kill = async () => {
     const site = federation.sites.get('a')!;
@@ -69,8 +80,51 @@ describe('a site whose trainer is an ECS task', () => {
     };
   };
 
-  it('waits from no machine at all, and its agent, killed while it waits and while it trains, finds the one container again', async () => {
+  it('is healthy before anybody has invited it, enrols itself a moment after its secret has an invitation, and never asks again', async () => {
+    const { ARN: SecretId, Name } = await secrets.send(new CreateSecretCommand({ Name: 'a-agent-invitation-1a2b3c4' }));
+    federation.siteOptions.set('a', ['--invitation-secret', SecretId!, '--metrics', '127.0.0.1:0']);
     await configure();
+    // More often than the client of AWS tries by itself.
+    const throttled = new Array<'throttle'>(4).fill('throttle');
+    double.spoil('GetSecretValue', { type: 'AccessDeniedException', message: 'not yet' }, ...throttled);
+    const agent = federation.launchSite('a');
+    const { address } = await agent.record(({ event }) => event === 'metrics', 'the agent serves figures');
+    const waits = await agent.record(({ event }) => event === 'enrolment-waits', 'the agent waits');
+    assert.equal(waits.message, `waits for an invitation in secret ${Name}`);
+    const figures = async () => parseExposition(await (await fetch(`http://${address}/metrics`)).text());
+    const health = async () => {
+      const { code, stdout, stderr } = await federation.cli('health', '--url', `http://${address}/health`);
+      assert.equal(code, 0, stderr);
+      return stdout.trim();
+    };
+    await agent.record(({ message }) => /Rate exceeded/.test(String(message)), 'AWS does not answer');
+    assert.match(
+      await health(),
+      new RegExp(`^Waits for an invitation in secret ${Name}\\. Last problem: .*Rate exceeded`),
+    );
+    const waiting = await figures();
+    assert.equal(seriesValue(waiting, 'clara_site_enrolled'), 0);
+    assert.ok(!waiting.has('clara_site_connected'), 'no alarm takes it for a site that lost its coordinator');
+
+    await secrets.send(new PutSecretValueCommand({ SecretId, SecretString: await invitationOf('c') }));
+    await agent.record(({ message }) => /it is for site c, and this is site a/.test(String(message)), 'a wrong one');
+    await secrets.send(new PutSecretValueCommand({ SecretId, SecretString: await invitationOf('a') }));
+    await agent.record(({ event }) => event === 'ready', 'the agent has enrolled itself and is connected');
+    assert.match(await health(), /^Connected to localhost:\d+\.$/);
+    const connected = await figures();
+    assert.equal(seriesValue(connected, 'clara_site_enrolled'), 1);
+    assert.equal(seriesValue(connected, 'clara_site_connected'), 1);
+    const problems = agent.records.filter(({ event }) => event === 'problem').map(({ message }) => String(message));
+    assert.equal(problems.length, 3, problems.join('\n'));
+    assert.match(problems[0]!, /may not be read by this program; its role needs secretsmanager:GetSecretValue/);
+
+    const asked = double.calls.filter((call) => call === 'GetSecretValue').length;
+    await federation.stopSite('a');
+    await federation.startSite('a');
+    assert.equal(double.calls.filter((call) => call === 'GetSecretValue').length, asked);
+  });
+
+  it('waits from no machine at all, and its agent, killed while it waits and while it trains, finds the one container again', async () => {
     double.hasMachine = false;
     const gate = await gateFor('gate-kill');
     const run = await federation.submit({ rounds: 1, deadline: '10m' });
@@ -111,6 +165,7 @@ describe('a site whose trainer is an ECS task', () => {
   it('without a machine in time costs the run that site and no more; run show says why, and no container is left waiting', async () => {
     await double.reset();
     await configure('1s');
+    await federation.startSite('a');
     double.hasMachine = false;
     const run = await federation.submit({ rounds: 1, quorum: 1, deadline: '10m' });
     const { summary, rounds } = await federation.outcomeOf(run);

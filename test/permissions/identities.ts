@@ -70,11 +70,10 @@ export function identitiesOf(world: World): {
   return {
     inside: [
       roleIn(world, HOSPITAL, `${h}-agent-task`, 'agent', 'agent'),
+      roleIn(world, HOSPITAL, `${h}-agent-execution`, 'agentStart', 'start of agent'),
       roleIn(world, HOSPITAL, `${h}-training-monai-unet-task`, 'trainer', 'trainer'),
       roleIn(world, HOSPITAL, `${h}-annotation-task`, 'aiaa', 'annotation'),
       roleIn(world, HOSPITAL, `${h}-annotation-execution`, 'aiaaStart', 'start of annotation'),
-      roleIn(world, HOSPITAL, `${h}-bootstrap-enrol-task`, 'enrol', 'enrolment'),
-      roleIn(world, HOSPITAL, `${h}-bootstrap-enrol-execution`, 'enrolStart', 'start of enrolment'),
       roleIn(world, HOSPITAL, `${h}-bootstrap-prepare-task`, 'prepare', 'preparation'),
       roleIn(world, HOSPITAL, `${h}-gpu-node`, 'node', 'GPU instance'),
       deployer(world, HOSPITAL, 'deployer', 'deployment'),

@@ -195,7 +195,7 @@ export const MUTATIONS: readonly Mutation[] = [
     changes: [OPEN_BUCKET],
     opens: {
       // In the hospital's own account the policy of a bucket is enough.
-      'read an image': ['agent', 'trainer', 'aiaa', 'aiaaStart', 'enrol', 'enrolStart', 'node'],
+      'read an image': ['agent', 'agentStart', 'trainer', 'aiaa', 'aiaaStart', 'node'],
     },
   },
   {
@@ -203,7 +203,7 @@ export const MUTATIONS: readonly Mutation[] = [
     changes: [OPEN_BUCKET, change('org', 'org-units-hospital-perimeter', 'DenyOtherAccounts', onlyQueues)],
     opens: {
       'read an image': [
-        ...['agent', 'trainer', 'aiaa', 'aiaaStart', 'enrol', 'enrolStart', 'node'],
+        ...['agent', 'agentStart', 'trainer', 'aiaa', 'aiaaStart', 'node'],
         // Those who have the right, too: from another account both sides must agree.
         ...['ci', 'operator', 'otherAdmin'],
       ],
@@ -213,17 +213,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: "a task's role can be taken by everybody: the organisation still lets only the hospital's own account",
     changes: [OPEN_ROLE],
     opens: {
-      "take a task's role": [
-        'agent',
-        'trainer',
-        'aiaa',
-        'aiaaStart',
-        'enrol',
-        'enrolStart',
-        'prepare',
-        'node',
-        'admin',
-      ],
+      "take a task's role": ['agent', 'agentStart', 'trainer', 'aiaa', 'aiaaStart', 'prepare', 'node', 'admin'],
     },
   },
 ];

@@ -86,7 +86,7 @@ export const ROWS: readonly Row[] = [
     'deployer',
   ]),
 
-  row(WORKSPACE, "mount the agent's room", ({ hospital: h }) => mount(h, h.rooms.agent), ['agent', 'enrol', ...ADMIN]),
+  row(WORKSPACE, "mount the agent's room", ({ hospital: h }) => mount(h, h.rooms.agent), ['agent', ...ADMIN]),
   row(WORKSPACE, 'mount the training room', ({ hospital: h }) => mount(h, h.rooms.training), [
     'agent',
     'trainer',
@@ -119,7 +119,7 @@ export const ROWS: readonly Row[] = [
     'deployer',
   ]),
   row(SECRETS, 'read the invitation', ({ hospital: h }) => call(h, 'secretsmanager:GetSecretValue', h.invitation), [
-    'enrol',
+    'agent',
     ...ADMIN,
   ]),
   row(
@@ -201,7 +201,7 @@ export const ROWS: readonly Row[] = [
     'operator',
   ]),
   row(STORE, "pull the agent's image", ({ platform: p }) => call(p, 'ecr:BatchGetImage', p.image), [
-    ...['enrolStart', 'deployer', 'admin', 'platformDeployer', 'ci', 'operator'],
+      ...['agentStart', 'deployer', 'admin', 'platformDeployer', 'ci', 'operator'],
     ...['otherDeployer', 'otherAdmin'],
   ]),
   row(STORE, 'push an image', ({ platform: p }) => call(p, 'ecr:PutImage', p.image), [

@@ -98,8 +98,8 @@ function trainers(network: Network): TaskNetwork[] {
 /** What a person pastes: the commands are outputs of the stack. */
 function oneShots(network: Network): TaskNetwork[] {
   return network.ofType('clara-federation:federation:WorkspaceBootstrap').map(({ outputs }) => {
-    const { enrol } = (outputs as { readonly commands: { readonly enrol: string } }).commands;
-    const { awsvpcConfiguration } = JSON.parse(/--network-configuration '(.*)'/.exec(enrol)![1]) as {
+    const { preflight } = (outputs as { readonly commands: { readonly preflight: string } }).commands;
+    const { awsvpcConfiguration } = JSON.parse(/--network-configuration '(.*)'/.exec(preflight)![1]) as {
       readonly awsvpcConfiguration: TaskNetwork;
     };
     return awsvpcConfiguration;

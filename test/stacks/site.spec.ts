@@ -32,7 +32,24 @@ describe('site stack', () => {
       /^https:\/\/annotate\.st-marys\.example\.org\/st-marys\/[0-9a-f]{32}\/$/,
     );
     assert.deepEqual(SlicerServerUrl, ClaraServiceUrl);
-    assert.match(String((Commands as Record<string, string>).enrol), /^aws ecs run-task --cluster st-marys-gpu-/);
+    assert.match(String((Commands as Record<string, string>).preflight), /^aws ecs run-task --cluster st-marys-gpu-/);
+  });
+
+  it('has an agent that waits for its invitation in the secret that the command of its outputs fills', () => {
+    const { putInvitation } = plan.outputs!.Commands as Record<string, string>;
+    const [, secret] = /^aws secretsmanager put-secret-value --region eu-west-2 --secret-id (\S+) /.exec(
+      putInvitation,
+    )!;
+    const { command } = containers(plan, 'st-marys-agent').find(({ name }) => name === 'agent')!;
+    const words = command as readonly string[];
+    assert.equal(words[words.indexOf('--invitation-secret') + 1], secret);
+    const reads = rights(plan, 'st-marys-agent-task').filter(
+      ({ Action }) => Action === 'secretsmanager:GetSecretValue',
+    );
+    assert.deepEqual(
+      reads.map(({ Resource }) => Resource),
+      [secret],
+    );
   });
 
   it('denies access without TLS on everything that holds data', () => {

@@ -11,8 +11,8 @@ import {
 } from '@aws-sdk/client-cloudwatch-logs';
 
 /**
- * What moto lacks of ECS, before moto: machines that come and go, and containers that run. Every request goes on to moto,
- * which judges it and makes the task; this double starts the command of the task as a process, writes what it prints to
+ * What moto lacks of ECS, before moto: machines that come and go, and containers that run. Every request, of whatever service, goes
+ * on to moto, which judges it and makes the task; this double starts the command of the task as a process, writes what it prints to
  * moto's CloudWatch, and puts the true state of the process into what moto answers. Client tokens are honoured as ECS does.
  */
 
@@ -63,7 +63,7 @@ export class EcsDouble {
   hasMachine = true;
   /** What containers have beside what their task says. */
   environment: Readonly<Record<string, string>> = {};
-  /** Names of the ECS operations that were asked for. */
+  /** Names of the operations that were asked for. */
   readonly calls: string[] = [];
   readonly tasks: DoubleTask[] = [];
   readonly #answers = new Map<string, string>();
@@ -137,8 +137,8 @@ export class EcsDouble {
     const body = Buffer.concat(chunks);
     const [service, operation = ''] = String(request.headers['x-amz-target'] ?? '').split('.');
     const isEcs = service === 'AmazonEC2ContainerServiceV20141113';
-    if (isEcs) this.calls.push(operation);
-    const fault = isEcs ? this.#faults.get(operation)?.shift() : undefined;
+    if (operation !== '') this.calls.push(operation);
+    const fault = this.#faults.get(operation)?.shift();
     if (fault === 'throttle') return answer(response, 400, failure('ThrottlingException', 'Rate exceeded'));
     if (typeof fault === 'object' && 'type' in fault) return answer(response, 400, failure(fault.type, fault.message));
     if (typeof fault === 'object') return answer(response, 200, { tasks: [], failures: [{ reason: fault.refuse }] });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
@@ -38,6 +38,8 @@ export class Federation {
   port = 0;
   #enrolmentPort = 0;
   readonly sites = new Map<string, Program>();
+  /** More options of `site start`, at every start of a site. */
+  readonly siteOptions = new Map<string, readonly string[]>();
 
   private constructor(
     readonly folder: string,
@@ -156,6 +158,7 @@ export class Federation {
       ...(policy ? { policy } : {}),
       ...(annotation ? { annotation } : {}),
     };
+    await mkdir(this.siteFolder(site), { recursive: true });
     await writeFile(this.configurationOf(site), stringify(configuration));
   }
 
@@ -171,7 +174,8 @@ export class Federation {
   }
 
   launchSite(site: string): Program {
-    const program = new Program(['site', 'start', '--config', this.configurationOf(site), '--json']);
+    const options = this.siteOptions.get(site) ?? [];
+    const program = new Program(['site', 'start', '--config', this.configurationOf(site), ...options, '--json']);
     this.sites.set(site, program);
     return program;
   }
