@@ -12,7 +12,7 @@ import { S3Server } from '../../../support/s3-server';
 
 const MEBIBYTE = 1 << 20;
 const DAY_MS = 24 * 3600e3;
-const RETRIES = { attempts: 5, firstPauseMillis: 1, longestPauseMillis: 10, stallMillis: 200 };
+const RETRIES = { attempts: 5, firstPauseMillis: 1, longestPauseMillis: 10, stallMillis: 800 };
 /** Three parts. */
 const BIG = bytesOf(17 * MEBIBYTE + 3);
 
