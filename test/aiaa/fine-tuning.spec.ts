@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { trainerParameters } from '../../aiaa/finetune/fine-tuning-task';
@@ -52,20 +52,27 @@ describe('a trainer of the annotation server', () => {
       console.log('    skipped: only /proc tells who works in a folder');
       this.skip();
     }
-    const folder = await mkdtemp(path.join(tmpdir(), 'aiaa-trainer-'));
-    await mkdir(path.join(folder, 'process.json')); // where the note would be
-    const program = { command: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'] };
-    const { signal } = new AbortController();
-    const run = runTrainer({ program, folder, signal, graceMs: 10_000, onProgress: () => {} });
-    await assert.rejects(run, (error: Error) => {
-      assert.ok(error instanceof ClaraError);
-      assert.match(error.message, /^the trainer was ended, since the note of it could not be written: .*EISDIR/);
-      return true;
-    });
-    const folders = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-    const places = await Promise.all(folders.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
-    assert.equal(places.filter((place) => place === folder).length, 0);
-    await rm(folder, { recursive: true });
+    const folder = await mkdtemp(path.join(await realpath(tmpdir()), 'aiaa-trainer-'));
+    const working = async () => {
+      const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+      const places = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
+      return pids.filter((_, at) => places[at] === folder).map(Number);
+    };
+    try {
+      await mkdir(path.join(folder, 'process.json')); // where the note would be
+      const program = { command: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'] };
+      const { signal } = new AbortController();
+      const run = runTrainer({ program, folder, signal, graceMs: 10_000, onProgress: () => {} });
+      await assert.rejects(run, (error: Error) => {
+        assert.ok(error instanceof ClaraError);
+        assert.match(error.message, /^the trainer was ended, since the note of it could not be written: .*EISDIR/);
+        return true;
+      });
+      assert.deepEqual(await working(), []);
+    } finally {
+      for (const pid of await working()) process.kill(pid, 'SIGKILL');
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
