@@ -154,7 +154,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: 'the boundary of tasks holds them: without stores nothing reads',
     changes: [change('org', `${DEPLOYMENT}-roles`, 'CeilingOfStores')],
-    opens: { 'read an image': ['!prepare'], 'read the invitation': ['!enrol'] },
+    opens: { 'read an image': ['!prepare'], 'read the invitation': ['!agent'] },
   },
   {
     what: "a plan lets its author's account take a role in an account that a hospital keeps: the organisation does not",
