@@ -201,7 +201,7 @@ export const ROWS: readonly Row[] = [
     'operator',
   ]),
   row(STORE, "pull the agent's image", ({ platform: p }) => call(p, 'ecr:BatchGetImage', p.image), [
-      ...['agentStart', 'deployer', 'admin', 'platformDeployer', 'ci', 'operator'],
+    ...['agentStart', 'deployer', 'admin', 'platformDeployer', 'ci', 'operator'],
     ...['otherDeployer', 'otherAdmin'],
   ]),
   row(STORE, 'push an image', ({ platform: p }) => call(p, 'ecr:PutImage', p.image), [
