@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { sliceBytes } from '../imaging/dicom-bytes';
-import { ORDER } from './support/fake-engine';
+import { DEAF, ORDER } from './support/fake-engine';
 import { niftiBytes, volumeThat } from './support/nifti-bytes';
 import { CPP, formBody, formRequest, PYTHON, type RawReply, sentenceOf } from './support/raw-http';
 import { servedSite } from './support/served-site';
@@ -126,7 +126,8 @@ const MAX_GROWTH = 2 ** 26;
 
 describe('AIAA volumes with headers that are broken in every way', function () {
   this.timeout(120_000);
-  const served = servedSite({ limits: { volumeBytes: MAX_VOLUME, inferenceMs: 20_000 } });
+  const limits = { volumeBytes: MAX_VOLUME, inferenceMs: 20_000 };
+  const served = servedSite({ limits }, (site) => site.publish('1', DEAF));
   const segment = (...files: readonly Buffer[]) =>
     served.send(
       formRequest(PYTHON, 'POST', `/v1/inference?model=${SPLEEN}`, [

@@ -5,6 +5,9 @@ import type { Engines, InferenceEngine } from '../../../aiaa/inference/inference
 /** Orders that a volume gives by its first voxel. */
 export const ORDER = { threshold: 0, waitUntilCancelled: 1, hang: 2, crash: 3, fail: 4, refuse: 5, garble: 6 } as const;
 
+/** Weights of a model that takes no orders: for volumes that are drawn at random. */
+export const DEAF = 'deaf';
+
 /** What a model takes for anything whose weights say so. */
 export const SLOW_MS = 400;
 
@@ -17,7 +20,7 @@ const engine: InferenceEngine<'reference'> = {
       async segment(volume, { signal } = {}) {
         if (weights.startsWith('slow')) await delay(SLOW_MS, undefined, { signal });
         const { ClaraError } = await import('../../../base/errors');
-        switch (volume.data[0]) {
+        switch (weights.startsWith(DEAF) ? ORDER.threshold : volume.data[0]) {
           case ORDER.waitUntilCancelled:
             await delay(600_000, undefined, { signal });
             break;
