@@ -10,3 +10,14 @@ export async function until(condition: () => boolean | Promise<boolean>, what: s
     await delay(20);
   }
 }
+
+/** Settles when a counter that has begun to move has stood still for ten looks in a row. */
+export async function standstill(counter: () => number): Promise<void> {
+  let last = 0;
+  let same = 0;
+  while (same < 10) {
+    await delay(20);
+    same = counter() === last && last > 0 ? same + 1 : 0;
+    last = counter();
+  }
+}

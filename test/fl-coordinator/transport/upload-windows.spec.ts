@@ -11,7 +11,7 @@ import { clientOf, wireMethods } from '../../../federation/services';
 import { sender } from '../../../federation/stream-flow';
 import { startSecureServer } from '../../../fl-coordinator/transport/mtls-server';
 import { uploadWindow } from '../../../fl-coordinator/transport/upload-windows';
-import { until } from '../../support/until';
+import { standstill, until } from '../../support/until';
 import { FEDERATION, FederationFixture, issueDirectly } from '../trust/support/federation-fixture';
 
 const MIB = 2 ** 20;
@@ -115,14 +115,3 @@ describe('the windows of uploads', () => {
     });
   });
 });
-
-/** Settles when a counter that has begun to move has stood still for ten looks in a row. */
-async function standstill(counter: () => number): Promise<void> {
-  let last = 0;
-  let same = 0;
-  while (same < 10) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    same = counter() === last && last > 0 ? same + 1 : 0;
-    last = counter();
-  }
-}

@@ -9,6 +9,7 @@ import { type ServiceHandlers, serve } from '../../../federation/service-handler
 import { clientOf } from '../../../federation/services';
 import { received, sender } from '../../../federation/stream-flow';
 import { startSecureServer } from '../../../fl-coordinator/transport/mtls-server';
+import { standstill } from '../../support/until';
 import { FEDERATION, FederationFixture, issueDirectly } from '../trust/support/federation-fixture';
 
 const MIB = 2 ** 20;
@@ -118,14 +119,3 @@ describe('HTTP/2 windows', () => {
     assert.equal((await reply).size, BigInt(CHUNKS * MIB));
   });
 });
-
-/** Settles when a counter that has begun to move has stood still for ten looks in a row. */
-async function standstill(counter: () => number): Promise<void> {
-  let last = 0;
-  let same = 0;
-  while (same < 10) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    same = counter() === last && last > 0 ? same + 1 : 0;
-    last = counter();
-  }
-}
