@@ -6,7 +6,7 @@ import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { readFully } from '../../base/positioned-io';
 import { ELEMENT_BYTES, holds, type TensorData, viewAs } from './dtype';
-import { encodeHeader, type HeaderLimits, headerLength, parseHeader } from './header';
+import { encodeHeader, type HeaderLimits, readHeader } from './header';
 import { byteSizeOf, type TensorLayout, type TensorSpec } from './layout';
 
 /** Pieces in which files are read, hashed and written; one read(2) or write(2) cannot move 2^31 bytes. */
@@ -136,22 +136,11 @@ async function withFile<Result>(
   }
 }
 
-/** Most headers end within a page: then one read is enough. */
-const FIRST_READ_BYTES = 4096;
-
-async function layoutOf(
+function layoutOf(
   file: FileHandle,
   options: HeaderLimits & { readonly fileBytes: number; readonly name: string },
 ): Promise<TensorLayout> {
-  const { fileBytes, name } = options;
-  const start = Buffer.alloc(Math.min(FIRST_READ_BYTES, fileBytes));
-  await readFully(file, 0, start, name);
-  const length = headerLength(start, options);
-  if (length <= start.length) return parseHeader(start, options);
-  const header = Buffer.alloc(length);
-  start.copy(header);
-  await readFully(file, start.length, header.subarray(start.length), name);
-  return parseHeader(header, options);
+  return readHeader((offset, target) => readFully(file, offset, target, options.name), options);
 }
 
 /** Memory of its own for one tensor, aligned for every dtype, not cleared: it is read over entirely. */

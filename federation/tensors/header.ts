@@ -242,3 +242,25 @@ function printable(text: string): string {
   const short = text.length <= MAX_NAME_LENGTH ? text : `${text.slice(0, MAX_NAME_LENGTH)}...`;
   return short.replace(/[\p{Cc}\p{Cs}]/gu, '?');
 }
+
+/** Most headers end within a page: then one read is enough. */
+const FIRST_READ_BYTES = 4096;
+
+/**
+ * The layout of whatever can be read at any place.
+ * @param read fills `target` with the bytes from `offset` on, or throws
+ * @throws ClaraError as {@link headerLength} and {@link parseHeader}
+ */
+export async function readHeader(
+  read: (offset: number, target: Uint8Array) => Promise<unknown>,
+  options: ParseHeaderOptions & { readonly fileBytes: number },
+): Promise<TensorLayout> {
+  const start = new Uint8Array(Math.min(FIRST_READ_BYTES, options.fileBytes));
+  await read(0, start);
+  const length = headerLength(start, options);
+  if (length <= start.length) return parseHeader(start, options);
+  const header = new Uint8Array(length);
+  header.set(start);
+  await read(start.length, header.subarray(start.length));
+  return parseHeader(header, options);
+}
