@@ -263,8 +263,9 @@ export class DirectoryStore implements ObjectStore {
       await check?.();
       await this.#folders.putInto(folder, () => rename(file, this.#fileOf(key)));
       faultPoint('store.committed');
-      await syncFolder(folder);
     });
+    // Without the lock, which is held for less than a slow disk takes: whoever replaces this next syncs both.
+    await syncFolder(folder);
   }
 
   async #folderOf(key: string): Promise<string> {
