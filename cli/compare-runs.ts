@@ -1,7 +1,7 @@
 import { ClaraError } from '../base/errors';
 import { showBytes } from '../base/show-bytes';
 import type { RoundView, RunView } from '../federation/gen/federation/v1/federation_pb';
-import { lessIsBetter } from '../fl-coordinator/runs/best-models';
+import { lessIsBetter } from '../federation/metric-direction';
 import { table } from './terminal';
 
 /** What runs reached and what it took, side by side. */

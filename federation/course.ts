@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationSchema } from './duration';
+import { lessIsBetter } from './metric-direction';
 
 /** Keys of a plan that say how its rounds follow each other, and when they end. */
 
@@ -19,16 +20,18 @@ export const bufferSchema = z.strictObject({
   step: z.number().positive().max(1e3).default(1),
 });
 
-export const earlyStopSchema = z.strictObject({
-  /** Of the evaluation of the global model, as the trainer reports it; a mean over the sites, weighted by samples. */
-  metric: z.string().min(1).max(100),
-  /** After so many rounds in a row without a better value the run ends. */
-  patience: z.number().int().min(1).max(10_000),
-  /** What counts as better. @default 0: anything */
-  minimumDelta: z.number().min(0).max(1e9).default(0),
-  /** Whether more or less of the metric is better. @default max */
-  mode: z.enum(['max', 'min']).default('max'),
-});
+export const earlyStopSchema = z
+  .strictObject({
+    /** Of the evaluation of the global model, as the trainer reports it; a mean over the sites, weighted by samples. */
+    metric: z.string().min(1).max(100),
+    /** After so many rounds in a row without a better value the run ends. */
+    patience: z.number().int().min(1).max(10_000),
+    /** What counts as better. @default 0: anything */
+    minimumDelta: z.number().min(0).max(1e9).default(0),
+    /** Whether more or less of the metric is better. @default less of losses, errors and distances, more of everything else */
+    mode: z.enum(['max', 'min']).optional(),
+  })
+  .transform(({ mode, ...stop }) => ({ ...stop, mode: mode ?? (lessIsBetter(stop.metric) ? 'min' : 'max') }) as const);
 
 /** Looked at when a round has ended: a round that has begun is finished. */
 export const budgetSchema = z

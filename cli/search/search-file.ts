@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../../base/errors';
 import { faultAt, faultsOf } from '../../base/faults';
 import { type Budget, budgetSchema } from '../../federation/course';
-import { lessIsBetter } from '../../fl-coordinator/runs/best-models';
+import { lessIsBetter } from '../../federation/metric-direction';
 import { type Candidate, combinations, drawCandidates } from './candidates';
 import { candidatesWithin, type Rung, rungsOf, totalRounds } from './halving';
 import type { Mode } from './ranking';

@@ -18,9 +18,9 @@ export interface Download {
 export async function* downloadChunks(store: ObjectStore, download: Download): AsyncGenerator<WireChunk> {
   const { key, digest, offset } = download;
   const source = await store.openForRanges(key);
-  using shared = SharedChunks.of(digest);
+  const { size } = source;
+  using shared = SharedChunks.of(store, { key, digest, size });
   try {
-    const { size } = source;
     if (offset > size)
       throw new ClaraError('invalid-input', `offset ${offset} lies behind the ${size} bytes of ${key}`);
     const header = { size, sha256: Buffer.from(digest.slice('sha256:'.length), 'hex') };

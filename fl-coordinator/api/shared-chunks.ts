@@ -1,5 +1,6 @@
 import { crc32 } from '@node-rs/crc32';
 import { allocateChunkData, CHUNK_BYTES } from '../../federation/chunk-codec';
+import type { ObjectStore } from '../storage/object-store';
 
 /** A whole chunk of an object; the last may be shorter. */
 export interface SharedChunk {
@@ -18,6 +19,15 @@ interface Entry extends SharedChunk {
   isOffered: boolean;
 }
 
+/** What is downloaded. Of two copies of a model one may be damaged, in its length too: each is shared by itself. */
+export interface SharedObject {
+  readonly key: string;
+  /** `sha256:<hex>`, as it is announced. */
+  readonly digest: string;
+  /** Bytes that are there. */
+  readonly size: number;
+}
+
 /** Chunks that are offered at most: downloads that are further apart than this read for themselves. */
 const OFFERED = 16;
 
@@ -29,23 +39,26 @@ const OFFERED = 16;
  * Everything is forgotten when the last download of an object ends, so that one that begins again after damage reads again.
  */
 export class SharedChunks {
-  static readonly #inUse = new Map<string, SharedChunks>();
+  static readonly #inUse = new WeakMap<ObjectStore, Map<string, SharedChunks>>();
   readonly #offered = new Map<number, Entry>();
   readonly #free: Buffer[] = [];
   #downloads = 0;
 
-  private constructor(private readonly digest: string) {}
+  private constructor(private readonly forget: () => void) {}
 
-  /** Joins the downloads of the object with this digest, until it is disposed of. */
-  static of(digest: string): SharedChunks {
-    const shared = SharedChunks.#inUse.get(digest) ?? new SharedChunks(digest);
-    SharedChunks.#inUse.set(digest, shared);
+  /** Joins the downloads of this object of the store, until it is disposed of. */
+  static of(store: ObjectStore, { key, digest, size }: SharedObject): SharedChunks {
+    const inUse = SharedChunks.#inUse.get(store) ?? new Map<string, SharedChunks>();
+    SharedChunks.#inUse.set(store, inUse);
+    const name = `${key} ${digest} ${size}`;
+    const shared = inUse.get(name) ?? new SharedChunks(() => inUse.delete(name));
+    inUse.set(name, shared);
     shared.#downloads++;
     return shared;
   }
 
   [Symbol.dispose](): void {
-    if (--this.#downloads === 0) SharedChunks.#inUse.delete(this.digest);
+    if (--this.#downloads === 0) this.forget();
   }
 
   /**

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../base/errors';
 import type { MetricsSource } from '../../base/metrics-listener';
 import type { NewEvent } from '../runs/events';
 import type { RunState } from '../runs/run-state';
+import { RUN_STATES, stateName } from '../runs/run-view';
 import { stageSchema } from '../runs/stage';
 
 /** Where the values of gauges come from, asked at each scrape. */
@@ -16,7 +17,6 @@ export interface MetricsSources {
   readonly now?: () => number;
 }
 
-const RUN_STATES = ['submitted', 'running', 'completed', 'aborted', 'failed'] as const;
 const DAY_MILLIS = 86400e3;
 /** A site label beyond this many is `other`, so that the number of series is bounded. */
 const MAX_SITES = 1000;
@@ -55,7 +55,7 @@ export class CoordinatorMetrics implements MetricsSource {
     collectDefaultMetrics({ register: this.#registry });
     for (const outcome of ['accepted', 'rejected', 'lost']) this.#updates.inc({ outcome }, 0);
     this.#gauge('clara_runs', 'Runs by state.', ['state'], (set) => {
-      const states = sources.runs().map(stateOf);
+      const states = sources.runs().map(stateName);
       for (const state of RUN_STATES) set({ state }, states.filter((other) => other === state).length);
     });
     this.#gauge(
@@ -156,9 +156,4 @@ export class CoordinatorMetrics implements MetricsSource {
   #now(): number {
     return (this.sources.now ?? Date.now)();
   }
-}
-
-function stateOf(run: RunState): (typeof RUN_STATES)[number] {
-  if (run.outcome) return run.outcome.kind;
-  return run.open || run.closed.length > 0 ? 'running' : 'submitted';
 }

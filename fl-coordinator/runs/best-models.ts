@@ -1,3 +1,4 @@
+import { lessIsBetter } from '../../federation/metric-direction';
 import type { OpenStage } from './run-state';
 
 export interface BestModel {
@@ -5,13 +6,6 @@ export interface BestModel {
   readonly model: string;
   /** Over the sites that judged, each weighing the same. */
   readonly mean: number;
-}
-
-/** Metrics of which less is more: losses, errors and distances. Of every other one more is better. */
-const LESS_IS_BETTER = /loss|error|distance|^assd|^hausdorff|^(mae|mse|rmse)$/i;
-
-export function lessIsBetter(metric: string): boolean {
-  return LESS_IS_BETTER.test(metric);
 }
 
 /**

@@ -81,7 +81,9 @@ function courseOf(state: RunState) {
   };
 }
 
-function stateName(state: RunState): string {
+export const RUN_STATES = ['submitted', 'running', 'paused', 'completed', 'aborted', 'failed'] as const;
+
+export function stateName(state: RunState): (typeof RUN_STATES)[number] {
   if (state.outcome) return state.outcome.kind;
   if (state.paused) return 'paused';
   return state.open || state.closed.length > 0 ? 'running' : 'submitted';

@@ -157,6 +157,43 @@ describe('a download', () => {
       }
     });
 
+    it('gives nothing of a damaged copy to a download of another one', async () => {
+      const cut = LONG.subarray(0, 2 * CHUNK_BYTES - 9);
+      const rotten = Buffer.from(LONG);
+      rotten.fill(0, CHUNK_BYTES, CHUNK_BYTES + 4096);
+      await store.put('cut', cut);
+      await store.put('rotten', rotten);
+      for (const copy of ['cut', 'rotten']) {
+        const damaged = downloadChunks(counting, { ...long, key: copy, offset: 0 });
+        for (let i = 0; i < 2; i++) await damaged.next();
+        let position = 0;
+        for await (const { offset, data } of downloadChunks(counting, { ...long, offset: 0 })) {
+          assert.equal(offset, position, copy);
+          assert.ok(LONG.subarray(offset, offset + data.length).equals(data), `${copy}, at ${offset}`);
+          position += data.length;
+        }
+        assert.equal(position, LONG.length);
+        await damaged.return(undefined);
+      }
+    });
+
+    it('gives nothing of one store to a download from another', async () => {
+      const other = await openDirectoryStore(path.join(folder, 'other'));
+      const begun = downloadChunks(counting, { ...long, offset: 0 });
+      await begun.next();
+      try {
+        const content = Buffer.from(LONG).fill(1);
+        await other.put(long.key, content);
+        for await (const { data } of downloadChunks(other, { ...long, offset: 0 })) {
+          assert.ok(content.subarray(0, data.length).equals(data));
+          break;
+        }
+      } finally {
+        await begun.return(undefined);
+        await other.close();
+      }
+    });
+
     it('fails each of them when the store does, and the next one reads afresh', async () => {
       const failing = Object.create(store, {
         openForRanges: {

@@ -37,10 +37,18 @@ describe('the metrics of a coordinator', () => {
     const aborted = new Story({}, ['a']);
     aborted.approveAll();
     aborted.command({ kind: 'abort', operator: 'ada', reason: 'no' });
-    const runs = [waiting, training, aborted].map(({ state }) => state);
+    const [paused, over] = [new Story({}, ['a']), new Story({}, ['a'])];
+    for (const story of [paused, over]) {
+      story.approveAll();
+      const until = '2026-01-02T00:00:00.000Z';
+      story.command({ kind: 'pause', operator: 'ada', reason: 'a new scanner', until });
+    }
+    over.command({ kind: 'abort', operator: 'ada', reason: 'no' });
+    const runs = [waiting, training, aborted, paused, over].map(({ state }) => state);
     const now = Date.parse(training.state.open!.openedAt) + 90_000;
     const families = await scraped(metricsOf({ runs: () => runs, now: () => now }));
-    for (const [state, count] of Object.entries({ submitted: 1, running: 1, aborted: 1, failed: 0, completed: 0 })) {
+    const counts = { submitted: 1, running: 1, paused: 1, aborted: 2, failed: 0, completed: 0 };
+    for (const [state, count] of Object.entries(counts)) {
       assert.equal(seriesValue(families, 'clara_runs', { state }), count, state);
     }
     assert.equal(seriesValue(families, 'clara_open_stage_age_seconds', { stage: 'train' }), 90);

@@ -47,10 +47,14 @@ function combined(story: Story): string[][] {
   return rounds;
 }
 
-function evaluate(story: Story, dice: Readonly<Record<string, readonly [value: number, samples: number]>>): void {
+function evaluate(
+  story: Story,
+  values: Readonly<Record<string, readonly [value: number, samples: number]>>,
+  metric = 'dice',
+): void {
   for (const { site, stage } of openTasks(story.state)) {
-    const [value, samples] = dice[site]!;
-    const evaluations = [{ model: 'global', metrics: { dice: value } }];
+    const [value, samples] = values[site]!;
+    const evaluations = [{ model: 'global', metrics: { [metric]: value } }];
     const result = { kind: 'evaluation' as const, samples, evaluations, peakRssBytes: 0 };
     story.command({ kind: 'report-evaluation', stage, site, result });
   }
@@ -191,7 +195,7 @@ describe('a run that ends early', () => {
     for (const value of values) {
       story.answerAll();
       // Weighted by samples: b alone decides.
-      evaluate(story, { a: [0, 0], b: [value, 5], c: [0, 0], d: [0, 0] });
+      evaluate(story, { a: [0, 0], b: [value, 5], c: [0, 0], d: [0, 0] }, plan.earlyStop?.metric);
     }
     return story;
   };
@@ -222,6 +226,15 @@ describe('a run that ends early', () => {
     const coarse = { metric: 'dice', patience: 2, minimumDelta: 0.1 };
     assert.match(reasonOf(play({ earlyStop: coarse }, [0.5, 0.55, 0.6])), /of round 1 by more than 0.1 for 2 rounds/);
     assert.equal(play({ earlyStop: coarse }, [0.5, 0.55, 0.61]).state.outcome, undefined);
+  });
+
+  it('takes less of a loss for better, unless told otherwise', () => {
+    for (const metric of ['val_loss', 'objective', 'hausdorff95']) {
+      const earlyStop = { metric, patience: 1 };
+      assert.equal(play({ earlyStop }, [0.9, 0.5]).state.outcome, undefined, metric);
+      assert.match(reasonOf(play({ earlyStop }, [0.5, 0.9])), /^stopped early: .* has not been better/);
+      assert.match(reasonOf(play({ earlyStop: { ...earlyStop, mode: 'max' } }, [0.9, 0.5])), /^stopped early/);
+    }
   });
 
   it('stops when nobody reports the metric, and says so', () => {
