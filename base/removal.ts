@@ -1,4 +1,4 @@
-import { readdir, rm, rmdir, unlink } from 'node:fs/promises';
+import { lstat, readdir, rm, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
 /** rm(1) in as few system calls as it takes: that of Node asks of every name, twice, what it is before it removes it. */
@@ -12,10 +12,12 @@ export async function removeFile(file: string): Promise<void> {
   }
 }
 
-/** Removes a folder and all in it; does nothing when there is none. @throws the system's error */
+/** Removes a folder, or what stands in its place, and all in it; does nothing when there is none. @throws the system's error */
 export async function removeFolder(folder: string): Promise<void> {
   try {
-    await removeTree(folder);
+    // What a link points to is not in the folder, also when the link stands in its place.
+    if ((await lstat(folder)).isDirectory()) return await removeTree(folder);
+    await unlink(folder);
   } catch {
     // Not there, no folder, or somebody wrote into it or removed something meanwhile.
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });

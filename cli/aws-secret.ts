@@ -65,9 +65,10 @@ export async function readSecret(option: string, arn: string, signal: AbortSigna
 /**
  * A secret of AWS Secrets Manager, for a program that keeps it.
  * @param option the option that names it, for sentences
+ * @param answerMillis how long each attempt waits for AWS
  * @throws ClaraError `invalid-input` for what is no ARN of a secret
  */
-export function awsSecret(option: string, arn: string, signal: AbortSignal): Secret {
+export function awsSecret(option: string, arn: string, signal: AbortSignal, answerMillis = ANSWER_MILLIS): Secret {
   const region = SECRET_ARN.exec(arn)?.groups?.region;
   if (region === undefined) throw notAnArn(option, arn);
   const failure = (failures: Failures, what: string, thrown: unknown): ClaraError => {
@@ -76,8 +77,9 @@ export function awsSecret(option: string, arn: string, signal: AbortSignal): Sec
     const [code, mend] = failures[name] ?? ['unavailable', `cannot be ${what}: ${message}`];
     return new ClaraError(code, `the secret of ${option}, ${arn}, ${mend}`, { cause: thrown });
   };
+  const where = { region, answerMillis };
   const put = (text: string, token?: string) =>
-    withClient(region, (client, { PutSecretValueCommand }) =>
+    withClient(where, (client, { PutSecretValueCommand }) =>
       client.send(new PutSecretValueCommand({ SecretId: arn, SecretString: text, ClientRequestToken: token }), {
         abortSignal: signal,
       }),
@@ -85,7 +87,7 @@ export function awsSecret(option: string, arn: string, signal: AbortSignal): Sec
   return {
     name: arn,
     read: async () => {
-      const answer = await withClient(region, (client, { GetSecretValueCommand }) =>
+      const answer = await withClient(where, (client, { GetSecretValueCommand }) =>
         client.send(new GetSecretValueCommand({ SecretId: arn }), { abortSignal: signal }),
       ).catch((thrown: unknown) => {
         if (thrown instanceof Error && thrown.name === 'ResourceNotFoundException') return undefined;
@@ -112,17 +114,31 @@ export function awsSecret(option: string, arn: string, signal: AbortSignal): Sec
   };
 }
 
-/** For each of the SDK's attempts: a standby that takes over reads a secret, and must not hang on a line that is dead. */
-const PATIENCE = { connectionTimeout: 3000, requestTimeout: 10_000, throwOnRequestTimeout: true };
+/**
+ * For an answer to each of the SDK's three attempts: a standby that takes over reads a secret, and whoever found none looks
+ * again; neither may hang on a line that is dead.
+ */
+const ANSWER_MILLIS = 10_000;
+
+/** The SDK's limit on a request ends when an answer begins; that on the socket holds within it. */
+const patience = (answerMillis: number) => ({
+  connectionTimeout: 3000,
+  requestTimeout: answerMillis,
+  throwOnRequestTimeout: true,
+  socketTimeout: answerMillis,
+});
 
 type Sdk = typeof import('@aws-sdk/client-secrets-manager');
 
 /** Loaded when it is needed: most starts need no secret. */
-async function withClient<T>(region: string, work: (client: SecretsManagerClient, sdk: Sdk) => Promise<T>): Promise<T> {
+async function withClient<T>(
+  { region, answerMillis }: { readonly region: string; readonly answerMillis: number },
+  work: (client: SecretsManagerClient, sdk: Sdk) => Promise<T>,
+): Promise<T> {
   // The SDK is pinned, so that what later releases of it will need says nothing to whoever reads the log.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   const sdk = require('@aws-sdk/client-secrets-manager') as Sdk;
-  const client = new sdk.SecretsManagerClient({ region, requestHandler: PATIENCE });
+  const client = new sdk.SecretsManagerClient({ region, requestHandler: patience(answerMillis) });
   try {
     return await work(client, sdk);
   } finally {

@@ -11,8 +11,6 @@ export interface InvitationOptions {
 }
 
 const OPTION = '--invitation-secret';
-/** A call may stay without an answer; whoever looks again must get to it. */
-const ANSWER_MILLIS = 30_000;
 
 /** `--invitation` and `--invitation-secret`; each verb says what it does with the first. */
 export function withInvitationOptions(command: Command, form: string, what: string): Command {
@@ -29,20 +27,12 @@ export function withInvitationOptions(command: Command, form: string, what: stri
 export function invitationSource({ invitation, invitationSecret }: InvitationOptions): InvitationSource | undefined {
   if (invitationSecret !== undefined) {
     const place = `secret ${secretName(OPTION, invitationSecret)}`;
-    return { place, read: (signal) => readInTime(invitationSecret, place, signal) };
+    return { place, read: (signal) => readSecret(OPTION, invitationSecret, signal) };
   }
   if (invitation === undefined) return undefined;
   if (!invitation.startsWith('@')) return { place: 'the option --invitation', read: async () => invitation };
   const file = invitation.slice(1);
   return { place: file, read: (signal) => readInvitation(file, signal) };
-}
-
-async function readInTime(arn: string, place: string, signal: AbortSignal): Promise<string> {
-  const timeout = AbortSignal.timeout(ANSWER_MILLIS);
-  return readSecret(OPTION, arn, AbortSignal.any([signal, timeout])).catch((error: unknown) => {
-    if (!timeout.aborted || signal.aborted) throw error;
-    throw new ClaraError('unavailable', `AWS gives no answer about ${place} within ${ANSWER_MILLIS / 1000} s`);
-  });
 }
 
 async function readInvitation(file: string, signal: AbortSignal): Promise<string> {

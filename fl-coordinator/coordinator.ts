@@ -4,12 +4,10 @@ import { ClaraError } from '../base/errors';
 import { type MetricsListener, type ServiceHealth, startMetricsListener } from '../base/metrics-listener';
 import { LIVENESS_MILLIS } from '../federation/channel';
 import { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
-import type { OperatorIdentity, SiteIdentity } from '../federation/identity';
-import { serve } from '../federation/service-handlers';
 import { wireMethods } from '../federation/services';
-import { leaderHandlers } from './api/leader-handlers';
 import type { CoordinatorEvent, CoordinatorOptions, RunningCoordinator } from './coordinator-options';
 import { type LeaderTerm, openTerm } from './leader-term';
+import { serveLeader } from './leader-services';
 import { type Lead, takeLead } from './leadership/leadership';
 import type { Lease } from './leadership/lease';
 import { certificateEnds } from './observe/certificate-ends';
@@ -21,12 +19,10 @@ import { keepRotating } from './transport/certificate-rotation';
 import { ConnectionRegister } from './transport/connection-register';
 import { Health } from './transport/health';
 import { type SecureServer, startSecureServer } from './transport/mtls-server';
-import type { Verb } from './trust/authorisation';
 import { authorityInSecret } from './trust/authority-home';
 import type { ServerCertificate } from './trust/certificate-authority';
 import { startEnrolmentServer } from './trust/enrolment-service';
 import { type OperatorHome, operatorInFolder, operatorInSecret } from './trust/operator-home';
-import { admitPeer } from './trust/peer-identity';
 import { openSharedAuthority } from './trust/shared-authority';
 
 const MAX_UPDATE_BYTES = 16 * 2 ** 30;
@@ -233,27 +229,10 @@ class Coordinator implements RunningCoordinator {
       uploads: [wireMethods(Federation).upload.path, wireMethods(Operations).uploadModel.path],
       register: (grpcServer) => {
         this.#health.addTo(grpcServer);
-        const gate = <Identity>(service: 'federation' | 'operations') => ({
-          admit: (call: Parameters<typeof admitPeer>[0], method: string): Identity =>
-            admitPeer(call, `${service}.${method}` as Verb, this.#current().trust).identity as Identity,
-          onFailure: (thrown: unknown, method: string) => this.#refused(method, thrown),
+        serveLeader(grpcServer, {
+          current: () => this.#current(),
+          onFailure: (thrown, method) => this.#refused(method, thrown),
         });
-        const ofTerm = <Key extends 'federation' | 'operations'>(key: Key) => {
-          const { [key]: handlers, ended } = this.#current();
-          return { handlers, ended };
-        };
-        serve(
-          grpcServer,
-          Federation,
-          leaderHandlers<typeof Federation, SiteIdentity>(Federation, () => ofTerm('federation')),
-          gate<SiteIdentity>('federation'),
-        );
-        serve(
-          grpcServer,
-          Operations,
-          leaderHandlers<typeof Operations, OperatorIdentity>(Operations, () => ofTerm('operations')),
-          gate<OperatorIdentity>('operations'),
-        );
       },
     });
     this.#servers.push(server);

@@ -24,6 +24,15 @@ describe('removal', () => {
     assert.ok(existsSync(at('outside', 'kept')));
   });
 
+  it('takes a link that stands in the place of a folder, and nothing of what it points to', async () => {
+    mkdirSync(at('outside'));
+    writeFileSync(at('outside', 'kept'), 'x');
+    symlinkSync(at('outside'), at('folder'));
+    await removeFolder(at('folder'));
+    assert.deepEqual(readdirSync(root), ['outside']);
+    assert.ok(existsSync(at('outside', 'kept')));
+  });
+
   it('does nothing where nothing is', async () => {
     await removeFolder(at('absent'));
     await removeFile(at('absent'));

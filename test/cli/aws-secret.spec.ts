@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { awsSecret, readSecret } from '../../cli/aws-secret';
 import { AwsServer } from '../support/aws-server';
@@ -111,6 +113,31 @@ describe('a secret of AWS', () => {
       const arn = server.make('empty');
       const read = readSecret('--it', arn, new AbortController().signal);
       await assert.rejects(read, { code: 'not-found', message: /has no value yet; put one in/ });
+    });
+
+    it('is not waited for on a line that has gone dead, before an answer or within one', async () => {
+      let asked = 0;
+      const silent = createServer((_request, response) => {
+        // The SDK asks three times.
+        if (asked++ < 3) return;
+        response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1', 'content-length': '100' });
+        response.write('{');
+      });
+      await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+      const endpoint = process.env.AWS_ENDPOINT_URL!;
+      process.env.AWS_ENDPOINT_URL = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+      try {
+        const arn = 'arn:aws:secretsmanager:eu-west-2:111122223333:secret:silent-a1B2c3';
+        for (let i = 0; i < 2; i++) {
+          const secret = awsSecret('--it', arn, new AbortController().signal, 100);
+          await assert.rejects(secret.read(), { code: 'unavailable', message: /cannot be read: .*100 ms/ });
+        }
+        assert.ok(asked > 3);
+      } finally {
+        process.env.AWS_ENDPOINT_URL = endpoint;
+        silent.closeAllConnections();
+        await new Promise((resolve) => silent.close(resolve));
+      }
     });
 
     it('is named by an ARN', () => {
