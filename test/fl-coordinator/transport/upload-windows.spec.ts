@@ -6,13 +6,14 @@ import { WINDOW_BYTES } from '../../../federation/channel';
 import { makeChunk } from '../../../federation/chunk-codec';
 import { Federation } from '../../../federation/gen/federation/v1/federation_pb';
 import { siteIdentity } from '../../../federation/identity';
-import { type ServiceHandlers, serve } from '../../../federation/service-handlers';
+import { serve } from '../../../federation/service-handlers';
 import { clientOf, wireMethods } from '../../../federation/services';
 import { sender } from '../../../federation/stream-flow';
 import { startSecureServer } from '../../../fl-coordinator/transport/mtls-server';
 import { uploadWindow } from '../../../fl-coordinator/transport/upload-windows';
 import { standstill, until } from '../../support/until';
 import { FEDERATION, FederationFixture, issueDirectly } from '../trust/support/federation-fixture';
+import { transfersOnly } from './support/transfers-only';
 
 const MIB = 2 ** 20;
 const CLIENTS = 16;
@@ -40,18 +41,7 @@ describe('the windows of uploads', () => {
     const gate = new EventEmitter().setMaxListeners(0);
     const chunk = makeChunk(0, Buffer.alloc(MIB, 7));
 
-    const refuse = async (): Promise<never> => {
-      throw new Error('not in this test');
-    };
-    const handlers: ServiceHandlers<typeof Federation, void> = {
-      connect: refuse,
-      uploadStatus: async () => ({}),
-      renew: refuse,
-      probe: refuse,
-      // biome-ignore lint/correctness/useYield: refuses
-      download: async function* () {
-        await refuse();
-      },
+    const handlers = transfersOnly({
       upload: async (chunks) => {
         begun++;
         await once(gate, 'open');
@@ -59,7 +49,7 @@ describe('the windows of uploads', () => {
         for await (const { data } of chunks) bytes += data.length;
         return { size: BigInt(bytes) };
       },
-    };
+    });
 
     beforeEach(async () => {
       fed = await FederationFixture.open();
@@ -112,6 +102,44 @@ describe('the windows of uploads', () => {
       await Promise.all(writing);
       for (const { reply } of uploads) assert.equal((await reply).size, BigInt((1 + more) * MIB));
       await until(() => told() === WINDOW_BYTES, 'windows are wide again');
+    });
+
+    it('are wide again after uploads that end in every way, and connections that go with theirs', async () => {
+      const { keyPem: key, chainPem: cert, rootsPem: ca } = credentials;
+      const dial = async () => {
+        const session = http2.connect(`https://localhost:${port}`, { key, cert, ca });
+        session.on('error', () => {});
+        fed.later(async () => session.destroy());
+        await once(session, 'remoteSettings');
+        return session;
+      };
+      const bystander = await dial();
+      const told = (): number => bystander.remoteSettings.initialWindowSize ?? 0;
+      const begin = (session: http2.ClientHttp2Session, count: number) =>
+        Array.from({ length: count }, () => {
+          const stream = session.request({
+            ':method': 'POST',
+            ':path': wireMethods(Federation).upload.path,
+            'content-type': 'application/grpc',
+            te: 'trailers',
+          });
+          return stream.on('error', () => {});
+        });
+      for (let i = 0; i < 3; i++) {
+        const [cut, cancelled, refused, stillborn] = await Promise.all([dial(), dial(), dial(), dial()]);
+        begin(cut!, 20);
+        const open = begin(cancelled!, 20);
+        // No message of this service: each is answered, and ended, by the server.
+        for (const stream of begin(refused!, 20)) stream.end(Buffer.alloc(5 + 3, 1));
+        await until(() => told() === MIB, 'windows are narrow');
+        // Gone in the packet that begins them.
+        for (const stream of begin(stillborn!, 20)) stream.close(http2.constants.NGHTTP2_CANCEL);
+        for (const stream of open) stream.close(http2.constants.NGHTTP2_CANCEL);
+        cut!.destroy();
+        gate.emit('open');
+        refused!.destroy();
+        await until(() => told() === WINDOW_BYTES, 'windows are wide again');
+      }
     });
   });
 });

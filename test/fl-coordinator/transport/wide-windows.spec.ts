@@ -5,12 +5,13 @@ import { WINDOW_BYTES } from '../../../federation/channel';
 import { makeChunk } from '../../../federation/chunk-codec';
 import { Federation } from '../../../federation/gen/federation/v1/federation_pb';
 import { siteIdentity } from '../../../federation/identity';
-import { type ServiceHandlers, serve } from '../../../federation/service-handlers';
+import { serve } from '../../../federation/service-handlers';
 import { clientOf } from '../../../federation/services';
 import { received, sender } from '../../../federation/stream-flow';
 import { startSecureServer } from '../../../fl-coordinator/transport/mtls-server';
 import { standstill } from '../../support/until';
 import { FEDERATION, FederationFixture, issueDirectly } from '../trust/support/federation-fixture';
+import { transfersOnly } from './support/transfers-only';
 
 const MIB = 2 ** 20;
 const CHUNKS = 256;
@@ -25,14 +26,7 @@ describe('HTTP/2 windows', () => {
   const gate = new EventEmitter();
   const chunk = makeChunk(0, Buffer.alloc(MIB, 7));
 
-  const refuse = async (): Promise<never> => {
-    throw new Error('not in this test');
-  };
-  const handlers: ServiceHandlers<typeof Federation, void> = {
-    connect: refuse,
-    uploadStatus: async () => ({}),
-    renew: refuse,
-    probe: refuse,
+  const handlers = transfersOnly({
     download: async function* () {
       try {
         for (moved = 0; moved < CHUNKS; moved++) yield chunk;
@@ -45,7 +39,7 @@ describe('HTTP/2 windows', () => {
       for await (const _ of chunks) moved++;
       return { size: BigInt(moved * MIB) };
     },
-  };
+  });
 
   beforeEach(async () => {
     fed = await FederationFixture.open();
