@@ -1,6 +1,7 @@
-import { link, readdir, stat, utimes } from 'node:fs/promises';
+import { link, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { inFolder } from '../base/durable-file';
+import { namesIn } from '../base/folder-listing';
 import { removeFile } from '../base/removal';
 import type { ModelReference } from '../federation/gen/federation/v1/federation_pb';
 import { digestOfFile } from '../federation/tensors/file';
@@ -108,15 +109,6 @@ export class ModelCache {
 
   #file(run: string, digest: string): string {
     return path.join(this.workspace.modelsFolder(run), `${digest}.safetensors`);
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
   }
 }
 

@@ -3,6 +3,7 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError, hasCode, showValue } from '../../base/errors';
+import { namesIn } from '../../base/folder-listing';
 import { showBytes } from '../../base/show-bytes';
 import { digestOfFile } from '../../federation/tensors/file';
 import { datastoreFull } from '../errors';
@@ -13,8 +14,8 @@ import {
   assessmentsFile,
   contentPrefix,
   IMAGE_CARD,
+  LISTING,
   labelCard,
-  namesIn,
   namesOf,
   readCard,
   readImage,
@@ -83,7 +84,7 @@ export class Datastore {
   async list(): Promise<readonly StoredImage[]> {
     const found: StoredImage[] = [];
     const damaged: Damage = new Map();
-    for (const name of await namesIn(this.root)) {
+    for (const name of await namesIn(this.root, LISTING)) {
       const stored = await this.look(name, damaged);
       if (stored !== 'damaged' && stored) found.push(stored);
     }
@@ -188,7 +189,7 @@ export class Datastore {
    */
   async sweep(isModel: (model: string) => boolean = () => true): Promise<void> {
     const damaged: Damage = new Map();
-    for (const name of await namesIn(this.root)) {
+    for (const name of await namesIn(this.root, LISTING)) {
       const folder = path.join(this.root, name);
       await renameOldLabels(folder);
       const stored = await this.look(name, damaged);
@@ -199,7 +200,7 @@ export class Datastore {
         if (stored.damaged.length > 0) continue;
       }
       const named = stored ? namesOf(stored) : new Set();
-      for (const file of await namesIn(folder)) {
+      for (const file of await namesIn(folder, LISTING)) {
         if (named.has(file) || !(await this.isOld(path.join(folder, file)))) continue;
         await rm(path.join(folder, file), { force: true });
       }
@@ -239,7 +240,7 @@ export class Datastore {
   private async removeContent({ image, labels }: StoredImage): Promise<void> {
     for (const label of labels.values()) await this.removeFiles(label);
     const folder = this.folderOf(image.id);
-    for (const name of await namesIn(folder))
+    for (const name of await namesIn(folder, LISTING))
       if (name.startsWith(contentPrefix(image))) await rm(path.join(folder, name), { force: true });
   }
 

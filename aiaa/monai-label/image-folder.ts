@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rename } from 'node:fs/promises';
+import { readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { namesIn } from '../../base/folder-listing';
 import { seriesFileOf } from '../storage/uploaded-series';
 
 /**
@@ -11,6 +12,9 @@ import { seriesFileOf } from '../storage/uploaded-series';
  * and what models think of it, has names that begin with that content's digest. So replacing `image.json` replaces all of it at once, and
  * what belongs to another content is not there, whether it has been removed yet or not.
  */
+
+/** What fails when the datastore cannot be listed, in the words of an error. */
+export const LISTING = 'listing the datastore';
 
 /** What is known of one file: an image, or a label of it. Times are seconds since 1970. */
 const storedFileSchema = z.object({
@@ -75,7 +79,7 @@ export function namesOf({ image, labels, damaged }: StoredImage): ReadonlySet<st
 
 /** Gives labels of earlier servers to the image that is there, whose they are. */
 export async function renameOldLabels(folder: string): Promise<void> {
-  const old = (await namesIn(folder)).filter((name) => OLD_LABEL_CARD.test(name));
+  const old = (await namesIn(folder, LISTING)).filter((name) => OLD_LABEL_CARD.test(name));
   const image = old.length === 0 ? undefined : await readCard(path.join(folder, IMAGE_CARD)).catch(() => undefined);
   if (image === undefined) return;
   for (const name of old) await rename(path.join(folder, name), path.join(folder, contentPrefix(image) + name));
@@ -88,7 +92,7 @@ export async function readImage(folder: string): Promise<StoredImage | undefined
   if (image === undefined) return undefined;
   const labels = new Map<string, StoredFile>();
   const damaged: string[] = [];
-  for (const name of (await namesIn(folder)).sort()) {
+  for (const name of (await namesIn(folder, LISTING)).sort()) {
     const [, , tag] = LABEL_CARD.exec(name) ?? [];
     if (tag === undefined || name !== labelCard(image, tag)) continue;
     try {
@@ -121,14 +125,5 @@ export async function readCard(file: string): Promise<StoredFile | undefined> {
       'corrupt',
       'An entry of the datastore is damaged; remove its image, or tell the administrator.',
     );
-  }
-}
-
-export async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw ClaraError.from(error, 'listing the datastore');
   }
 }

@@ -1,8 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { z } from 'zod';
 import { ClaraError, hasCode, showValue } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
+import { foldersIn } from '../../base/folder-listing';
 import type { ModelSource } from '../inference/model-source';
 import { BUILT_IN_MODELS, type BuiltInEntry } from './built-in-models';
 import { currentSchema, type ModelEntry, modelEntrySchema, modelNameSchema, registryPaths } from './model-entry';
@@ -125,16 +126,8 @@ export async function readVersion(workspace: string, name: string, version: stri
 
 /** Names under which anything was published, in order. */
 export async function namesOfModels(workspace: string): Promise<readonly string[]> {
-  try {
-    const found = await readdir(registryPaths.root(workspace), { withFileTypes: true });
-    return found
-      .filter((item) => item.isDirectory() && modelNameSchema.safeParse(item.name).success)
-      .map(({ name }) => name)
-      .sort();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw ClaraError.from(error, 'listing models');
-  }
+  const found = await foldersIn(registryPaths.root(workspace), 'listing models');
+  return found.filter((name) => modelNameSchema.safeParse(name).success).sort();
 }
 
 async function readJson<T extends z.ZodType>(file: string, schema: T, model: string): Promise<z.infer<T> | undefined> {

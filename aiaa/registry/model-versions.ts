@@ -1,7 +1,8 @@
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError, showValue } from '../../base/errors';
+import { foldersIn } from '../../base/folder-listing';
 import { type ModelEntry, modelEntrySchema, registryPaths, unfinishedFolder } from './model-entry';
 import { mustBeModelName, readCurrent, readVersion, type StoredModel } from './model-registry';
 
@@ -79,13 +80,6 @@ async function mustHave(workspace: string, name: string, version: string): Promi
 }
 
 async function foldersOf(home: string): Promise<string[]> {
-  try {
-    const found = await readdir(home, { withFileTypes: true });
-    return found
-      .filter((item) => item.isDirectory() && modelEntrySchema.shape.version.safeParse(item.name).success)
-      .map(({ name }) => name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw ClaraError.from(error, 'listing versions');
-  }
+  const found = await foldersIn(home, 'listing versions');
+  return found.filter((name) => modelEntrySchema.shape.version.safeParse(name).success);
 }

@@ -1,8 +1,9 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { foldersIn } from '../../base/folder-listing';
 import { modelNameSchema, modelVersionSchema, showVersion } from '../../federation/model-name';
 import { readIfThere, writeOnce } from '../answer-files';
 import type { Workspace } from '../workspace';
@@ -103,15 +104,5 @@ export class PromotionRequests {
     } catch (error) {
       throw ClaraError.from(error, `${file} cannot be read; remove it, and promote the model again`);
     }
-  }
-}
-
-async function foldersIn(folder: string): Promise<string[]> {
-  try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
   }
 }
