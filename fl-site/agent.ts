@@ -89,7 +89,8 @@ function agentProcess(
   trainer: Trainer,
   options: SiteAgentOptions,
 ): AgentCore {
-  const { publisher, software, onEvent, pacing = REAL_PACING } = options;
+  const { publisher, software, invitation, pacing = REAL_PACING } = options;
+  const { onEvent = () => undefined } = options;
   const line = new CoordinatorLine([site.coordinator].flat(), credentials, options.dial ?? dialGrpc);
   return new AgentCore({
     site,
@@ -109,9 +110,10 @@ function agentProcess(
           onRenewed: (renewed, ends) => {
             line.renew(renewed);
             reconnect();
-            onEvent?.({ kind: 'certificate-renewed', ends: ends.toISOString() });
+            onEvent({ kind: 'certificate-renewed', ends: ends.toISOString() });
           },
-          onFailure: ({ message }) => onEvent?.({ kind: 'problem', message }),
+          onFailure: ({ message }) => onEvent({ kind: 'problem', message }),
+          enrolAnew: invitation && ((until) => selfEnrolment({ site, source: invitation, pacing, onEvent }, until)),
         },
         signal,
       ),

@@ -22,6 +22,11 @@ export interface RenewalOptions {
   /** New credentials are on disk; calls should use them from now on. */
   readonly onRenewed: (credentials: Credentials, ends: Date) => void;
   readonly onFailure: (error: ClaraError) => void;
+  /**
+   * Waits for others once the certificate has ended, with which nothing can be renewed; undefined when the signal aborted.
+   * @default goes on asking
+   */
+  readonly enrolAnew?: ((signal: AbortSignal) => Promise<Credentials | undefined>) | undefined;
 }
 
 const RENEW_AFTER = 2 / 3;
@@ -31,12 +36,20 @@ const RETRY = { firstMillis: 10_000, maxMillis: 3600e3 };
 
 /**
  * Renews the site's certificate when two thirds of its life have passed, again and again, until the signal aborts. The new
- * key is made here and is on disk before it is used.
+ * key is made here and is on disk before it is used. A certificate that ends meanwhile, since nobody answered for so long, is
+ * replaced by enrolment; what the agent is at goes on beside.
  */
 export async function keepCertificateFresh(options: RenewalOptions, signal: AbortSignal): Promise<void> {
   const { pacing, now = Date.now } = options;
   let { credentials } = options;
   let failures = 0;
+  const renewed = async (): Promise<Credentials> => {
+    if (!options.enrolAnew || now() < endOf(leafOf(credentials.chainPem)).getTime()) {
+      return renew(credentials, options, signal);
+    }
+    // Without any it was stopped while it waited.
+    return (await options.enrolAnew(signal)) ?? credentials;
+  };
   while (!signal.aborted) {
     const due = renewalTime(credentials.chainPem).getTime();
     if (now() < due) {
@@ -44,13 +57,16 @@ export async function keepCertificateFresh(options: RenewalOptions, signal: Abor
       continue;
     }
     try {
-      credentials = await renew(credentials, options, signal);
+      credentials = await renewed();
+      if (signal.aborted) return;
       failures = 0;
       options.onRenewed(credentials, endOf(leafOf(credentials.chainPem)));
     } catch (thrown) {
       if (signal.aborted) return;
       options.onFailure(ClaraError.from(thrown, 'the certificate could not be renewed'));
-      await pacing.wait(backoffMillis(failures++, pacing.random, RETRY), signal).catch(() => undefined);
+      const left = endOf(leafOf(credentials.chainPem)).getTime() - now();
+      const pause = backoffMillis(failures++, pacing.random, RETRY);
+      await pacing.wait(left > 0 ? Math.min(pause, left) : pause, signal).catch(() => undefined);
     }
   }
 }

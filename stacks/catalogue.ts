@@ -8,7 +8,7 @@ import { accountId, cidrs, region, siteId } from './common-keys';
  */
 export const SITE_ENTRY = z.strictObject({
   id: siteId,
-  name: z.string().min(2, "must be the hospital's name").max(100),
+  name: z.string().min(2, "must be the hospital's name, of 2 to 100 characters").max(100),
   /** Known from the start for an account that exists and is adopted; else written down when the organisation has made it. */
   accountId: accountId.optional(),
   /** Of a new account's root user. Without it the account exists and is somebody else's to close. */

@@ -13,24 +13,16 @@ import { requireAwsProvider } from '../explicit-provider';
 import { checked } from '../faults';
 import { containerMemory, GPU_FAMILY_NAMES, type GpuFamilyName } from '../gpu/gpu-families';
 import { CERTIFICATE_ARN, cidrBlock, given, HOST_NAME, HOSTED_ZONE_ID, onOff } from '../input-rules';
-import { HTTPS_PORT } from '../network/site-network';
-import { addRules, type SecurityRule, securityGroup } from '../network/task-security-group';
 import { placeOf } from '../place';
 import { NIGHT_HOURS, type NightHours } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { type ContainerTask, containerTask } from '../tasks/container-task';
+import { replacedService } from '../tasks/replaced-service';
 import { mountWorkspace, readSecret } from '../tasks/task-policies';
-import { accessLogBucket } from './access-log-bucket';
+import { annotationFront } from './annotation-front';
 import { exposureFaults } from './exposure';
-import { guardAdministration } from './listener-rules';
 import { nightSchedule } from './night-schedule';
 import { type SecretPath, secretPath } from './secret-path';
-
-/** Seconds: an inference of a large CT on a cold GPU takes minutes in one request, and the load balancer's own 60 s cut it off. */
-export const IDLE_SECONDS = 600;
-/** TLS 1.2 with forward secrecy and 1.3 (ELB user guide, "Security policies for your Application Load Balancer"). */
-export const TLS_POLICY = 'ELBSecurityPolicy-TLS13-1-2-Res-2021-06';
-const HTTP_PORT = 80;
 
 export interface AnnotationServiceArgs {
   readonly site: SiteContext;
@@ -98,105 +90,35 @@ export class AnnotationService extends pulumi.ComponentResource {
     const child = { parent: this };
     const { site } = args;
     const { network, cluster } = site;
-    const secure = !parsed.insecureHttp;
 
-    const front = securityGroup(
-      `${name}-front`,
-      {
-        vpcId: network.vpcId,
-        description: `Load balancer of ${name}`,
-        ingress: parsed.clientCidrs.flatMap((cidr, index) => clientRules(cidr, index, secure)),
-      },
-      child,
-    );
-    const tasks = securityGroup(
-      `${name}-tasks`,
-      {
-        vpcId: network.vpcId,
-        description: `Tasks of ${name}`,
-        ingress: [rule('from-front', 'Requests', { group: front.id })],
-        egress: network.awsApis,
-      },
-      child,
-    );
-    addRules(`${name}-front`, front, { egress: [rule('to-tasks', 'Requests', { group: tasks.id })] }, child);
-
-    const logs = accessLogBucket(`${name}-access`, { days: site.logDays }, child);
-    const isPublic = parsed.loadBalancer === 'public';
-    const loadBalancer = new aws.lb.LoadBalancer(
+    const { loadBalancer, targets, listener, taskGroup } = annotationFront(
       name,
       {
-        // A prefix instead of a name: with 32 characters there is no room for a hospital's id and a unique end.
-        namePrefix: 'clara-',
-        loadBalancerType: 'application',
-        internal: !isPublic,
-        subnets: Object.values(isPublic ? network.publicSubnets : network.privateSubnets),
-        securityGroups: [front.id],
-        idleTimeout: IDLE_SECONDS,
-        dropInvalidHeaderFields: true,
-        desyncMitigationMode: 'strictest',
-        accessLogs: { enabled: true, bucket: logs.bucket.bucket },
-        tags: { Name: `${stackPrefix(site)}-annotation` },
-      },
-      { ...child, dependsOn: [logs.policy] },
-    );
-    const targets = new aws.lb.TargetGroup(
-      name,
-      {
-        namePrefix: 'clara-',
-        vpcId: network.vpcId,
-        targetType: 'ip',
-        protocol: 'HTTP',
-        port: ANNOTATION_PORT,
-        // A segmentation that runs may end before its task does.
-        deregistrationDelay: 300,
-        healthCheck: {
-          path: parsed.server === 'own' ? ANNOTATION_HEALTH_PATH : CLARA_TRAIN_HEALTH_PATH,
-          matcher: '200',
-          interval: 60,
-          timeout: 55,
-          healthyThreshold: 2,
-          unhealthyThreshold: 3,
-        },
-        tags: { Name: `${stackPrefix(site)}-annotation` },
+        site,
+        isPublic: parsed.loadBalancer === 'public',
+        clientCidrs: parsed.clientCidrs,
+        certificateArn: parsed.certificateArn,
+        healthPath: parsed.server === 'own' ? ANNOTATION_HEALTH_PATH : CLARA_TRAIN_HEALTH_PATH,
       },
       child,
     );
-    const listener = this.#listeners(name, { loadBalancer, targets, certificateArn: parsed.certificateArn });
-    guardAdministration(
-      name,
-      listener.arn,
-      { vpcCidr: isPublic ? undefined : network.cidr, targetGroupArn: targets.arn },
-      child,
-    );
-
     const prefix = parsed.server === 'own' ? secretPath(name, site, child) : undefined;
     const task = this.#task(name, args, parsed.server, prefix);
     const provider = cluster.capacityProviders[parsed.gpuFamily];
     if (provider === undefined) {
       throw new pulumi.RunError(`${what}: the cluster has no capacity of GPU family ${parsed.gpuFamily}`);
     }
-    const service = new aws.ecs.Service(
+    const service = replacedService(
       name,
       {
         cluster: cluster.clusterArn,
         taskDefinition: task.definition.arn,
-        desiredCount: parsed.tasks,
-        capacityProviderStrategies: [{ capacityProvider: provider, weight: 1, base: 0 }],
-        // One GPU cannot hold two tasks: the old one goes before the new one comes.
-        deploymentMinimumHealthyPercent: 0,
-        deploymentMaximumPercent: 100,
-        availabilityZoneRebalancing: 'DISABLED',
-        deploymentCircuitBreaker: { enable: true, rollback: true },
+        tasks: parsed.tasks,
+        capacityProvider: provider,
         // An instance starts, the image of several GiB is fetched, the models are loaded.
         healthCheckGracePeriodSeconds: 1200,
-        enableExecuteCommand: true,
-        propagateTags: 'SERVICE',
-        networkConfiguration: {
-          subnets: Object.values(network.privateSubnets),
-          securityGroups: [tasks.id, site.workspace.clientSecurityGroupId],
-          assignPublicIp: false,
-        },
+        subnets: Object.values(network.privateSubnets),
+        securityGroups: [taskGroup.id, site.workspace.clientSecurityGroupId],
         loadBalancers: [{ targetGroupArn: targets.arn, containerName: 'aiaa', containerPort: ANNOTATION_PORT }],
         orderedPlacementStrategies: [{ type: 'spread', field: 'attribute:ecs.availability-zone' }],
       },
@@ -227,57 +149,12 @@ export class AnnotationService extends pulumi.ComponentResource {
     }
 
     const host = parsed.hostName === undefined ? loadBalancer.dnsName : pulumi.output(parsed.hostName);
-    this.url = pulumi.interpolate`${secure ? 'https' : 'http'}://${host}${prefix?.path ?? ''}/`;
+    this.url = pulumi.interpolate`${parsed.insecureHttp ? 'http' : 'https'}://${host}${prefix?.path ?? ''}/`;
     this.serviceName = service.name;
     this.loadBalancerSuffix = loadBalancer.arnSuffix;
     this.targetGroupSuffix = targets.arnSuffix;
     this.logGroupName = task.log.name;
     this.registerOutputs({ url: this.url, serviceName: this.serviceName });
-  }
-
-  /** @returns the listener that requests for the server arrive at */
-  #listeners(
-    name: string,
-    options: {
-      readonly loadBalancer: aws.lb.LoadBalancer;
-      readonly targets: aws.lb.TargetGroup;
-      readonly certificateArn?: string;
-    },
-  ): aws.lb.Listener {
-    const child = { parent: this };
-    const { loadBalancer, targets, certificateArn } = options;
-    const toTargets = [{ type: 'forward', targetGroupArn: targets.arn }];
-    if (certificateArn === undefined) {
-      return new aws.lb.Listener(
-        `${name}-http`,
-        { loadBalancerArn: loadBalancer.arn, port: HTTP_PORT, protocol: 'HTTP', defaultActions: toTargets },
-        child,
-      );
-    }
-    new aws.lb.Listener(
-      `${name}-http`,
-      {
-        loadBalancerArn: loadBalancer.arn,
-        port: HTTP_PORT,
-        protocol: 'HTTP',
-        defaultActions: [
-          { type: 'redirect', redirect: { protocol: 'HTTPS', port: String(HTTPS_PORT), statusCode: 'HTTP_301' } },
-        ],
-      },
-      child,
-    );
-    return new aws.lb.Listener(
-      `${name}-https`,
-      {
-        loadBalancerArn: loadBalancer.arn,
-        port: HTTPS_PORT,
-        protocol: 'HTTPS',
-        sslPolicy: TLS_POLICY,
-        certificateArn,
-        defaultActions: toTargets,
-      },
-      child,
-    );
   }
 
   #task(
@@ -332,19 +209,4 @@ export class AnnotationService extends pulumi.ComponentResource {
       { parent: this },
     );
   }
-}
-
-/** With TLS, port 80 is open to the same people, for the redirect. */
-function clientRules(cidr: string, index: number, secure: boolean): SecurityRule[] {
-  const ports = secure ? [HTTPS_PORT, HTTP_PORT] : [HTTP_PORT];
-  return ports.map((port) => ({
-    name: `from-clients-${index + 1}-${port}`,
-    description: 'Clients of the annotation server',
-    port,
-    peer: { cidr },
-  }));
-}
-
-function rule(name: string, description: string, peer: SecurityRule['peer']): SecurityRule {
-  return { name, description, port: ANNOTATION_PORT, peer };
 }

@@ -18,6 +18,7 @@ import { logGroup } from '../operations/log-group';
 import { placeOf } from '../place';
 import { containerTask } from '../tasks/container-task';
 import { collectorStatements, metricsCollector } from '../tasks/metrics-collector';
+import { replacedService } from '../tasks/replaced-service';
 import type { CoordinatorEntrance } from './coordinator-entrance';
 import type { CoordinatorSecrets } from './coordinator-secrets';
 import { type FederationStore, storeStatements } from './federation-store';
@@ -74,30 +75,17 @@ export class CoordinatorService extends pulumi.ComponentResource {
     const services = COORDINATOR_NAMES.map((coordinator, index) => {
       const group = this.#securityGroup(`${name}-${coordinator}`, coordinator, args);
       const task = this.#task(`${name}-${coordinator}`, coordinator, args, figures);
-      const service: aws.ecs.Service = new aws.ecs.Service(
+      const service: aws.ecs.Service = replacedService(
         `${name}-${coordinator}`,
         {
           cluster: cluster.arn,
           taskDefinition: task.definition.arn,
-          desiredCount: 1,
-          capacityProviderStrategies: [{ capacityProvider: 'FARGATE', weight: 1, base: 0 }],
-          platformVersion: 'LATEST',
-          // One process behind each address: callers are told which of them leads.
-          deploymentMinimumHealthyPercent: 0,
-          deploymentMaximumPercent: 100,
-          availabilityZoneRebalancing: 'DISABLED',
-          deploymentCircuitBreaker: { enable: true, rollback: true },
           // Replaying journals comes before answering.
           healthCheckGracePeriodSeconds: 300,
-          enableExecuteCommand: true,
-          propagateTags: 'SERVICE',
           waitForSteadyState: true,
-          networkConfiguration: {
-            // Its own zone: the other coordinator is in another one.
-            subnets: [Object.values(args.network.privateSubnets)[index]],
-            securityGroups: [group.id],
-            assignPublicIp: false,
-          },
+          // Its own zone: the other coordinator is in another one.
+          subnets: [Object.values(args.network.privateSubnets)[index]],
+          securityGroups: [group.id],
           loadBalancers: args.entrance.targets[coordinator].map(({ port, arn }) => ({
             targetGroupArn: arn,
             containerName: 'coordinator',

@@ -17,6 +17,7 @@ import { AGENT_SETTINGS, DATASET_FOLDER, type Trainer } from '../setting-rules';
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask, type TaskContainer, type TaskVolume } from './container-task';
 import { collectorStatements, metricsCollector } from './metrics-collector';
+import { replacedService } from './replaced-service';
 import { mountWorkspace, readSecret, runTasks } from './task-policies';
 import { TRAINER_CONTAINER, type TrainingTasks } from './training-tasks';
 
@@ -182,26 +183,13 @@ export class SiteAgent extends pulumi.ComponentResource {
       },
       child,
     );
-    const service = new aws.ecs.Service(
+    const service = replacedService(
       name,
       {
         cluster: cluster.clusterArn,
         taskDefinition: task.definition.arn,
-        desiredCount: 1,
-        capacityProviderStrategies: [{ capacityProvider: 'FARGATE', weight: 1, base: 0 }],
-        platformVersion: 'LATEST',
-        // One agent at a time uses a workspace, so the old one goes before the new one comes.
-        deploymentMinimumHealthyPercent: 0,
-        deploymentMaximumPercent: 100,
-        availabilityZoneRebalancing: 'DISABLED',
-        deploymentCircuitBreaker: { enable: true, rollback: true },
-        enableExecuteCommand: true,
-        propagateTags: 'SERVICE',
-        networkConfiguration: {
-          subnets: Object.values(network.privateSubnets),
-          securityGroups: [group.id, site.workspace.clientSecurityGroupId],
-          assignPublicIp: false,
-        },
+        subnets: Object.values(network.privateSubnets),
+        securityGroups: [group.id, site.workspace.clientSecurityGroupId],
       },
       { ...child, dependsOn: [...cluster.ready, link] },
     );

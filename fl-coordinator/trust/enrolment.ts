@@ -107,6 +107,11 @@ export interface OperatorSettings {
   readonly home: Pick<OperatorHome, 'save'>;
   /** `host:port` of the coordinator, remembered beside them. */
   readonly coordinator?: string;
+  /**
+   * They are saved before the register knows them, not after. Whoever dies in between leaves credentials that nobody admits, and
+   * otherwise an operator whose credentials nobody has. @default false
+   */
+  readonly savedFirst?: boolean;
 }
 
 /**
@@ -115,15 +120,16 @@ export interface OperatorSettings {
  */
 export async function bootstrapOperator(
   { authority, register }: Trust,
-  { name, role, home, coordinator }: OperatorSettings,
+  { name, role, home, coordinator, savedFirst = false }: OperatorSettings,
 ): Promise<Credentials> {
   const identity = operatorIdentity(authority.federation, name);
   const keys = await makeKeyPair();
   const issued = await authority.issue(await makeCertificateRequest(keys), identity);
-  await register.operatorAdded(name, role, issued);
-  faultPoint('operator.added');
   const { chainPem, rootsPem } = issued;
   const credentials = { identity, coordinator, keyPem: await privateKeyPem(keys), chainPem, rootsPem };
-  await home.save(credentials);
+  if (savedFirst) await home.save(credentials);
+  await register.operatorAdded(name, role, issued);
+  faultPoint('operator.added');
+  if (!savedFirst) await home.save(credentials);
   return credentials;
 }

@@ -30,7 +30,11 @@ export async function provideOperator(
 ): Promise<() => void> {
   const isFirst = !trust.register.hasOperators();
   const { home, hasFailedWith } = watched(place);
-  const issue = () => bootstrapOperator(trust, { name: FIRST_OPERATOR, role: 'admin', home, coordinator });
+  const issue = () => {
+    // A folder that is empty later was emptied by an administrator, so the first time must leave none behind.
+    const savedFirst = !home.isShared && !trust.register.hasOperators();
+    return bootstrapOperator(trust, { name: FIRST_OPERATOR, role: 'admin', home, coordinator, savedFirst });
+  };
   /** @returns when they end; undefined when an administrator has taken them elsewhere, where renewing would end them */
   const provide = async (): Promise<Date | undefined> => {
     const present = await home.load();
@@ -39,7 +43,8 @@ export async function provideOperator(
       return endOfCredentials(await issue());
     }
     const isDue = endOfCredentials(present).getTime() - trust.now().getTime() < RENEWAL_MILLIS;
-    if (isDue || (home.isShared && wasReplaced(trust, present))) return endOfCredentials(await issue());
+    const isUnknown = home.isShared ? wasReplaced(trust, present) : !trust.register.hasOperators();
+    if (isDue || isUnknown) return endOfCredentials(await issue());
     if (present.coordinator !== coordinator) await home.save({ ...present, coordinator });
     return endOfCredentials(present);
   };

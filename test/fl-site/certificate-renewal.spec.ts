@@ -24,6 +24,7 @@ describe('renewal of the certificate', () => {
     answer: (request: Uint8Array) => Promise<{ chainPem: string; rootsPem: string }>,
     now: () => number,
     waits: number[] = [],
+    enrolAnew?: () => Promise<Credentials | undefined>,
   ) => {
     await saveCredentials(folder, credentials);
     const stop = new AbortController();
@@ -41,6 +42,7 @@ describe('renewal of the certificate', () => {
           },
         },
         now,
+        enrolAnew,
         onRenewed: (renewed) => seen.renewed.push(renewed),
         onFailure: (error) => seen.failures.push(error),
       },
@@ -99,6 +101,42 @@ describe('renewal of the certificate', () => {
       assert.equal((await loadCredentials(folder)).chainPem, old.chainPem);
     });
   }
+
+  it('is not asked for with a certificate that has ended: the site enrols anew, once, and goes on from there', async () => {
+    const old = await selfSigned('a', LIFE, LIFE - 30_000);
+    const fresh = await selfSigned('a', LIFE);
+    const ends = Date.now() + 60_000;
+    let clock = Date.now();
+    let enrolments = 0;
+    const waits: number[] = [];
+    const { renewed, failures } = await keepFresh(
+      old,
+      async () => {
+        clock = ends;
+        throw new ClaraError('unavailable', 'no answer');
+      },
+      () => clock,
+      waits,
+      async () => {
+        enrolments++;
+        return fresh;
+      },
+    );
+    assert.equal(failures.length, 1);
+    assert.equal(enrolments, 1);
+    assert.deepEqual(renewed, [fresh]);
+  });
+
+  it('looks again when the certificate ends, not an hour later', async () => {
+    const old = await selfSigned('a', LIFE, LIFE - 3000);
+    const began = Date.now();
+    const waits: number[] = [];
+    const refuse = async () => {
+      throw new ClaraError('unavailable', 'no answer');
+    };
+    await keepFresh(old, refuse, () => began, waits);
+    assert.ok(waits[0] > 0 && waits[0] <= 3000, String(waits));
+  });
 
   it('asks with a request that proves the new key', async () => {
     const old = await selfSigned('a', LIFE, 0.7 * LIFE);

@@ -218,6 +218,36 @@ describe('a site that enrols itself', () => {
       }
     });
 
+    it('enrols itself when its certificate ends while it runs, and connects with the new one', async () => {
+      const coordinator = await FakeCoordinator.start();
+      const site = await makeSite('a', coordinator.port, scriptedTrainer('good'));
+      const dialled: string[] = [];
+      let agent: Awaited<ReturnType<typeof startSiteAgent>> | undefined;
+      try {
+        const folder = path.join(site.folder, 'credentials');
+        const old = await selfSigned('a', 3000);
+        await saveCredentials(folder, old);
+        agent = await startSiteAgent(site.configuration(), {
+          dial: (address, { chainPem }) => {
+            dialled.push(chainPem);
+            return dialInsecure(address);
+          },
+          invitation: found(await invite()),
+          onEvent: (event) => events.push(event),
+        });
+        await until(() => events.some(({ kind }) => kind === 'enrolled'));
+        const { chainPem } = await loadCredentials(folder);
+        assert.notEqual(chainPem, old.chainPem);
+        await until(() => dialled.at(-1) === chainPem);
+        const enrolled = events.findIndex(({ kind }) => kind === 'enrolled');
+        await until(() => events.slice(enrolled).some(({ kind }) => kind === 'connected'));
+      } finally {
+        await agent?.close();
+        coordinator.kill();
+        site.remove();
+      }
+    });
+
     it('never asks for an invitation when it is enrolled', async () => {
       const coordinator = await FakeCoordinator.start();
       const site = await makeSite('a', coordinator.port, scriptedTrainer('good'));

@@ -2,19 +2,15 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ECSClient } from '@aws-sdk/client-ecs';
 import { CreateSecretCommand, PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { AwsServer } from '../support/aws-server';
-import { makeCluster } from '../support/ecs-cluster';
-import { EcsDouble } from '../support/ecs-double';
+import { EcsBench, TRAINING_LOGS } from '../support/ecs-bench';
+import type { EcsDouble } from '../support/ecs-double';
 import { parseExposition, seriesValue } from '../support/exposition';
 import { Federation } from '../support/federation';
-import { S3_CREDENTIALS } from '../support/s3-server';
 import { shiftModel } from '../support/shift-model';
 import { until } from '../support/until';
 
 const SITES = ['a', 'b'];
-const LOGS = { group: '/clara/training', streamPrefix: 'training' };
 const ECS = { cluster: 'site', taskDefinition: 'trainer', container: 'trainer', capacityProvider: 'gpu-g5' };
 
 /**
@@ -22,37 +18,27 @@ const ECS = { cluster: 'site', taskDefinition: 'trainer', container: 'trainer', 
  * both as `clara-fed site start`.
  */
 describe('a site whose trainer is an ECS task', () => {
-  let moto: AwsServer;
+  let bench: EcsBench;
   let double: EcsDouble;
   let federation: Federation;
-  let ownEnvironment: NodeJS.ProcessEnv | undefined;
   let secrets: SecretsManagerClient;
 
   before(async function () {
     this.timeout(120_000);
-    ownEnvironment = { ...process.env };
-    Object.assign(process.env, S3_CREDENTIALS);
-    moto = await AwsServer.start(this);
-    await makeCluster(new ECSClient({ endpoint: moto.endpoint }));
-    secrets = new SecretsManagerClient({ endpoint: moto.endpoint });
+    bench = await EcsBench.start(this);
+    secrets = new SecretsManagerClient({ endpoint: bench.endpoint });
     federation = await Federation.start(['b']);
-    double = await EcsDouble.start(moto.endpoint, {
-      workspace: path.join(federation.siteFolder('a'), 'workspace'),
-      logGroup: LOGS.group,
-    });
-    process.env.AWS_ENDPOINT_URL = double.endpoint;
+    double = await bench.openDouble(path.join(federation.siteFolder('a'), 'workspace'));
   });
   after(async () => {
     secrets?.destroy();
     await federation?.stop();
-    await double?.stop();
-    await moto?.stop();
-    if (ownEnvironment) process.env = ownEnvironment;
+    await bench?.stop();
   });
 
   const configure = async (capacityTimeout?: string) => {
     await federation.stopSite('a');
-    const ecs = { ...ECS, workspace: '/workspace', logs: LOGS, ...(capacityTimeout && { capacityTimeout }) };
+    const ecs = { ...ECS, workspace: '/workspace', logs: TRAINING_LOGS, ...(capacityTimeout && { capacityTimeout }) };
     await federation.configureSite('a', { ecs });
   };
   const invitationOf = async (site: string) => {

@@ -10,7 +10,7 @@ import type { Trainer, TrainerWork } from '../trainer';
 
 /** The program between an MMAR and the trainer contract, in the language that images of Clara Train bring. */
 const MAIN = 'clara_mmar_trainer.py';
-const FILES = [MAIN, 'mmar_process.py', 'torch_checkpoint.py'];
+const FILES = [MAIN, 'mmar_files.py', 'mmar_layout.py', 'mmar_process.py', 'torch_checkpoint.py'];
 
 /** The trainer of an MMAR on this machine. */
 export function mmarProgram(mmar: MmarSettings): ProgramStart {

@@ -11,6 +11,7 @@ import { COORDINATOR, FEDERATION, FederationFixture, issueDirectly } from './sup
 import { MemorySecret } from './support/memory-secret';
 
 const DAY = 86400e3;
+const forbidden = (thrown: unknown) => assert.fail(String(thrown));
 
 describe("the first operator's credentials", () => {
   let fed: FederationFixture;
@@ -148,5 +149,29 @@ describe("the first operator's credentials", () => {
     rmSync(folder, { recursive: true });
     await lead(home);
     assert.equal(await home.load(), undefined);
+  });
+
+  it('in a folder are made anew when the first leader died before the register knew of them', async () => {
+    const home = operatorInFolder(path.join(fed.folder, 'operator'));
+    const died = new ClaraError('unavailable', 'died here');
+    const trust = await reopened();
+    trust.register.operatorAdded = () => Promise.reject(died);
+    await assert.rejects(provideOperator(trust, { home, coordinator: COORDINATOR, onFailure: forbidden }), died);
+    await lead(home);
+    assert.ok(isAdmitted((await home.load())!));
+  });
+
+  it('in a folder are there before the register knows of an operator', async () => {
+    const home = operatorInFolder(path.join(fed.folder, 'operator'));
+    const trust = await reopened();
+    const { register } = trust;
+    const add = register.operatorAdded.bind(register);
+    let found: Credentials | undefined;
+    register.operatorAdded = async (...operator) => {
+      found = await home.load();
+      await add(...operator);
+    };
+    stopLast = await provideOperator(trust, { home, coordinator: COORDINATOR, onFailure: forbidden });
+    assert.ok(found && isAdmitted(found));
   });
 });

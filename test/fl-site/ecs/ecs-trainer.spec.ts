@@ -12,10 +12,9 @@ import { EcsTrainer } from '../../../fl-site/trainers/ecs/ecs-trainer';
 import { MmarInContainer } from '../../../fl-site/trainers/mmar/mmar-trainer';
 import { AgentEnds, type TrainerWork } from '../../../fl-site/trainers/trainer';
 import { failureOf, fromNow, startsIn, TASK, trainerContract, workOn } from '../../contract/trainer.contract';
-import { AwsServer } from '../../support/aws-server';
+import { EcsBench, TRAINING_LOGS } from '../../support/ecs-bench';
 import { makeCluster } from '../../support/ecs-cluster';
-import { EcsDouble } from '../../support/ecs-double';
-import { S3_CREDENTIALS } from '../../support/s3-server';
+import type { EcsDouble } from '../../support/ecs-double';
 import { makeMmar, STAND_IN, shifted, WEIGHTS } from '../support/mmar/stand-in';
 import { decodeModel } from '../support/model-bytes';
 import { scriptedTrainer } from '../support/scripted-trainer';
@@ -31,28 +30,21 @@ const BRISK: Pacing = {
 };
 
 describe('a trainer as an ECS task', () => {
-  let moto: AwsServer;
+  let bench: EcsBench;
   let double: EcsDouble;
   let workspace: string;
   let folder: string;
   let mode = 'good';
-  let ownEnvironment: NodeJS.ProcessEnv | undefined;
 
   before(async function () {
     this.timeout(120_000);
-    ownEnvironment = { ...process.env };
-    Object.assign(process.env, S3_CREDENTIALS);
-    moto = await AwsServer.start(this);
+    bench = await EcsBench.start(this);
     workspace = mkdtempSync(path.join(os.tmpdir(), 'clara-ecs-'));
-    double = await EcsDouble.start(moto.endpoint, { workspace, logGroup: '/clara/training' });
-    process.env.AWS_ENDPOINT_URL = double.endpoint;
-    await makeCluster(new ECSClient({ endpoint: moto.endpoint }));
+    double = await bench.openDouble(workspace);
   });
   after(async () => {
-    await double?.stop();
-    await moto?.stop();
+    await bench?.stop();
     if (workspace) rmSync(workspace, { recursive: true, force: true });
-    if (ownEnvironment) process.env = ownEnvironment;
   });
 
   beforeEach(() => {
@@ -88,7 +80,7 @@ describe('a trainer as an ECS task', () => {
             container: 'trainer',
             capacityProvider: 'gpu-g5',
             workspace: '/workspace',
-            logs: { group: '/clara/training', streamPrefix: 'training' },
+            logs: TRAINING_LOGS,
             ...ecs,
           },
         },
@@ -134,7 +126,7 @@ describe('a trainer as an ECS task', () => {
         trainer: {
           environment: { PYTHONPATH: STAND_IN, PYTHONDONTWRITEBYTECODE: '1' },
           mmar: { folder: mmar, launch: 'script', python: 'python3', set: {}, allow: [] },
-          ecs: { ...ecs, workspace: '/workspace', logs: { group: '/clara/training', streamPrefix: 'training' } },
+          ecs: { ...ecs, workspace: '/workspace', logs: TRAINING_LOGS },
         },
         workspace,
         cluster: awsCluster(ecs, 'st-marys', BRISK),
@@ -344,9 +336,9 @@ describe('a trainer as an ECS task', () => {
   it('runs in the account of another role, which alone sees its cluster', async () => {
     const credentials = fromTemporaryCredentials({
       params: { RoleArn: HOSPITAL_ROLE, RoleSessionName: 'set-up' },
-      clientConfig: { endpoint: moto.endpoint },
+      clientConfig: { endpoint: bench.endpoint },
     });
-    await makeCluster(new ECSClient({ endpoint: moto.endpoint, credentials }), 'other');
+    await makeCluster(new ECSClient({ endpoint: bench.endpoint, credentials }), 'other');
     const elsewhere = { cluster: 'other', role: HOSPITAL_ROLE };
     const without = await failureOf(trainer({}, { cluster: 'other' }).run(workOn(folder)));
     assert.equal(without.code, 'invalid-input');
@@ -354,7 +346,7 @@ describe('a trainer as an ECS task', () => {
     await trainer({}, { ...elsewhere, logs: undefined }).run(workOn(folder));
     assert.equal(double.tasks.length, 1);
     assert.match(double.tasks[0]!.arn, /:210987654321:/);
-    const { tasks } = await new ECSClient({ endpoint: moto.endpoint }).send(
+    const { tasks } = await new ECSClient({ endpoint: bench.endpoint }).send(
       new DescribeTasksCommand({ cluster: 'site', tasks: [double.tasks[0]!.arn] }),
     );
     assert.deepEqual(tasks, [], 'nothing of it is in the own account');
