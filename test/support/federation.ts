@@ -11,6 +11,7 @@ import { parseInvitation } from '../../federation/invitation';
 import type { PlanInput } from '../../federation/plan';
 import { received } from '../../federation/stream-flow';
 import type { SiteConfigurationInput } from '../../fl-site/configuration';
+import { freePort } from './free-port';
 import { Program, type ProgramEnd } from './program';
 import { SHIFT_TRAINER } from './shift-model';
 
@@ -57,6 +58,8 @@ export class Federation {
   ): Promise<Federation> {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'clara-journey-'));
     const federation = new Federation(folder, coordinatorOptions);
+    federation.port = await freePort();
+    federation.#enrolmentPort = await freePort();
     try {
       await federation.startCoordinator();
       await Promise.all(
@@ -75,9 +78,7 @@ export class Federation {
   /** The same workspace and ports at every start. @returns once it serves */
   async startCoordinator(environment: Readonly<Record<string, string>> = {}): Promise<Program> {
     this.launchCoordinator(environment);
-    const ready = await this.coordinator.record(({ event }) => event === 'ready', 'the coordinator is ready');
-    this.port = portOf(ready.address);
-    this.#enrolmentPort = portOf(ready.enrolment);
+    await this.coordinator.record(({ event }) => event === 'ready', 'the coordinator is ready');
     return this.coordinator;
   }
 
@@ -92,6 +93,7 @@ export class Federation {
 
   /** Starts a second coordinator on the store of the first; the same ports at every start. @returns once it stands by */
   async startStandby(): Promise<Program> {
+    if (this.#standbyPort === 0) this.#standbyPort = await freePort();
     const listen = ['--listen', `127.0.0.1:${this.#standbyPort}`, '--enrolment', '127.0.0.1:0'];
     const shared = ['--store', this.#shared('store'), '--trust', this.#shared('trust')];
     const workspace = ['--workspace', path.join(this.folder, 'standby')];
@@ -104,8 +106,7 @@ export class Federation {
       ...this.coordinatorOptions,
       '--json',
     ]);
-    const standing = await this.standby.record(({ event }) => event === 'standing-by', 'the second one stands by');
-    this.#standbyPort = portOf(standing.address);
+    await this.standby.record(({ event }) => event === 'standing-by', 'the second one stands by');
     return this.standby;
   }
 
@@ -265,8 +266,4 @@ export function shiftPlan(plan: Partial<PlanInput> & Readonly<Record<string, unk
     evaluation: { everyRound: false },
     ...plan,
   };
-}
-
-function portOf(address: unknown): number {
-  return Number(String(address).split(':').at(-1));
 }
