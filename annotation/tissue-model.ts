@@ -4,10 +4,10 @@ import { gaussianKernel } from './gaussian';
 /** Range of soft tissue and contrast, HU; values outside count as its ends. */
 export const TISSUE_RANGE = { low: -250, high: 400 } as const;
 
-/** The volume with all values in {@link TISSUE_RANGE}. */
+/** The volume with all values in {@link TISSUE_RANGE}; NaN, which float volumes use for "no data", is its low end. */
 export function withinTissue({ geometry, data }: Volume<Float32Array>): Volume<Float32Array> {
   const { low, high } = TISSUE_RANGE;
-  return { geometry, data: data.map((hu) => Math.min(high, Math.max(low, hu))) };
+  return { geometry, data: data.map((hu) => (hu > low ? Math.min(high, hu) : low)) };
 }
 
 const BINS = 64;

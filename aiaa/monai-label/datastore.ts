@@ -9,6 +9,7 @@ import { digestOfFile } from '../../federation/tensors/file';
 import { datastoreFull } from '../errors';
 import { seriesFileOf } from '../storage/uploaded-series';
 import type { VolumeExtension } from '../storage/uploaded-volume';
+import { Damage, DamagedEntries, damagedLabel, type OnDamaged } from './damaged-entries';
 import {
   type Assessment,
   assessmentsFile,
@@ -32,7 +33,7 @@ export interface DatastoreOptions {
   /** Seconds since 1970. @default the system's clock */
   readonly now?: () => number;
   /** Told once of each image, or label, that is left out because what is known of it cannot be read. */
-  readonly onDamaged?: (error: ClaraError, what: 'image' | 'label') => void;
+  readonly onDamaged?: OnDamaged;
 }
 
 /**
@@ -44,9 +45,6 @@ export interface NewFile {
   readonly extension: VolumeExtension;
   readonly info?: Readonly<Record<string, unknown>>;
 }
-
-/** By what it is. */
-type Damage = Map<string, readonly [error: ClaraError, what: 'image' | 'label']>;
 
 const MAX_ID = 256;
 const TAG = /^[A-Za-z0-9_-]{1,64}$/;
@@ -64,8 +62,7 @@ const UNNAMED_KEPT_SECONDS = 3600;
 export class Datastore {
   private readonly root: string;
   private readonly now: () => number;
-  /** Entries that are damaged, each told of once. */
-  private readonly told = new Set<string>();
+  private readonly damagedEntries: DamagedEntries;
 
   constructor(
     workspace: string,
@@ -73,22 +70,23 @@ export class Datastore {
   ) {
     this.root = path.join(workspace, 'datastore');
     this.now = options.now ?? (() => Date.now() / 1000);
+    this.damagedEntries = new DamagedEntries(options.onDamaged);
   }
 
   /** Images and labels that were left out when it was looked last. */
   get damaged(): number {
-    return this.told.size;
+    return this.damagedEntries.count;
   }
 
   /** All images, oldest first. What is damaged is left out, and `onDamaged` is told: an image whose entry is, or a label alone. */
   async list(): Promise<readonly StoredImage[]> {
     const found: StoredImage[] = [];
-    const damaged: Damage = new Map();
+    const damage = new Damage();
     for (const name of await namesIn(this.root, LISTING)) {
-      const stored = await this.look(name, damaged);
+      const stored = await this.look(name, damage);
       if (stored !== 'damaged' && stored) found.push(stored);
     }
-    this.tell(damaged);
+    this.damagedEntries.tell(damage);
     return found.sort((a, b) => a.image.ts - b.image.ts || (a.image.id < b.image.id ? -1 : 1));
   }
 
@@ -188,11 +186,11 @@ export class Datastore {
    * @param isModel says of the `model` of an assessment whether there is such a one. @default there is
    */
   async sweep(isModel: (model: string) => boolean = () => true): Promise<void> {
-    const damaged: Damage = new Map();
+    const damage = new Damage();
     for (const name of await namesIn(this.root, LISTING)) {
       const folder = path.join(this.root, name);
       await renameOldLabels(folder);
-      const stored = await this.look(name, damaged);
+      const stored = await this.look(name, damage);
       if (stored === 'damaged') continue; // its files may be all that is left
       if (stored) {
         const known = stored.assessments.filter(({ model }) => isModel(model));
@@ -205,7 +203,7 @@ export class Datastore {
         await rm(path.join(folder, file), { force: true });
       }
     }
-    this.tell(damaged);
+    this.damagedEntries.tell(damage);
   }
 
   private async keep(id: string, stem: string, card: string, given: NewFile): Promise<StoredFile> {
@@ -264,22 +262,14 @@ export class Datastore {
     throw datastoreFull(`${stored.length} images with ${showBytes(kept)}`);
   }
 
-  private async look(name: string, damaged: Damage): Promise<StoredImage | undefined | 'damaged'> {
+  private async look(name: string, damage: Damage): Promise<StoredImage | undefined | 'damaged'> {
     try {
       const stored = await readImage(path.join(this.root, name));
-      for (const tag of stored?.damaged ?? []) damaged.set(`${name} ${tag}`, [damagedLabel(), 'label']);
+      if (stored) damage.addLabels(name, stored);
       return stored;
     } catch (error) {
-      damaged.set(name, [ClaraError.from(error), 'image']);
+      damage.addImage(name, error);
       return 'damaged';
-    }
-  }
-
-  private tell(damaged: Damage): void {
-    for (const entry of this.told) if (!damaged.has(entry)) this.told.delete(entry);
-    for (const [entry, [error, what]] of damaged) {
-      if (!this.told.has(entry)) this.options.onDamaged?.(error, what);
-      this.told.add(entry);
     }
   }
 
@@ -299,10 +289,6 @@ function mustBeOf(image: StoredFile, sha256: string): void {
     'precondition-failed',
     `Image ${showValue(image.id)} was replaced meanwhile, and the label is not of what is there now; label that one.`,
   );
-}
-
-function damagedLabel(): ClaraError {
-  return new ClaraError('corrupt', 'A label of the datastore is damaged; send it again, or delete it.');
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): void {

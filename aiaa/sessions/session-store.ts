@@ -111,6 +111,11 @@ export class SessionStore {
     } catch (error) {
       throw ClaraError.from(error, 'keeping the session');
     }
+    // Somebody may have ended it in between: writing has made its folder anew.
+    if (!(await exists(this.volumeOf(session)))) {
+      await rm(this.folderOf(id), { recursive: true, force: true });
+      throw sessionGone();
+    }
     return session;
   }
 
@@ -185,6 +190,10 @@ export class SessionStore {
   private folderOf(id: string): string {
     return path.join(this.root, id);
   }
+}
+
+async function exists(file: string): Promise<boolean> {
+  return (await stat(file).catch(unlessMissing)) !== undefined;
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): void {

@@ -22,7 +22,7 @@ export function annotationTable(rows: readonly AnnotationRow[]): string {
       .join('  ')
       .trimEnd(),
   );
-  return [...table, '', ...summariesOf(rows)].join('\n');
+  return [...table, '', ...summariesOf(rows), ...setbacksOf(rows)].join('\n');
 }
 
 type Outcomes = NonNullable<AnnotationRow['perturbed']>;
@@ -42,6 +42,28 @@ function summariesOf(rows: readonly AnnotationRow[]): string[] {
     return (
       `${method}: mean ${mean.toFixed(3)} over ${cases.length} organs and ${cases[0].outcomes.length} cases each; ` +
       `lowest of an organ ${lowest.toFixed(3)} on average, ${worst.dice.toFixed(3)} for ${worst.organ} (${worst.kind})`
+    );
+  });
+}
+
+/** One line for each method by clicks: how many clicks made Dice worse, and by how much. */
+function setbacksOf(rows: readonly AnnotationRow[]): string[] {
+  const methods = new Set(rows.filter(({ clicks }) => clicks !== undefined).map(({ method }) => method));
+  return [...methods].map((method) => {
+    const conversations = rows.flatMap(({ organ, method: of, clicks }) =>
+      of === method && clicks ? [{ organ, clicks }] : [],
+    );
+    const steps = conversations.flatMap(({ organ, clicks }) =>
+      clicks.slice(1).map((dice, at) => ({ organ, click: at + 2, loss: clicks[at] - dice })),
+    );
+    const losses = steps.filter(({ loss }) => loss > 0).sort((a, b) => b.loss - a.loss);
+    const affected = new Set(losses.map(({ organ }) => organ)).size;
+    const sum = losses.reduce((total, { loss }) => total + loss, 0);
+    const [worst] = losses;
+    return (
+      `${method}: ${losses.length} of ${steps.length} clicks after the first lower Dice, in ${affected} of ${conversations.length} ` +
+      `conversations, by ${sum.toFixed(2)} together` +
+      (worst ? `, at most by ${worst.loss.toFixed(3)} (${worst.organ}, click ${worst.click})` : '')
     );
   });
 }

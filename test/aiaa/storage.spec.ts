@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
@@ -91,6 +92,22 @@ describe('AIAA session store', () => {
     }
     now += 100;
     await assert.rejects(store.use(name), { status: 440 });
+  });
+
+  it('is not brought back by a use while another client ends it', async () => {
+    const { name } = await open(100);
+    let ends = false;
+    const slower = new SessionStore(site.workspace, {
+      maxExpirySeconds: 3600,
+      now: () => {
+        if (ends) rmSync(path.join(site.workspace, 'sessions', name), { recursive: true, force: true });
+        ends = true;
+        return now;
+      },
+    });
+    await assert.rejects(slower.use(name), { status: 440 });
+    await assert.rejects(store.find(name), { status: 440 });
+    assert.deepEqual(await readdir(path.join(site.workspace, 'sessions')), []);
   });
 
   it('gives the maximum for 0 and for more than the maximum', async () => {

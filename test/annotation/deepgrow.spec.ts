@@ -146,6 +146,27 @@ describe('segmenting by clicks', () => {
     await refused({ foreground: [[1, 1, 1]], background: [[1, 99, 1]] }, /background click \[1, 99, 1\] lies outside/);
   });
 
+  it('takes voxels without a value for air', async () => {
+    const { at } = nextClick(label, { geometry: label.geometry, data: new Uint8Array(label.data.length) })!;
+    const cut = (value: number): Volume => ({
+      geometry: image.geometry,
+      data: Float32Array.from(image.data, (hu, voxel) => (voxel % SHAPE[0] < 4 ? value : hu)),
+    });
+    const clicks = { foreground: [at], background: [] };
+    const mask = await answer(cut(Number.NaN), clicks);
+    assert.ok(mask.data.includes(1));
+    assert.deepEqual(mask.data, (await answer(cut(-1024), clicks)).data);
+  });
+
+  it('refuses voxels that are no patient’s, such as those of a file in a wrong unit', async () => {
+    const um = image.geometry.affine.map((value) => value / 1000) as unknown as typeof image.geometry.affine;
+    const tiny: Volume = { geometry: { shape: SHAPE, affine: um }, data: image.data };
+    await assert.rejects(answer(tiny, { foreground: [[5, 5, 5]], background: [] }), {
+      code: 'invalid-input',
+      message: /voxels of 0.01 x [0-9.]+ x [0-9.]+ mm; .* check the unit/,
+    });
+  });
+
   it('looks at a box that holds the whole answer', async () => {
     const { at } = nextClick(label, { geometry: label.geometry, data: new Uint8Array(label.data.length) })!;
     const { mask, box } = await segmentByClicks(image, { foreground: [at], background: [] });

@@ -106,6 +106,19 @@ describe('segmenting by extreme points', () => {
     await refused(Array(6).fill([5, 5, 5]), /the same voxel/);
   });
 
+  it('takes voxels without a value for air, and refuses those of a wrong unit', async () => {
+    const cut = (value: number): Volume => ({
+      geometry: image.geometry,
+      data: Float32Array.from(image.data, (hu, voxel) => (voxel % 40 > 34 ? value : hu)),
+    });
+    const mask = await segmentByExtremePoints(cut(Number.NaN), points);
+    assert.ok(mask.data.includes(1));
+    assert.deepEqual(mask.data, (await segmentByExtremePoints(cut(-1024), points)).data);
+    const affine = image.geometry.affine.map((value) => value / 1000) as unknown as Geometry['affine'];
+    const tiny: Volume = { geometry: { ...image.geometry, affine }, data: image.data };
+    await assert.rejects(segmentByExtremePoints(tiny, points), { code: 'invalid-input', message: /check the unit/ });
+  });
+
   it('stops when it is told to', async () => {
     const signal = AbortSignal.abort(new ClaraError('cancelled', 'The client has left.'));
     await assert.rejects(segmentByExtremePoints(image, points, { signal }), /has left/);
