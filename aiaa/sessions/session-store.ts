@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { exists } from '../../base/exists';
 import { showBytes } from '../../base/show-bytes';
 import { sessionGone, sessionsFull } from '../errors';
 import { seriesFileOf } from '../storage/uploaded-series';
@@ -190,10 +191,6 @@ export class SessionStore {
   private folderOf(id: string): string {
     return path.join(this.root, id);
   }
-}
-
-async function exists(file: string): Promise<boolean> {
-  return (await stat(file).catch(unlessMissing)) !== undefined;
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): void {
