@@ -179,9 +179,10 @@ export class S3Store implements ObjectStore {
     this.bucket.close();
   }
 
-  /** Removes now what crashes have left, and what was abandoned. */
+  /** Removes what crashes have left, and what was abandoned; after the sweep that is under way. */
   async sweep(): Promise<void> {
     this.#sweptAt = this.#now();
+    await this.#sweeping;
     await this.#files.sweep(this.#sweptAt);
   }
 
