@@ -17,6 +17,7 @@ import type { SiteEvent } from './site-events';
 import { TaskJournal } from './task-journal';
 import { TaskRunner } from './task-runner';
 import type { Trainer } from './trainers/trainer';
+import { WorkingHours } from './working-hours';
 import { Workspace } from './workspace';
 
 /** How an agent reaches its coordinator, whatever lies between them. */
@@ -41,6 +42,8 @@ export interface AgentCoreOptions {
   readonly pacing?: Pacing | undefined;
   /** How often changed progress is told at most. @default as {@link Connection} does */
   readonly promptMillis?: number | undefined;
+  /** Milliseconds since 1970. @default the clock of this machine */
+  readonly now?: (() => number) | undefined;
   /** What else goes on as long as the agent lives; `reconnect` has the connection made anew. @default nothing */
   readonly beside?: (signal: AbortSignal, reconnect: () => void) => Promise<void>;
 }
@@ -72,6 +75,7 @@ export class AgentCore {
       approvals: this.#approvals,
       proposals: new Proposals(this.#workspace),
       pacing: this.#pacing,
+      now: options.now ?? Date.now,
       send: (message) => this.#connection.send(message),
       tell: (event) => this.#tell(event),
       onProblem: (error) => this.#onProblem(error),
@@ -113,9 +117,11 @@ export class AgentCore {
   }
 
   #makeRunner(): TaskRunner {
-    const { site, line, trainer } = this.options;
+    const { site, line, trainer, now = Date.now } = this.options;
     return new TaskRunner({
       site,
+      now,
+      hours: new WorkingHours({ hours: site.policy.hours, now, pacing: this.#pacing }),
       workspace: this.#workspace,
       approvals: this.#approvals,
       journal: new TaskJournal(this.#workspace),
@@ -130,6 +136,7 @@ export class AgentCore {
         this.#tell({ kind: 'progress', ...about(task), ...activity });
       },
       onLog: (task, line) => this.#tell({ kind: 'log', ...about(task), line }),
+      onHeld: (task, reason) => this.#tell({ kind: 'task-waits', ...about(task), reason }),
       onResult: (task, result, again) => {
         this.#connection.send({ case: 'taskResult', value: result });
         if (!again) this.#tell(resultEvent(task, result));

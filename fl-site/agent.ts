@@ -33,6 +33,8 @@ export interface SiteAgentOptions {
   /** From SIGTERM to SIGKILL of a trainer. @default 30 000 */
   readonly graceMillis?: number;
   readonly pacing?: Pacing;
+  /** Milliseconds since 1970, as deadlines and the site's hours count. @default the clock of this machine */
+  readonly now?: () => number;
   /** How the coordinator is reached. @default gRPC over mutual TLS with the credentials of the configuration */
   readonly dial?: (address: string, credentials: Credentials) => CoordinatorClient;
 }
@@ -89,7 +91,7 @@ function agentProcess(
   trainer: Trainer,
   options: SiteAgentOptions,
 ): AgentCore {
-  const { publisher, software, invitation, pacing = REAL_PACING } = options;
+  const { publisher, software, invitation, now, pacing = REAL_PACING } = options;
   const { onEvent = () => undefined } = options;
   const line = new CoordinatorLine([site.coordinator].flat(), credentials, options.dial ?? dialGrpc);
   return new AgentCore({
@@ -100,6 +102,7 @@ function agentProcess(
     software,
     onEvent,
     pacing,
+    now,
     beside: (signal, reconnect) =>
       keepCertificateFresh(
         {

@@ -7,6 +7,7 @@ import { readYaml } from '../base/yaml';
 import { siteIdSchema } from '../federation/cohort';
 import { durationSchema } from '../federation/duration';
 import { modelNameSchema } from '../federation/model-name';
+import { hoursSchema } from './hours';
 import { trainerSchema } from './trainer-configuration';
 
 /**
@@ -72,6 +73,8 @@ const policySchema = z.strictObject({
   promotions: z
     .enum(['automatic', 'person', 'never'], { error: 'must be automatic, person or never' })
     .default('person'),
+  /** When trainers may work. @default always */
+  hours: hoursSchema.optional(),
 });
 
 const annotationSchema = z.strictObject({

@@ -13,6 +13,8 @@ export interface OpenTask {
   deadline: DeadlineSignal | undefined;
   /** Resolves when nothing works on the task any more. */
   working: Promise<void> | undefined;
+  /** It waits for the site's hours, and nothing works on it. */
+  held: boolean;
   /** While the result is told again. */
   telling: Promise<void> | undefined;
 }
@@ -26,6 +28,7 @@ export function openTask(record: TaskRecord): OpenTask {
     latest: Number.POSITIVE_INFINITY,
     deadline: undefined,
     working: undefined,
+    held: false,
     telling: undefined,
   };
 }

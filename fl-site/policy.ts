@@ -6,27 +6,34 @@ import { featuresOfPlan } from '../federation/plan-needs';
 import { fewestContributors } from '../federation/plan-rules';
 import { TRAINER_FEATURES, type TrainerFeature } from '../federation/trainer-contract';
 import type { SiteConfiguration } from './configuration';
+import { Schedule } from './hours';
 
 /**
  * The site's own policy: whether a run may use this site. It reads the plan that the coordinator sends and the site's
  * configuration, nothing else; every rule that refuses is named, so that an investigator mends a plan once.
  */
 export type PolicyAnswer =
-  | { readonly approved: true; readonly plan: Plan }
+  /** `warning`: what may go wrong all the same, for people; empty when nothing is seen. */
+  | { readonly approved: true; readonly plan: Plan; readonly warning: string }
   | { readonly approved: false; readonly reason: string };
 
 type PolicySettings = Pick<SiteConfiguration, 'id' | 'trainer' | 'limits' | 'policy' | 'statistics'>;
 
-/** Answers a proposal. Never throws: a plan that cannot be read is refused with the fault. */
-export function answerProposal(planJson: string, site: PolicySettings): PolicyAnswer {
+/**
+ * Answers a proposal. Never throws: a plan that cannot be read is refused with the fault.
+ * @param now milliseconds since 1970
+ */
+export function answerProposal(planJson: string, site: PolicySettings, now = Date.now()): PolicyAnswer {
   let plan: Plan;
   try {
     plan = checkPlan(JSON.parse(planJson));
   } catch (error) {
     return { approved: false, reason: `${site.id} cannot read the plan: ${ClaraError.from(error).message}` };
   }
-  const broken = brokenRules(plan, site);
-  return broken.length === 0 ? { approved: true, plan } : { approved: false, reason: broken.join('; ') };
+  const hours = hoursVerdict(plan, site, now);
+  const broken = [...brokenRules(plan, site), ...hours.broken];
+  if (broken.length > 0) return { approved: false, reason: broken.join('; ') };
+  return { approved: true, plan, warning: hours.warning };
 }
 
 /** An MMAR trains as its own configuration says. */
@@ -75,6 +82,26 @@ function brokenRules(plan: Plan, site: PolicySettings): string[] {
     broken.push(`the plan's cohort does not name ${id}`);
   }
   return broken;
+}
+
+/** A task that comes outside of the site's hours waits for them, but not beyond its deadline. */
+function hoursVerdict(plan: Plan, { id, limits, policy }: PolicySettings, now: number) {
+  if (!policy.hours) return { broken: [], warning: '' };
+  const schedule = new Schedule(policy.hours);
+  const patience = Math.min(plan.deadline, limits.taskTimeout);
+  const what = `a task of the plan waits ${patience / 60_000} min at most (deadline of the plan, limits.taskTimeout of ${id})`;
+  const next = schedule.nextOpening(now);
+  // A run waits for its approvals as long as its deadline, so its first stage is over by then, whatever else happens.
+  if (next >= now + plan.deadline + patience) {
+    const opens = schedule.show(next);
+    return { broken: [`${what}, but ${id} may not work before ${opens} (policy.hours)`], warning: '' };
+  }
+  const closed = schedule.longestClosedMillis;
+  if (closed < patience) return { broken: [], warning: '' };
+  return {
+    broken: [],
+    warning: `${what}, but ${id} may not work for up to ${closed / 60_000} min on end (policy.hours): rounds that begin then are declined`,
+  };
 }
 
 function askerOf(feature: TrainerFeature, { strategy }: Plan): string {

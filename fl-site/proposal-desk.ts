@@ -17,6 +17,7 @@ export interface ProposalDeskOptions {
   readonly approvals: Approvals;
   readonly proposals: Proposals;
   readonly pacing: Pacing;
+  readonly now: () => number;
   /** Lost without a connection: the coordinator proposes again what it has no answer to. */
   readonly send: (message: SiteMessage['message']) => void;
   readonly tell: (event: SiteEvent) => void;
@@ -34,7 +35,7 @@ export class ProposalDesk {
 
   async propose(run: string, planJson: string): Promise<void> {
     const { site, proposals, send, tell } = this.options;
-    const answer = answerProposal(planJson, site);
+    const answer = answerProposal(planJson, site, this.options.now());
     if (!answer.approved || site.policy.approve !== 'person') return this.#answer(run, answer);
     await proposals.put(run, answer.plan);
     this.#waiting.add(run);
@@ -67,7 +68,7 @@ export class ProposalDesk {
     const { approved, reason } = proposal.decision;
     const refusal = { approved, reason: reason || `${site.id} refused the plan` } as PolicyAnswer;
     // The limits may have changed since the plan was laid before the person.
-    await this.#answer(run, approved ? answerProposal(JSON.stringify(proposal.plan), site) : refusal);
+    await this.#answer(run, approved ? answerProposal(JSON.stringify(proposal.plan), site, this.options.now()) : refusal);
     return true;
   }
 
@@ -77,6 +78,6 @@ export class ProposalDesk {
     const { approved } = answer;
     const reason = answer.approved ? '' : answer.reason;
     send({ case: 'proposalAnswer', value: create(ProposalAnswerSchema, { run, approved, reason }) });
-    tell({ kind: 'proposal-answered', run, approved, reason });
+    tell({ kind: 'proposal-answered', run, approved, reason: answer.approved ? answer.warning : reason });
   }
 }

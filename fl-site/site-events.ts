@@ -15,12 +15,15 @@ export type SiteEvent =
       /** When the next attempt follows. */
       readonly retryMillis: number;
     }
+  /** The reason of a refusal, or what may go wrong with a run that was approved. */
   | { readonly kind: 'proposal-answered'; readonly run: string; readonly approved: boolean; readonly reason: string }
   /** A person has to answer: `clara-fed site approve` or `refuse`. */
   | { readonly kind: 'proposal-waits'; readonly run: string }
   | ({ readonly kind: 'task-started'; readonly round: number; readonly taskKind: TaskKind } & OfTask)
   | ({ readonly kind: 'progress' } & TaskActivity & OfTask)
   | ({ readonly kind: 'log'; readonly line: string } & OfTask)
+  /** It waits for the site's hours (`policy.hours`), before it has begun or in the middle of it. */
+  | ({ readonly kind: 'task-waits'; readonly reason: string } & OfTask)
   | ({
       readonly kind: 'task-done';
       readonly round: number;

@@ -34,6 +34,7 @@ import type { TaskJournal, TaskRecord } from './task-journal';
 import { fetchModels, type ModelSources } from './task-models';
 import type { Trainer } from './trainers/trainer';
 import { uploadUpdate } from './update-upload';
+import { OutsideHours, type WorkingHours } from './working-hours';
 
 /** What doing a task takes. */
 export interface Surroundings extends ModelSources {
@@ -41,6 +42,7 @@ export interface Surroundings extends ModelSources {
   readonly journal: TaskJournal;
   readonly approvals: Approvals;
   readonly trainer: Trainer;
+  readonly hours: WorkingHours;
   readonly onLog: (line: string) => void;
 }
 
@@ -65,7 +67,7 @@ const ACTIVITY = {
  * Does one task, from wherever its record says that it stands, to the point where the coordinator holds all that it asked
  * for. What is done is on disk before the next step begins, so that a killed agent repeats no training.
  *
- * @throws ClaraError: the task has failed, and the message says why
+ * @throws ClaraError: the task has failed, and the message says why; OutsideHours: it goes on when the hours begin
  */
 export async function executeTask(record: TaskRecord, around: Surroundings, signal: AbortSignal): Promise<TaskDone> {
   const { task } = record;
@@ -103,6 +105,9 @@ async function produce(
 ): Promise<void> {
   const { task } = record;
   const { journal, workspace, site, onProgress } = around;
+  const isDone = !isFresh && record.phase === 'training' && (await isComplete(folder, checked));
+  // Before the task takes the state of its track: until the hours begin, another one may need it.
+  if (!isDone) await around.hours.admit(around.trainer, { folder, signal, onLog: around.onLog });
   if (record.phase === 'accepted') {
     for (const name of isFresh ? [] : OUTPUTS) {
       await rm(path.join(folder, name), { recursive: true, force: true });
@@ -113,9 +118,9 @@ async function produce(
   const activity = ACTIVITY[checked.kind];
   onProgress({ activity, fraction: 0 });
   await workspace.takeState(task.run, task.track, folder, isFresh);
-  if (isFresh || !(await isComplete(folder, checked))) {
+  if (!isDone) {
     await writeTaskFile(record, checked, folder, site);
-    await around.trainer.run({
+    const working = around.hours.run(around.trainer, {
       folder,
       deadline: () => Date.parse(record.deadline),
       signal,
@@ -134,6 +139,10 @@ async function produce(
       onPeakRss: (bytes) => {
         record.peakRssBytes = Math.max(record.peakRssBytes, bytes);
       },
+    });
+    await working.catch(async (thrown: unknown) => {
+      // It was told to stop while it wrote the last of what it had made.
+      if (!(thrown instanceof OutsideHours) || !(await isComplete(folder, checked))) throw thrown;
     });
   }
   onProgress({ activity, fraction: 1 });

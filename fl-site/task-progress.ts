@@ -9,6 +9,8 @@ export interface TaskActivity {
   readonly fraction: number;
   readonly step?: number | undefined;
   readonly metrics?: Metrics | undefined;
+  /** What is waited for, for people here and at the coordinator. */
+  readonly note?: string | undefined;
 }
 
 /** The newest activity of every open task. */
@@ -24,8 +26,11 @@ export class ProgressBoard {
   }
 
   messages(): TaskProgress[] {
-    return [...this.#activities].map(([task, { activity, fraction, step, metrics }]) =>
-      create(TaskProgressSchema, { task, activity, fraction, step: BigInt(step ?? 0), metrics: metrics ?? {} }),
+    return [...this.#activities].map(([task, { activity, fraction, step, metrics, note }]) =>
+      create(TaskProgressSchema, {
+        ...{ task, activity, fraction, step: BigInt(step ?? 0) },
+        ...{ metrics: metrics ?? {}, note: note ?? '' },
+      }),
     );
   }
 }

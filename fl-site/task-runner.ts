@@ -16,12 +16,15 @@ import { executeTask, type Surroundings, sendUpdate } from './task-execution';
 import { fingerprintOf, newRecord, type TaskRecord } from './task-journal';
 import { ProgressBoard, type TaskActivity } from './task-progress';
 import { AgentEnds } from './trainers/trainer';
+import { OutsideHours } from './working-hours';
 
 export interface RunnerOptions extends Omit<Surroundings, 'onProgress' | 'onLog'> {
   readonly now?: () => number;
   readonly onStarted: (task: Task) => void;
   readonly onProgress: (task: Task, activity: TaskActivity) => void;
   readonly onLog: (task: Task, line: string) => void;
+  /** The task waits for the site's hours: until when, for people. */
+  readonly onHeld: (task: Task, note: string) => void;
   /** The result is on disk, and the coordinator has the update that it speaks of. */
   readonly onResult: (task: Task, result: TaskResult, again: boolean) => void;
   readonly onProblem: (error: ClaraError) => void;
@@ -51,12 +54,16 @@ export class TaskRunner {
   #commands: Promise<unknown> = Promise.resolve();
   #worker: Promise<void> | undefined;
   #closed = false;
+  /** Wait for the hours of the site, in the order of the queue. */
+  readonly #held: OpenTask[] = [];
+  #opening: Promise<void> | undefined;
+  readonly #ends = new AbortController();
 
   constructor(private readonly options: RunnerOptions) {}
 
   /** Takes up what an earlier agent left in the workspace. Call it once, before anything else. @throws the reason of `signal` */
   async recover(signal: AbortSignal): Promise<void> {
-    const { journal, workspace, onProblem } = this.options;
+    const { journal, workspace, trainer, hours, onProblem } = this.options;
     await workspace.forgetRunsBefore(new Date((this.options.now ?? Date.now)() - RUN_FORGOTTEN_MILLIS));
     const records = await journal.load((file, error) =>
       onProblem(new ClaraError('corrupt', `the task record ${file} cannot be read and was removed: ${error.message}`)),
@@ -65,6 +72,11 @@ export class TaskRunner {
       const { task } = record;
       // Its output would go nowhere, and a second trainer in the same folder would fight with it.
       if (record.trainer) await endGroup(record.trainer, { signal, onLate: () => onProblem(stillThere(record)) });
+      // One elsewhere may have gone on beyond the hours, while no agent watched it.
+      if (record.phase === 'training' && !hours.isOpen) {
+        const folder = workspace.taskFolder(task.run, task.id);
+        await trainer.abandon?.(folder).catch((error: unknown) => onProblem(ClaraError.from(error)));
+      }
       if (record.phase === 'trained' || record.phase === 'finished') {
         await workspace.returnState(task.run, task.track, workspace.taskFolder(task.run, task.id));
       }
@@ -78,15 +90,15 @@ export class TaskRunner {
       const known = this.#tasks.get(task.id);
       if (known && known.record.fingerprint === fingerprintOf(task)) {
         if (known.record.result) this.#tellAgain(known);
-        else if (known.wanted) this.#moveDeadline(known, task);
-        else this.#enqueue(known, this.#deadlineOf(task));
+        else if (known.wanted) await this.#moveDeadline(known, task);
+        else await this.#enqueue(known, this.#deadlineOf(task));
         return;
       }
       if (known) await this.#drop(known);
       const now = (this.options.now ?? Date.now)();
       const open = openTask(newRecord(task, new Date(now), new Date(this.#deadlineOf(task))));
       this.#tasks.set(task.id, open);
-      this.#enqueue(open, this.#deadlineOf(task));
+      await this.#enqueue(open, this.#deadlineOf(task));
     });
   }
 
@@ -150,9 +162,11 @@ export class TaskRunner {
   /** Stops work without forgetting any: a later agent goes on with it. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#ends.abort();
     for (const open of this.#tasks.values()) open.abort.abort(new AgentEnds('the agent ends'));
     await this.#commands.catch(() => undefined);
     await this.#worker;
+    await this.#opening;
     await Promise.all([...this.#tasks.values()].map(({ telling }) => telling));
   }
 
@@ -168,16 +182,19 @@ export class TaskRunner {
   }
 
   /** The coordinator has paused the run, or it goes on: the same task has more time, or as much as it had. */
-  #moveDeadline(open: OpenTask, task: Task): void {
+  async #moveDeadline(open: OpenTask, task: Task): Promise<void> {
     const deadline = Math.min(this.#deadlineOf(task), open.latest);
     open.record.deadline = new Date(deadline).toISOString();
     open.deadline?.moveTo(deadline);
+    if (open.held) await this.#declineIfLate(open);
   }
 
-  #enqueue(open: OpenTask, deadline: number): void {
+  async #enqueue(open: OpenTask, deadline: number): Promise<void> {
     open.wanted = true;
     open.latest = (this.options.now ?? Date.now)() + this.options.site.limits.taskTimeout;
     open.record.deadline = new Date(deadline).toISOString();
+    // What was begun may be complete already, and then needs no trainer.
+    if (open.record.phase === 'accepted' && (await this.#declineIfLate(open))) return;
     this.#report(open, { activity: 'waiting', fraction: 0 });
     this.#queue.push(open);
     this.#worker ??= this.#work();
@@ -194,6 +211,41 @@ export class TaskRunner {
     this.#worker = undefined;
   }
 
+  /** The site's hours are over, or have not begun: other tasks are not kept waiting by this one. */
+  async #hold(open: OpenTask): Promise<void> {
+    if (await this.#declineIfLate(open)) return;
+    const { hours } = this.options;
+    open.held = true;
+    const note = `until ${hours.show(hours.nextOpening)}, when the hours of ${this.options.site.id} begin`;
+    this.#report(open, { activity: 'waiting', fraction: 0, note });
+    this.options.onHeld(open.record.task, note);
+    this.#held.push(open);
+    this.#opening ??= this.#release();
+  }
+
+  async #release(): Promise<void> {
+    await this.options.hours.opened(this.#ends.signal).catch(() => undefined);
+    this.#opening = undefined;
+    const released = this.#held.splice(0).filter(({ held }) => held);
+    for (const open of released) open.held = false;
+    if (this.#closed || released.length === 0) return;
+    this.#queue.unshift(...released);
+    this.#worker ??= this.#work();
+  }
+
+  /** A task whose time is over before the site may work: everybody learns it now. @returns whether it is one */
+  async #declineIfLate(open: OpenTask): Promise<boolean> {
+    const { hours, site } = this.options;
+    const { record, abort } = open;
+    const { nextOpening } = hours;
+    if (hours.isOpen || nextOpening < Date.parse(record.deadline) || abort.signal.aborted) return false;
+    open.held = false;
+    const message = `${site.id} may not work before ${hours.show(nextOpening)} (policy.hours), and the time of the task ends at ${hours.show(Date.parse(record.deadline))}; a longer deadline of the plan, and limits.taskTimeout of the site, would let it wait`;
+    const failed = create(TaskFailedSchema, { code: 'deadline-exceeded', message });
+    await this.#finish(open, create(TaskResultSchema, { task: record.task.id, outcome: { case: 'failed', value: failed } }));
+    return true;
+  }
+
   async #execute(open: OpenTask): Promise<void> {
     const { record, abort } = open;
     const { task } = record;
@@ -201,6 +253,7 @@ export class TaskRunner {
     const result = create(TaskResultSchema, { task: task.id });
     const deadline = new DeadlineSignal(Date.parse(record.deadline), abort.signal, this.options.now ?? Date.now);
     open.deadline = deadline;
+    let isOutside = false;
     try {
       const around: Surroundings = {
         ...this.options,
@@ -210,13 +263,14 @@ export class TaskRunner {
       result.outcome = { case: 'done', value: await executeTask(record, around, deadline.signal) };
     } catch (thrown) {
       if (abort.signal.aborted) return;
+      isOutside = thrown instanceof OutsideHours;
       const { code, message } = deadline.reasonOr(ClaraError.from(thrown));
       result.outcome = { case: 'failed', value: create(TaskFailedSchema, { code, message: this.#redact(message) }) };
     } finally {
       deadline.clear();
       open.deadline = undefined;
     }
-    await this.#finish(open, result);
+    await (isOutside ? this.#hold(open) : this.#finish(open, result));
   }
 
   async #finish(open: OpenTask, result: TaskResult): Promise<void> {
@@ -270,6 +324,7 @@ export class TaskRunner {
     const { task, result } = open.record;
     const { workspace, journal } = this.options;
     open.abort.abort(new Dropped('the task is not wanted any more'));
+    open.held = false;
     await open.working;
     await open.telling;
     this.#tasks.delete(task.id);

@@ -7,6 +7,8 @@ export interface LiveProgress {
   readonly activity: string;
   readonly fraction: number;
   readonly metrics: Readonly<Record<string, number>>;
+  /** What the site waits for, in its words; empty when it does not say. */
+  readonly note: string;
 }
 
 const ACTIVITIES = new Set([
@@ -32,6 +34,7 @@ export class LiveBoard {
       activity: ACTIVITIES.has(progress.activity) ? progress.activity : 'training',
       fraction: Number.isFinite(progress.fraction) ? Math.min(Math.max(progress.fraction, 0), 1) : 0,
       metrics: finiteMetrics(progress.metrics),
+      note: oneLine(progress.note),
     });
     return task.run;
   }
@@ -60,6 +63,13 @@ export class LiveBoard {
 const MAX_METRICS = 100;
 /** Of the name of a metric, as in a trainer's report. */
 const MAX_NAME = 100;
+
+/** Of a note, which people read in one line of a terminal. */
+const MAX_NOTE = 200;
+
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').slice(0, MAX_NOTE);
+}
 
 function finiteMetrics(metrics: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(

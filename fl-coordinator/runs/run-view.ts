@@ -148,7 +148,8 @@ function siteActivity(state: RunState, site: string, live: LiveSources): SiteAct
   if (result) return settledActivity(result);
   const progress = live.board.of(state.run, site, work?.stage ?? stage!.stage);
   if (!progress) return { state: 'waiting' };
-  return { state: progress.activity, fraction: progress.fraction, metrics: { ...progress.metrics } };
+  const { activity, fraction, metrics, note } = progress;
+  return { state: activity, fraction, metrics: { ...metrics }, reason: note };
 }
 
 function settledActivity(result: SiteResult): SiteActivity {

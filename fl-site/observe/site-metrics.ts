@@ -69,6 +69,9 @@ export class SiteMetrics implements MetricsSource {
       case 'task-started':
         this.#busy.set(1);
         return;
+      case 'task-waits':
+        this.#busy.set(0);
+        return;
       case 'task-done':
         this.#ended('done');
         return;

@@ -4,6 +4,7 @@ import type { SiteConfiguration } from '../configuration';
 import { certificateCheck } from './credentials-checks';
 import { type Answered, askCoordinator, proxyCheck, reachCheck, tlsCheck } from './network-checks';
 import { type ProbeName, probe } from './probe';
+import { hoursCheck } from './hours-check';
 import { routeTo } from './route';
 import { gpuCheck, trainerCheck } from './trainer-checks';
 import { bounded, failedBy, type Outcome, ok, skipped, type Verdict } from './verdict';
@@ -44,6 +45,7 @@ export const PREFLIGHT_CHECKS = [
   'dataset',
   'trainer',
   'gpu',
+  'hours',
 ] as const;
 export type PreflightName = (typeof PREFLIGHT_CHECKS)[number];
 
@@ -168,6 +170,7 @@ async function machine(
   tell: Tell,
 ): Promise<void> {
   const { checkMillis, datasetMillis, trainerMillis } = { ...LIMITS, ...limits };
+  tell('hours', hoursCheck(site.policy.hours, Date.now()));
   const share = (folder: string) => `is ${folder} on a disk or network share that hangs`;
   const look = async (name: ProbeName & PreflightName, millis: number, folder: string) =>
     tell(name, await bounded(millis, share(folder), (signal) => probe(name, site, signal)));

@@ -16,6 +16,7 @@ import { checkSiteConfiguration } from '../../fl-site/configuration';
 import { ModelCache } from '../../fl-site/model-cache';
 import { executeTask, type Surroundings } from '../../fl-site/task-execution';
 import { newRecord, TaskJournal } from '../../fl-site/task-journal';
+import { WorkingHours } from '../../fl-site/working-hours';
 import { Workspace } from '../../fl-site/workspace';
 
 const GLOBAL = { weight: 1, mean: 0, tracked: 0n };
@@ -93,6 +94,7 @@ describe('statistics of batch normalisation at a site', () => {
       ...{ site, workspace, approvals, journal: new TaskJournal(workspace), models, pacing: REAL_PACING },
       onProgress: () => undefined,
       onLog: () => undefined,
+      hours: new WorkingHours({ now: Date.now, pacing: REAL_PACING }),
       client: () =>
         ({
           uploadStatus: async ({ size }: { size: number }) => {

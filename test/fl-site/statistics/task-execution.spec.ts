@@ -12,6 +12,7 @@ import { ModelCache } from '../../../fl-site/model-cache';
 import { executeTask, type Surroundings } from '../../../fl-site/task-execution';
 import { newRecord, TaskJournal } from '../../../fl-site/task-journal';
 import type { TaskActivity } from '../../../fl-site/task-progress';
+import { WorkingHours } from '../../../fl-site/working-hours';
 import { Workspace } from '../../../fl-site/workspace';
 import { CaseHistogram } from '../../../imaging/histogram';
 
@@ -45,6 +46,7 @@ describe('a task of statistics at a site', () => {
       client: () => assert.fail('statistics need no transfer'),
       onProgress: (activity) => told.push(activity),
       onLog: () => undefined,
+      hours: new WorkingHours({ now: Date.now, pacing: REAL_PACING }),
       trainer: {
         run: async ({ folder: task, onProgress }) => {
           asked = JSON.parse(await readFile(path.join(task, 'task.json'), 'utf8'));
