@@ -40,10 +40,7 @@ const windowSchema = z
 
 export const hoursSchema = z.strictObject({
   /** Of the IANA data base. */
-  timeZone: z
-    .string()
-    .max(100)
-    .refine(isTimeZone, 'must be a time zone of the IANA data base, such as Europe/London'),
+  timeZone: z.string().max(100).refine(isTimeZone, 'must be a time zone of the IANA data base, such as Europe/London'),
   open: z
     .array(windowSchema)
     .min(1, 'must have a window; a site that takes part in nothing says approve: never')

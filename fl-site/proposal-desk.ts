@@ -68,7 +68,10 @@ export class ProposalDesk {
     const { approved, reason } = proposal.decision;
     const refusal = { approved, reason: reason || `${site.id} refused the plan` } as PolicyAnswer;
     // The limits may have changed since the plan was laid before the person.
-    await this.#answer(run, approved ? answerProposal(JSON.stringify(proposal.plan), site, this.options.now()) : refusal);
+    await this.#answer(
+      run,
+      approved ? answerProposal(JSON.stringify(proposal.plan), site, this.options.now()) : refusal,
+    );
     return true;
   }
 

@@ -242,7 +242,10 @@ export class TaskRunner {
     open.held = false;
     const message = `${site.id} may not work before ${hours.show(nextOpening)} (policy.hours), and the time of the task ends at ${hours.show(Date.parse(record.deadline))}; a longer deadline of the plan, and limits.taskTimeout of the site, would let it wait`;
     const failed = create(TaskFailedSchema, { code: 'deadline-exceeded', message });
-    await this.#finish(open, create(TaskResultSchema, { task: record.task.id, outcome: { case: 'failed', value: failed } }));
+    await this.#finish(
+      open,
+      create(TaskResultSchema, { task: record.task.id, outcome: { case: 'failed', value: failed } }),
+    );
     return true;
   }
 

@@ -17,18 +17,27 @@ const iso = (time: number) => new Date(time).toISOString().slice(0, 16);
 const daily = (from: string, to: string, timeZone = 'Europe/London') =>
   new Schedule({ timeZone, open: [{ days: [...DAYS], from, to }] });
 
-/** By its own reading of the clock on the wall, one minute after the other. */
+const ZONES = [
+  'Europe/London',
+  'America/New_York',
+  'Asia/Kathmandu',
+  'Australia/Lord_Howe',
+  'Africa/Casablanca',
+  'UTC',
+];
+const CLOCKS = new Map(
+  ZONES.map((timeZone) => {
+    const time = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const;
+    return [timeZone, new Intl.DateTimeFormat('en-US', { timeZone, weekday: 'short', ...time })];
+  }),
+);
+
+/** By its own reading of the clock on the wall. */
 function isInside({ timeZone, open }: Hours, time: number): boolean {
-  const [weekday, clock] = new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    weekday: 'short',
-    hour: '2-digit',
-    minute: '2-digit',
-    hourCycle: 'h23',
-  })
-    .format(time)
-    .toLowerCase()
-    .split(/[ ,]+/) as [Hours['open'][number]['days'][number], string];
+  const [weekday, clock] = CLOCKS.get(timeZone)!.format(time).toLowerCase().split(/[ ,]+/) as [
+    Hours['open'][number]['days'][number],
+    string,
+  ];
   const yesterday = DAYS[(DAYS.indexOf(weekday) + 6) % 7]!;
   return open.some(({ days, from, to }) => {
     const overnight = to < from;
@@ -81,11 +90,14 @@ describe("a site's hours", () => {
       .integer({ min: 0, max: 24 * 12 - 1 })
       .map((n) => `${String(Math.floor(n / 12)).padStart(2, '0')}:${String((n % 12) * 5).padStart(2, '0')}`);
     const window = fc
-      .record({ days: fc.subarray([...DAYS], { minLength: 1 }), from: clock, to: fc.oneof(clock, fc.constant('24:00')) })
+      .record({
+        days: fc.subarray([...DAYS], { minLength: 1 }),
+        from: clock,
+        to: fc.oneof(clock, fc.constant('24:00')),
+      })
       .filter(({ from, to }) => from !== to);
-    const zones = ['Europe/London', 'America/New_York', 'Asia/Kathmandu', 'Australia/Lord_Howe', 'Africa/Casablanca'];
     const hours = fc.record({
-      timeZone: fc.constantFrom(...zones),
+      timeZone: fc.constantFrom(...ZONES),
       open: fc.array(window, { minLength: 1, maxLength: 3 }),
     });
     // Around the changes of 2026 in these zones, and anywhere.
