@@ -26,11 +26,12 @@ function siteState({ connected, state, staleness }: RunSiteView): string {
   return `${state}${behind}${connected ? '' : ' (offline)'}`;
 }
 
-/** What is not of one site: a pause, a drawn cohort, updates that wait to be combined, the best model so far. */
+/** What has no column: what sites wait for, a pause, a drawn cohort, updates that wait to be combined, the best model so far. */
 function courseLines({ pause, cohort, sites, buffer, bestRound, stage }: RunView): string[] {
   const lines: string[] = [];
   if (pause)
     lines.push(`paused by ${pause.operator} since ${pause.since}; fails at ${pause.until} unless it is resumed`);
+  for (const { site, state, reason } of sites) if (state === 'waiting' && reason) lines.push(`${site} waits ${reason}`);
   const isPart = cohort.length > 0 && cohort.length < sites.length;
   if (isPart && stage === 'train') lines.push(`this round asks ${cohort.join(', ')}`);
   if (buffer) lines.push(`buffer: ${buffer.fill} of ${buffer.size} updates`);

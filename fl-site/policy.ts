@@ -86,7 +86,8 @@ function brokenRules(plan: Plan, site: PolicySettings): string[] {
 
 /** A task that comes outside of the site's hours waits for them, but not beyond its deadline. */
 function hoursVerdict(plan: Plan, { id, limits, policy }: PolicySettings, now: number) {
-  if (!policy.hours) return { broken: [], warning: '' };
+  // What trains beyond its deadline in plans with late updates is not lost.
+  if (!policy.hours || plan.mode === 'asynchronous' || plan.lateUpdates !== 'drop') return { broken: [], warning: '' };
   const schedule = new Schedule(policy.hours);
   const patience = Math.min(plan.deadline, limits.taskTimeout);
   const what = `a task of the plan waits ${patience / 60_000} min at most (deadline of the plan, limits.taskTimeout of ${id})`;

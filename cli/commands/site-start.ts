@@ -129,6 +129,7 @@ async function serveMetrics(
   const figures = new SiteMetrics({
     freeBytes: () => new Workspace(site.workspace).freeBytes(),
     certificateEnds: credentials && endOfCertificate(credentials),
+    hours: site.policy.hours,
   });
   return { figures, listener: await startMetricsListener(address, figures, health) };
 }

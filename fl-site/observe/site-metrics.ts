@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { MetricsSource } from '../../base/metrics-listener';
+import { type Hours, Schedule } from '../hours';
 import type { SiteEvent } from '../site-events';
 
 export interface SiteMetricsSources {
@@ -7,6 +8,8 @@ export interface SiteMetricsSources {
   readonly freeBytes: () => Promise<number>;
   /** When the certificate that the agent starts with ends; undefined for a site that never enrolled. */
   readonly certificateEnds: Date | undefined;
+  /** @default at any time */
+  readonly hours?: Hours | undefined;
   readonly now?: () => number;
 }
 
@@ -27,13 +30,17 @@ export class SiteMetrics implements MetricsSource {
   #connected: Gauge | undefined;
   #certificateEnds = Number.NaN;
 
-  constructor({ freeBytes, certificateEnds, now = Date.now }: SiteMetricsSources) {
+  constructor({ freeBytes, certificateEnds, hours, now = Date.now }: SiteMetricsSources) {
     this.#now = now;
     collectDefaultMetrics({ register: this.#registry });
     this.#enrolled.set(0);
     if (certificateEnds) this.#hasCertificate(certificateEnds);
     this.#busy.set(0);
     for (const outcome of ['done', 'failed', 'cancelled']) this.#tasks.inc({ outcome }, 0);
+    const schedule = hours && new Schedule(hours);
+    this.#gauge('clara_site_hours_open', '1 while trainers may work, by policy.hours.', function () {
+      this.set(schedule?.isOpen(now()) === false ? 0 : 1);
+    });
     this.#gauge('clara_site_workspace_free_bytes', 'Bytes free in the workspace.', async function () {
       // Until the agent has made its workspace there is nothing to measure.
       this.set(await freeBytes().catch(() => Number.NaN));

@@ -53,6 +53,15 @@ describe('a number of bytes', () => {
 });
 
 describe('a run as a table', () => {
+  it('says what a site waits for', () => {
+    const reason = 'until Mon 19:00 Europe/London, when the hours of a begin';
+    const waiting = view({ sites: [{ site: 'a', connected: true, state: 'waiting', reason }] });
+    assert.equal(runTable(waiting).split('\n').at(-1), `a waits ${reason}`);
+    assert.deepEqual(changeLines(view({ sites: [{ site: 'a', connected: true, state: 'waiting' }] }), waiting), [
+      `a waiting: ${reason}`,
+    ]);
+  });
+
   it('has a heading and a row for each site', () => {
     assert.deepEqual(runTable(view()).split('\n'), [
       'spleen  running  round 1/2  training',

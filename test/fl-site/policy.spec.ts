@@ -44,6 +44,46 @@ describe("a site's policy", () => {
     assert.equal(answer({}, {}, {}, { allow: false }).approved, true, 'training is another matter');
   });
 
+  describe('with hours', () => {
+    const hours = { timeZone: 'Europe/London', open: [{ days: ['sat', 'sun'], from: '00:00', to: '24:00' }] } as const;
+    const site = checkSiteConfiguration(
+      {
+        ...{ id: 'a', coordinator: 'localhost:1', credentials: 'c', workspace: 'w', dataset: { kind: 'none' } },
+        trainer: { name: 'unet3d', adapter: 'reference' },
+        limits: { taskTimeout: '7d' },
+        policy: { hours },
+      },
+      '/',
+    );
+    const on = (day: string, plan: Partial<PlanInput>) =>
+      answerProposal(JSON.stringify(checkPlan({ ...PLAN, ...plan })), site, Date.parse(day));
+
+    it('refuses a plan whose first round is over before they begin', () => {
+      const refused = on('2026-11-23T12:00Z', { deadline: '12h' });
+      assert.match(
+        (refused as { reason: string }).reason,
+        /waits 720 min at most .*, but a may not work before Sat 00:00 Europe\/London \(policy\.hours\)/,
+      );
+      // The approvals may take 3 days, and the round that follows them another 3.
+      assert.equal(on('2026-11-23T12:00Z', { deadline: '3d' }).approved, true);
+    });
+
+    it('approves a plan that can begin, and warns of rounds that will not', () => {
+      const now = on('2026-11-28T12:00Z', { deadline: '12h' });
+      assert.ok(now.approved);
+      assert.match(now.warning, /may not work for up to 7200 min on end \(policy\.hours\)/);
+      const patient = on('2026-11-28T12:00Z', { deadline: '6d' });
+      assert.ok(patient.approved);
+      assert.equal(patient.warning, '');
+    });
+
+    it('says nothing of plans whose rounds do not wait for a site', () => {
+      const late = on('2026-11-23T12:00Z', { deadline: '12h', lateUpdates: 'next-round' });
+      assert.ok(late.approved);
+      assert.equal(late.warning, '');
+    });
+  });
+
   it('shows its update to no other site when it asks for an average', () => {
     const plan = { evaluation: { crossSite: true } };
     assert.match(reason(plan, { minimumCohort: 2 }), /not averaged \(evaluation\.crossSite\)/);

@@ -14,8 +14,10 @@ import { ModelRegistry } from '../../../fl-coordinator/registry/model-registry';
 import { LiveBoard } from '../../../fl-coordinator/runs/live-board';
 import { RunRegister } from '../../../fl-coordinator/runs/run-register';
 import type { RunState } from '../../../fl-coordinator/runs/run-state';
+import { viewOf } from '../../../fl-coordinator/runs/run-view';
 import { Traffic } from '../../../fl-coordinator/runs/traffic';
 import { openDirectoryStore } from '../../../fl-coordinator/storage/directory-store';
+import { until } from '../../support/until';
 import { rejectsWith } from './support/rejects';
 import { contextOf, SiteLine } from './support/site-line';
 
@@ -42,11 +44,13 @@ describe('the service that sites call', () => {
   let registry: ModelRegistry;
   let service: ReturnType<typeof federationService>;
   let run: string;
+  let traffic: Traffic;
+  let board: LiveBoard;
 
   beforeEach(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'clara-service-'));
     store = await openDirectoryStore(folder);
-    const [traffic, board] = [new Traffic(), new LiveBoard()];
+    [traffic, board] = [new Traffic(), new LiveBoard()];
     hub = new SiteHub({ livenessMillis: 60_000 }, () => undefined);
     const dispatcher = new Dispatcher(hub);
     registry = await ModelRegistry.open(store);
@@ -120,6 +124,21 @@ describe('the service that sites call', () => {
     assert.deepEqual([value.software, value.heartbeatMillis], ['coordinator 1.0', 5000]);
     assert.equal((await a.hears('proposal')).value.run, run);
     assert.equal(hub.get('a')?.software, 'test 1.0');
+  });
+
+  it('lets people see what a site says that it waits for, in one line', async () => {
+    const { a, task } = await initialising();
+    const note = `until Mon 19:00 Europe/London\u001b[2J\n${'x'.repeat(500)}`;
+    a.say({ case: 'heartbeat', value: { progress: [{ task, activity: 'waiting', note }] } });
+    const seen = () =>
+      viewOf(state(), { board, traffic, isConnected: () => true }).sites.find(({ site }) => site === 'a')!;
+    await until(() => seen().reason !== '');
+    assert.equal(seen().state, 'waiting');
+    assert.match(seen().reason, /^until Mon 19:00 Europe\/London \[2J x+$/);
+    assert.equal(seen().reason.length, 200);
+    a.say({ case: 'heartbeat', value: { progress: [{ task, activity: 'initialising' }] } });
+    await until(() => seen().state === 'initialising');
+    assert.equal(seen().reason, '');
   });
 
   it('forgets a connection that has ended', async () => {

@@ -11,6 +11,7 @@ import { awsCluster } from '../../../fl-site/trainers/ecs/ecs-cluster';
 import { EcsTrainer } from '../../../fl-site/trainers/ecs/ecs-trainer';
 import { MmarInContainer } from '../../../fl-site/trainers/mmar/mmar-trainer';
 import { AgentEnds, type TrainerWork } from '../../../fl-site/trainers/trainer';
+import { OutsideHours, WorkingHours } from '../../../fl-site/working-hours';
 import { failureOf, fromNow, startsIn, TASK, trainerContract, workOn } from '../../contract/trainer.contract';
 import { EcsBench, TRAINING_LOGS } from '../../support/ecs-bench';
 import { makeCluster } from '../../support/ecs-cluster';
@@ -316,6 +317,38 @@ describe('a trainer as an ECS task', () => {
     assert.equal(double.tasks[0]!.status, 'STOPPED');
     await trainer().abandon(folder);
     assert.equal(double.calls.filter((name) => name === 'StopTask').length, 1);
+  });
+
+  it('is ended when the hours of the site are over, and another goes on with its state in the next ones', async () => {
+    const open = [{ days: ['mon' as const], from: '19:00', to: '20:00' }];
+    let time = Date.parse('2026-11-23T19:30Z');
+    const hours = new WorkingHours({ hours: { timeZone: 'UTC', open }, now: () => time, pacing: BRISK });
+    mode = 'hang';
+    const close = () => {
+      time += 3600e3;
+    };
+    await assert.rejects(hours.run(trainer(), workOn(folder, { onProgress: close })), OutsideHours);
+    assert.equal(double.tasks[0]!.status, 'STOPPED');
+    assert.equal(double.tasks[0]!.stopCode, 'UserInitiated');
+    await assert.rejects(hours.run(trainer(), workOn(folder)), OutsideHours);
+    assert.equal(double.tasks.length, 1, 'nothing is started outside of them');
+    time = Date.parse('2026-11-30T19:00Z');
+    mode = 'good';
+    await hours.run(trainer(), workOn(folder));
+    assert.equal(double.tasks.length, 2);
+    assert.equal(startsIn(folder), 2);
+  });
+
+  it('is ended outside of the hours when an agent that ended had left it at work', async () => {
+    mode = 'hang';
+    const agent = new AbortController();
+    await failureOf(run({ signal: agent.signal, onProgress: () => agent.abort(new AgentEnds('the agent ends')) }));
+    const open = [{ days: ['mon' as const], from: '19:00', to: '20:00' }];
+    const noon = () => Date.parse('2026-11-23T12:00Z');
+    const hours = new WorkingHours({ hours: { timeZone: 'UTC', open }, now: noon, pacing: BRISK });
+    double.spoil('StopTask', 'throttle');
+    await assert.rejects(hours.admit(trainer(), workOn(folder)), OutsideHours);
+    assert.equal(double.tasks[0]!.status, 'STOPPED');
   });
 
   it('never touches a task that it did not start', async () => {
