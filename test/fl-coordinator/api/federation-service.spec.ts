@@ -132,12 +132,12 @@ describe('the service that sites call', () => {
     a.say({ case: 'heartbeat', value: { progress: [{ task, activity: 'waiting', note }] } });
     const seen = () =>
       viewOf(state(), { board, traffic, isConnected: () => true }).sites.find(({ site }) => site === 'a')!;
-    await until(() => seen().reason !== '');
+    await until(() => seen().reason !== '', 'what the site waits for is seen');
     assert.equal(seen().state, 'waiting');
     assert.match(seen().reason, /^until Mon 19:00 Europe\/London \[2J x+$/);
     assert.equal(seen().reason.length, 200);
     a.say({ case: 'heartbeat', value: { progress: [{ task, activity: 'initialising' }] } });
-    await until(() => seen().state === 'initialising');
+    await until(() => seen().state === 'initialising', 'the site is seen at work');
     assert.equal(seen().reason, '');
   });
 
