@@ -10,6 +10,7 @@ import {
 } from '../federation/gen/federation/v1/federation_pb';
 import { RUN_FORGOTTEN_MILLIS } from '../federation/protocol';
 import { DeadlineSignal } from './deadline-signal';
+import { HeldTasks } from './held-tasks';
 import { digestOf } from './model-cache';
 import { type OpenTask, openTask } from './open-task';
 import { executeTask, type Surroundings, sendUpdate } from './task-execution';
@@ -54,12 +55,12 @@ export class TaskRunner {
   #commands: Promise<unknown> = Promise.resolve();
   #worker: Promise<void> | undefined;
   #closed = false;
-  /** Wait for the hours of the site, in the order of the queue. */
-  readonly #held: OpenTask[] = [];
-  #opening: Promise<void> | undefined;
-  readonly #ends = new AbortController();
+  readonly #held: HeldTasks;
 
-  constructor(private readonly options: RunnerOptions) {}
+  constructor(private readonly options: RunnerOptions) {
+    const { site, hours } = options;
+    this.#held = new HeldTasks({ site: site.id, hours, onReleased: (tasks) => this.#goOn(tasks) });
+  }
 
   /** Takes up what an earlier agent left in the workspace. Call it once, before anything else. @throws the reason of `signal` */
   async recover(signal: AbortSignal): Promise<void> {
@@ -162,11 +163,10 @@ export class TaskRunner {
   /** Stops work without forgetting any: a later agent goes on with it. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#ends.abort();
     for (const open of this.#tasks.values()) open.abort.abort(new AgentEnds('the agent ends'));
     await this.#commands.catch(() => undefined);
     await this.#worker;
-    await this.#opening;
+    await this.#held.close();
     await Promise.all([...this.#tasks.values()].map(({ telling }) => telling));
   }
 
@@ -211,41 +211,25 @@ export class TaskRunner {
     this.#worker = undefined;
   }
 
-  /** The site's hours are over, or have not begun: other tasks are not kept waiting by this one. */
+  /** The site's hours are over, or have not begun. */
   async #hold(open: OpenTask): Promise<void> {
     if (await this.#declineIfLate(open)) return;
-    const { hours } = this.options;
-    open.held = true;
-    const note = `until ${hours.show(hours.nextOpening)}, when the hours of ${this.options.site.id} begin`;
+    const note = this.#held.add(open);
     this.#report(open, { activity: 'waiting', fraction: 0, note });
     this.options.onHeld(open.record.task, note);
-    this.#held.push(open);
-    this.#opening ??= this.#release();
   }
 
-  async #release(): Promise<void> {
-    await this.options.hours.opened(this.#ends.signal).catch(() => undefined);
-    this.#opening = undefined;
-    const released = this.#held.splice(0).filter(({ held }) => held);
-    for (const open of released) open.held = false;
-    if (this.#closed || released.length === 0) return;
+  #goOn(released: readonly OpenTask[]): void {
     this.#queue.unshift(...released);
     this.#worker ??= this.#work();
   }
 
   /** A task whose time is over before the site may work: everybody learns it now. @returns whether it is one */
   async #declineIfLate(open: OpenTask): Promise<boolean> {
-    const { hours, site } = this.options;
-    const { record, abort } = open;
-    const { nextOpening } = hours;
-    if (hours.isOpen || nextOpening < Date.parse(record.deadline) || abort.signal.aborted) return false;
+    const late = open.abort.signal.aborted ? undefined : this.#held.lateness(open);
+    if (!late) return false;
     open.held = false;
-    const message = `${site.id} may not work before ${hours.show(nextOpening)} (policy.hours), and the time of the task ends at ${hours.show(Date.parse(record.deadline))}; a longer deadline of the plan, and limits.taskTimeout of the site, would let it wait`;
-    const failed = create(TaskFailedSchema, { code: 'deadline-exceeded', message });
-    await this.#finish(
-      open,
-      create(TaskResultSchema, { task: record.task.id, outcome: { case: 'failed', value: failed } }),
-    );
+    await this.#finish(open, this.#failed(open.record.task, late));
     return true;
   }
 
@@ -253,7 +237,7 @@ export class TaskRunner {
     const { record, abort } = open;
     const { task } = record;
     this.options.onStarted(task);
-    const result = create(TaskResultSchema, { task: task.id });
+    let result: TaskResult;
     const deadline = new DeadlineSignal(Date.parse(record.deadline), abort.signal, this.options.now ?? Date.now);
     open.deadline = deadline;
     let isOutside = false;
@@ -263,12 +247,12 @@ export class TaskRunner {
         onProgress: (activity) => this.#report(open, activity),
         onLog: (line) => this.options.onLog(task, line),
       };
-      result.outcome = { case: 'done', value: await executeTask(record, around, deadline.signal) };
+      const value = await executeTask(record, around, deadline.signal);
+      result = create(TaskResultSchema, { task: task.id, outcome: { case: 'done', value } });
     } catch (thrown) {
       if (abort.signal.aborted) return;
       isOutside = thrown instanceof OutsideHours;
-      const { code, message } = deadline.reasonOr(ClaraError.from(thrown));
-      result.outcome = { case: 'failed', value: create(TaskFailedSchema, { code, message: this.#redact(message) }) };
+      result = this.#failed(task, deadline.reasonOr(ClaraError.from(thrown)));
     } finally {
       deadline.clear();
       open.deadline = undefined;
@@ -343,6 +327,11 @@ export class TaskRunner {
   #report(open: OpenTask, activity: TaskActivity): void {
     this.#board.set(open.record.task.id, activity);
     this.options.onProgress(open.record.task, activity);
+  }
+
+  #failed({ id }: Task, { code, message }: ClaraError): TaskResult {
+    const value = create(TaskFailedSchema, { code, message: this.#redact(message) });
+    return create(TaskResultSchema, { task: id, outcome: { case: 'failed', value } });
   }
 
   /** A message leaves the hospital: where its data lie is nobody's business. */

@@ -12,7 +12,7 @@ const ECS = {
   ecs: { cluster: 'c', taskDefinition: 't', container: 'c', capacityProvider: 'p' },
 };
 const MMAR = { name: 'clara', adapter: 'mmar', mmar: { folder: '/m' } };
-const SOURCES = ['configuration.ts', 'trainer-configuration.ts'].map((name) =>
+const SOURCES = ['configuration.ts', 'hours.ts', 'trainer-configuration.ts'].map((name) =>
   path.resolve(__dirname, '../../fl-site', name),
 );
 
@@ -51,7 +51,9 @@ describe('docs/site-configuration.md', () => {
     ];
     const names = new Set(declared.map((match) => match[1]));
     const last = new Set([...documented.keys()].map((key) => key.split('.').at(-1)));
-    assert.ok(names.has('taskTimeout') && names.has('threads') && names.has('capacityProvider'));
+    assert.ok(
+      names.has('taskTimeout') && names.has('threads') && names.has('capacityProvider') && names.has('timeZone'),
+    );
     assert.deepEqual(
       [...names].filter(
         (name) =>
@@ -63,6 +65,7 @@ describe('docs/site-configuration.md', () => {
             'policy',
             'statistics',
             'annotation',
+            'hours',
             'network',
             'logs',
             'ecs',

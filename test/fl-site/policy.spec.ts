@@ -78,7 +78,7 @@ describe("a site's policy", () => {
     });
 
     it('says nothing of plans whose rounds do not wait for a site', () => {
-      const late = on('2026-11-23T12:00Z', { deadline: '12h', lateUpdates: 'next-round' });
+      const late = on('2026-11-23T12:00Z', { deadline: '12h', quorum: 2, lateUpdates: 'next-round' });
       assert.ok(late.approved);
       assert.equal(late.warning, '');
     });

@@ -22,7 +22,7 @@ import { Program } from '../../support/program';
 import { scriptedTrainer } from '../support/scripted-trainer';
 
 const CHECKS = [
-  'proxy name port credentials certificate tls admission clock workspace disk dataset trainer gpu',
+  'proxy name port credentials certificate tls admission clock workspace disk dataset trainer gpu hours',
 ].flatMap((names) => names.split(' '));
 const PROXY_VARIABLES = ['grpc_proxy', 'https_proxy', 'http_proxy', 'no_grpc_proxy', 'no_proxy'];
 

@@ -5,7 +5,9 @@ import path from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { preflightTable } from '../../../cli/preflight-table';
+import { DAYS, type Hours } from '../../../fl-site/hours';
 import { certificateCheck } from '../../../fl-site/preflight/credentials-checks';
+import { hoursCheck } from '../../../fl-site/preflight/hours-check';
 import { clockVerdict } from '../../../fl-site/preflight/network-checks';
 import { routeTo } from '../../../fl-site/preflight/route';
 import { gpuCheck } from '../../../fl-site/preflight/trainer-checks';
@@ -138,6 +140,17 @@ describe('the checks of a preflight', () => {
     assert.deepEqual(verdict, { outcome: 'failed', found: 'not done after 0.005 s', mend: 'pull the plug' });
     assert.equal(told?.aborted, true);
     assert.deepEqual(await bounded(5000, '', async () => ok('fine')), ok('fine'));
+  });
+
+  it('show the hours of the site, and whether they are open now', () => {
+    const hours: Hours = { timeZone: 'Europe/London', open: [{ days: ['fri', 'sat'], from: '19:00', to: '07:00' }] };
+    const found = (time: string, when = hours) => hoursCheck(when, Date.parse(time)).found;
+    const all = 'fri sat 19:00-07:00 Europe/London';
+    assert.equal(found('2026-11-27T12:00Z'), `${all}; now closed, until Fri 19:00 Europe/London`);
+    assert.equal(found('2026-11-27T19:00Z'), `${all}; now open, until Sat 07:00 Europe/London`);
+    const always: Hours = { timeZone: 'UTC', open: [{ days: [...DAYS], from: '00:00', to: '24:00' }] };
+    assert.match(found('2026-11-27T12:00Z', always), /00:00-24:00 UTC: at any time$/);
+    assert.deepEqual(hoursCheck(undefined, 0), ok('trainers may work at any time: policy.hours is not set'));
   });
 
   it('are one table, with what to do below what was found', () => {
