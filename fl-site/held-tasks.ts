@@ -5,7 +5,7 @@ import type { WorkingHours } from './working-hours';
 export interface HeldTasksOptions {
   readonly site: string;
   readonly hours: WorkingHours;
-  /** The hours have begun: these go on, in this order. */
+  /** The hours have begun: these go on, in this order; there is one at least. */
   readonly onReleased: (tasks: readonly OpenTask[]) => void;
 }
 
@@ -49,8 +49,8 @@ export class HeldTasks {
     this.#opening = undefined;
     if (this.#ends.signal.aborted) return;
     // Some were settled or dropped while they waited.
-    const released = this.#tasks.splice(0).filter(({ held }) => held);
+    const released = this.#tasks.splice(0).filter(({ held, abort }) => held && !abort.signal.aborted);
     for (const open of released) open.held = false;
-    this.options.onReleased(released);
+    if (released.length > 0) this.options.onReleased(released);
   }
 }

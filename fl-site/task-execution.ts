@@ -32,9 +32,9 @@ import {
 } from './task-files';
 import type { TaskJournal, TaskRecord } from './task-journal';
 import { fetchModels, type ModelSources } from './task-models';
-import type { Trainer } from './trainers/trainer';
+import { OutsideHours, type Trainer } from './trainers/trainer';
 import { uploadUpdate } from './update-upload';
-import { OutsideHours, type WorkingHours } from './working-hours';
+import type { WorkingHours } from './working-hours';
 
 /** What doing a task takes. */
 export interface Surroundings extends ModelSources {

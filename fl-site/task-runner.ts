@@ -16,8 +16,7 @@ import { type OpenTask, openTask } from './open-task';
 import { executeTask, type Surroundings, sendUpdate } from './task-execution';
 import { fingerprintOf, newRecord, type TaskRecord } from './task-journal';
 import { ProgressBoard, type TaskActivity } from './task-progress';
-import { AgentEnds } from './trainers/trainer';
-import { OutsideHours } from './working-hours';
+import { AgentEnds, OutsideHours } from './trainers/trainer';
 
 export interface RunnerOptions extends Omit<Surroundings, 'onProgress' | 'onLog'> {
   readonly now?: () => number;

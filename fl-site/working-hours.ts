@@ -1,10 +1,7 @@
 import { ClaraError } from '../base/errors';
 import { backoffMillis, type Pacing } from './backoff';
 import { type Hours, Schedule } from './hours';
-import type { Trainer, TrainerWork } from './trainers/trainer';
-
-/** The site's hours are over: the task goes on when they begin again. */
-export class OutsideHours extends Error {}
+import { OutsideHours, type Trainer, type TrainerWork } from './trainers/trainer';
 
 export interface WorkingHoursOptions {
   /** @default always */

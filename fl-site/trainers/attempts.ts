@@ -64,12 +64,18 @@ export function saidLast(words: string): string {
 export type Stop =
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'deadline' }
+  | { readonly kind: 'outside-hours' }
   | { readonly kind: 'over-quota'; readonly bytes: number };
 
 export function stopError(stop: Stop, diskBytes: number): ClaraError {
   switch (stop.kind) {
     case 'cancelled':
       return new ClaraError('cancelled', 'the trainer was stopped because its task was cancelled');
+    case 'outside-hours':
+      return new ClaraError(
+        'cancelled',
+        'the trainer was stopped because the hours of the site are over (policy.hours)',
+      );
     case 'deadline':
       return new ClaraError('deadline-exceeded', 'the trainer was stopped because the deadline of its task had passed');
     case 'over-quota':

@@ -21,6 +21,9 @@ export interface Trainer {
 /** Reason of an abort: the agent ends, and a later one goes on with the task. A trainer that needs no agent may work on. */
 export class AgentEnds extends Error {}
 
+/** Reason of an abort: the site's hours are over. No trainer works on, and the task goes on when they begin again. */
+export class OutsideHours extends Error {}
+
 export interface TrainerWork {
   /** Absolute path of the task folder. */
   readonly folder: string;

@@ -122,7 +122,7 @@ describe("a site's hours", () => {
           if (Number.isFinite(found)) assert.equal(schedule.isOpen(found), inside);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     );
   });
 

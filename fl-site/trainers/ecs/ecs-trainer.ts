@@ -8,7 +8,7 @@ import type { TrainerConfiguration } from '../../trainer-configuration';
 import { type AttemptEnd, runAttempts, type Stop, stopError } from '../attempts';
 import { TEMPORARY_FOLDER } from '../process-trainer';
 import { folderBytes } from '../resource-use';
-import { AgentEnds, type Trainer, type TrainerWork } from '../trainer';
+import { AgentEnds, OutsideHours, type Trainer, type TrainerWork } from '../trainer';
 import { TrainerOutput } from '../trainer-output';
 import { type EcsCluster, NoCapacity } from './ecs-cluster';
 import { CAPACITY_MEND, type EcsTask, endOfTask, QUOTA_MEND } from './task-end';
@@ -205,6 +205,7 @@ export class EcsTrainer implements Trainer {
   #aborted(work: TrainerWork, note: TaskNote): Promise<AttemptEnd> {
     const { reason } = work.signal;
     if (reason instanceof AgentEnds) throw new ClaraError('cancelled', 'the agent ends; the trainer works on');
+    if (reason instanceof OutsideHours) return this.#halt(work, note, { kind: 'outside-hours' });
     const late = reason instanceof ClaraError && reason.code === 'deadline-exceeded';
     return this.#halt(work, note, { kind: late ? 'deadline' : 'cancelled' });
   }

@@ -10,8 +10,8 @@ import { checkSiteConfiguration, type SiteConfigurationInput } from '../../../fl
 import { awsCluster } from '../../../fl-site/trainers/ecs/ecs-cluster';
 import { EcsTrainer } from '../../../fl-site/trainers/ecs/ecs-trainer';
 import { MmarInContainer } from '../../../fl-site/trainers/mmar/mmar-trainer';
-import { AgentEnds, type TrainerWork } from '../../../fl-site/trainers/trainer';
-import { OutsideHours, WorkingHours } from '../../../fl-site/working-hours';
+import { AgentEnds, OutsideHours, type TrainerWork } from '../../../fl-site/trainers/trainer';
+import { WorkingHours } from '../../../fl-site/working-hours';
 import { failureOf, fromNow, startsIn, TASK, trainerContract, workOn } from '../../contract/trainer.contract';
 import { EcsBench, TRAINING_LOGS } from '../../support/ecs-bench';
 import { makeCluster } from '../../support/ecs-cluster';
