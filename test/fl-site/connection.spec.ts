@@ -151,8 +151,9 @@ describe('the connection to a coordinator', () => {
   it('goes on while the coordinator says that it hears, while chunks move, and with one too old to say so', async () => {
     const beats = (peer: Peer) => peer.sent.filter(({ case: kind }) => kind === 'heartbeat').length;
     const lasts = async (peer: Peer, onBeat: () => void) => {
-      for (let seen = 0; seen < 12; seen++) {
-        await until(() => beats(peer) > seen);
+      const before = beats(peer);
+      for (let more = 0; more < 12; more++) {
+        await until(() => beats(peer) > before + more);
         onBeat();
       }
     };
