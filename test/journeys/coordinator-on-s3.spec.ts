@@ -18,7 +18,7 @@ const ELEMENTS = 270_000;
 const STORE = 's3://federation/spleen';
 
 describe('a coordinator whose store is in S3', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
 
   let server: S3Server | undefined;
   let federation: Federation | undefined;
