@@ -99,10 +99,10 @@ export class InferenceProcess {
     this.lastId += 1;
     const id = this.lastId;
     this.onProgress = onProgress;
-    let killer: NodeJS.Timeout | undefined;
+    let spare = () => {};
     const stop = () => {
       this.send({ kind: 'cancel', id });
-      killer = setTimeout(() => this.kill('hung'), this.options.cancelGraceMs);
+      spare = this.killUnlessSpared();
     };
     signal.addEventListener('abort', stop, { once: true });
     try {
@@ -115,7 +115,7 @@ export class InferenceProcess {
     } catch (error) {
       throw signal.aborted ? ClaraError.from(signal.reason) : error;
     } finally {
-      clearTimeout(killer);
+      spare();
       signal.removeEventListener('abort', stop);
       this.pending = undefined;
       this.onProgress = undefined;
@@ -125,9 +125,9 @@ export class InferenceProcess {
   /** Waits until the process has let go of its last job, or is dead; one that does not in time is killed. */
   async idle(): Promise<void> {
     if (this.letGo === undefined || !this.alive) return;
-    const killer = setTimeout(() => this.kill('hung'), this.options.cancelGraceMs);
+    const spare = this.killUnlessSpared();
     await this.letGo.done;
-    clearTimeout(killer);
+    spare();
   }
 
   /** Ends the process at once and waits until the system has taken its memory back. */
@@ -143,6 +143,19 @@ export class InferenceProcess {
     if (this.alive) this.ended = why;
     this.alive = false;
     this.child.kill('SIGKILL');
+  }
+
+  /**
+   * Kills the process when the grace is over. What it said while this one got no time is heard before: that is no silence.
+   * @returns what spares it
+   */
+  private killUnlessSpared(): () => void {
+    let spared = false;
+    const killer = setTimeout(() => setImmediate(() => spared || this.kill('hung')), this.options.cancelGraceMs);
+    return () => {
+      spared = true;
+      clearTimeout(killer);
+    };
   }
 
   private expectIdle(): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
@@ -98,6 +99,18 @@ describe('AIAA operations', () => {
       assert.equal((await segment(server)).status, 200);
       assert.ok((await figure(server, 'clara_aiaa_worker_restarts_total', { reason })) >= 1, reason);
     }
+  });
+
+  it('does not take a process for one that hangs because the server itself got no time', async () => {
+    const server = await site.serve({ limits: { cancelGraceMs: 1500 } });
+    const { workers } = server;
+    const client = waiting(server, requestThat(ORDER.threshold));
+    await once(client, 'data');
+    // What the process says behind its answer comes while nobody can hear it.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
+    client.destroy();
+    await eventually('the worker is idle', async () => (await figure(server, 'clara_aiaa_worker_resident_bytes')) > 0);
+    assert.deepEqual(server.workers, workers);
   });
 
   it('is live whatever the models do, and ready when one answers', async () => {

@@ -261,7 +261,7 @@ describe('AIAA refusals', () => {
       console.log('      skipped: open files are counted in /proc, which this system does not have');
       this.skip();
     }
-    const impatient = await site.serve({ limits: { replyStallMs: 100 } });
+    const impatient = await site.serve({ limits: { replyStallMs: 2500 } });
     const file = path.join(site.workspace, 'large');
     await writeFile(file, Buffer.alloc(64 * MIB));
     const { name, path: volume } = await new SessionStore(site.workspace, { maxExpirySeconds: 60 }).create(

@@ -112,8 +112,9 @@ export function trainerContract(make: () => TrainerUnderTest): void {
   });
 
   it('is not started again when the wait would pass the deadline', async () => {
-    const pacing = { random: () => 0.999, wait: async () => undefined };
-    const error = await failure('try-again-twice', { deadline: fromNow(1900) }, pacing);
+    // A wait of a minute before a deadline in half of one: a start of the program takes neither.
+    const pacing = { random: () => 30, wait: async () => undefined };
+    const error = await failure('try-again-twice', { deadline: fromNow(30_000) }, pacing);
     assert.equal(error.code, 'trainer-failed');
     assert.match(error.message, /75/);
     assert.equal(startsIn(folder), 1);

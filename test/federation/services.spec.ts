@@ -42,6 +42,7 @@ describe('services', () => {
       }
     },
     download: async function* ({ object, offset }, { signal }) {
+      events.emit('arrived');
       yield makeChunk(Number(offset), Buffer.from(object), { size: 100, sha256: Buffer.alloc(32, 1) });
       if (object === 'broken') throw refusal;
       if (object === 'endless') {
@@ -59,6 +60,7 @@ describe('services', () => {
     },
     uploadStatus: async ({ task }, { caller, signal }) => {
       if (task === 'slow') {
+        events.emit('arrived');
         await once(signal, 'abort');
         events.emit('gone');
       }
@@ -186,10 +188,8 @@ describe('services', () => {
     ]) {
       const controller = new AbortController();
       const gone = once(events, 'gone');
-      const call = start(controller.signal);
-      const arrived = setTimeout(() => controller.abort(), 50);
-      await assert.rejects(call, { code: 'cancelled' });
-      clearTimeout(arrived);
+      void once(events, 'arrived').then(() => controller.abort());
+      await assert.rejects(start(controller.signal), { code: 'cancelled' });
       await gone;
     }
     assert.deepEqual(failures, []); // a client that leaves is no failure of the server

@@ -85,8 +85,9 @@ describe('an agent that is killed with -9', () => {
     const gate = path.join(site.folder, 'gate');
     mkdirSync(gate);
     await begin(MODEL, 6);
-    await until(() => existsSync(path.join(gate, 'reached')));
-    const orphan = Number(readFileSync(path.join(gate, 'reached'), 'utf8'));
+    const reached = path.join(gate, 'reached');
+    await until(() => existsSync(reached) && readFileSync(reached, 'utf8').endsWith('\n'));
+    const orphan = Number(readFileSync(reached, 'utf8'));
     await end('SIGKILL');
     assert.ok(isAlive(orphan), 'the trainer of a killed agent lives on: that is the case to be tested');
 

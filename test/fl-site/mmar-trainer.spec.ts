@@ -143,8 +143,8 @@ zipfile.ZipFile(sys.argv[1], "w").writestr("a/data.pkl", pickle.dumps({"model": 
     const { steps } = await checkTrainer(program, {
       dataset: { kind: 'decathlon', path: dataset },
       parameters: { epochs: 2 },
-      environment: { ...site().trainer.environment, STAND_IN_PAUSE: '0.02' },
-      timeoutMillis: 30_000,
+      environment: { ...site().trainer.environment, STAND_IN_PAUSE: '0.4' },
+      timeoutMillis: 60_000,
     });
     const said = JSON.stringify(steps, undefined, 1);
     assert.deepEqual(

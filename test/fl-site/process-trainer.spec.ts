@@ -97,8 +97,11 @@ describe('a trainer process', () => {
       longest.log = Math.max(longest.log, line.length);
       longest.lines++;
     };
+    const began = performance.now();
     await run('garbage-stdout', { onLog, onProgress: () => assert.fail('none of it is progress') });
-    assert.ok(longest.lines > 0 && longest.lines <= 400, `${longest.lines} lines were let through`);
+    // Of 600; a hundred in each second, of which a machine that is busy may need some.
+    const most = 100 * (Math.ceil((performance.now() - began) / 1000) + 1);
+    assert.ok(longest.lines > 0 && longest.lines <= most, `${longest.lines} lines were let through, ${most} may be`);
     assert.ok(longest.log <= 65_536);
   });
 

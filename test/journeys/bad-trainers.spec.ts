@@ -19,7 +19,7 @@ const MISTAKES: readonly {
   {
     what: 'hangs past the deadline',
     options: { trainer: { MISTAKE: 'hang' } },
-    deadline: '7s',
+    deadline: '15s',
     says: /deadline/,
     reads: 'c lost: nothing came before the deadline of {time}',
   },

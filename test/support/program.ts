@@ -21,7 +21,8 @@ export interface ProgramOptions {
   readonly elsewhere?: { readonly command: string; readonly cwd: string; readonly user?: number };
 }
 
-const WAIT_MILLIS = 40_000;
+/** Short of what mocha gives a test: then it is said what was waited for. */
+const WAIT_MILLIS = 100_000;
 
 /** `clara-fed` as a process of its own, started as a person would, with what it prints. */
 export class Program {
@@ -85,7 +86,11 @@ export class Program {
     for (;;) {
       const found = this.records.find(find);
       if (found) return found;
-      if (this.#isOver) throw new Error(`clara-fed ${this.args.join(' ')} ended before ${what}: ${this.#stderr}`);
+      if (this.#isOver) {
+        const { code, signal } = await this.ended;
+        const said = `${this.#stdout.slice(-2000)}${this.#stderr}`;
+        throw new Error(`clara-fed ${this.args.join(' ')} ended (${signal ?? code}) before ${what}: ${said}`);
+      }
       const left = end - performance.now();
       if (left <= 0) throw new Error(`clara-fed ${this.args.join(' ')}: waited in vain for ${what}: ${this.#stderr}`);
       await new Promise<void>((resolve) => {

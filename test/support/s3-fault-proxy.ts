@@ -45,6 +45,8 @@ export class S3FaultProxy {
 
   static async start(target: number): Promise<S3FaultProxy> {
     const proxy = new S3FaultProxy(target);
+    // A connection that ends because it was idle is an attempt that nobody has arranged.
+    proxy.#server.keepAliveTimeout = 0;
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     return proxy;

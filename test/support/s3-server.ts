@@ -103,13 +103,17 @@ export class S3Server {
     await once(child, 'exit');
   }
 
+  /** @throws Error when it had ended by itself: then nothing that a test says of a store can be believed */
   async stop(): Promise<void> {
+    const { exitCode = null, signalCode = null } = this.#process ?? {};
+    const how = signalCode ?? exitCode;
     await this.kill();
     for (const [variable, value] of Object.entries(this.environmentBefore)) {
       if (value === undefined) delete process.env[variable];
       else process.env[variable] = value;
     }
     await rm(this.folder, { recursive: true, force: true });
+    if (how !== null) throw new Error(`${this.name} ended by itself (${how}): ${this.#printed}`);
   }
 
   async #startOf(): Promise<{ readonly args: string[]; readonly environment: Readonly<Record<string, string>> }> {

@@ -9,7 +9,7 @@ export const ORDER = { threshold: 0, waitUntilCancelled: 1, hang: 2, crash: 3, f
 export const DEAF = 'deaf';
 
 /** What a model takes for anything whose weights say so. */
-export const SLOW_MS = 400;
+export const SLOW_MS = 2400;
 
 /** Engine double: the organ is everything of 50 HU and more. It really runs in the inference process. */
 const engine: InferenceEngine<'reference'> = {

@@ -74,7 +74,7 @@ async function itemsBelow(root: string): Promise<Dirent[]> {
 
 /** Waits for something that happens soon, without guessing how soon. */
 export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const until = Date.now() + 20_000;
+  const until = Date.now() + 40_000;
   while (!(await holds())) {
     if (Date.now() > until) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -86,7 +86,8 @@ describe('a leader that is paused past its lease', function () {
     return old.exitCode === null && (await readdir(path.join(folder, WORKROOM_NAME, 'locks'))).length === 0;
   };
   const takeOver = async () => {
-    const self = { holder: newOwnerCard(), address: 'new:1', durationMillis: LEASE_MILLIS };
+    // Longer than any pause of this machine: the new leader is to keep its lease to the end.
+    const self = { holder: newOwnerCard(), address: 'new:1', durationMillis: 20 * LEASE_MILLIS };
     lead = await takeLead({ store, self }, new AbortController().signal);
     assert.equal(lead.epoch, 2);
     const current = lead;

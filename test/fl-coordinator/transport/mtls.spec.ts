@@ -253,7 +253,7 @@ describe('mutual TLS', () => {
   });
 
   it('ends an open connection when its certificate ends', async () => {
-    const brief = await CertificateAuthority.open(`${fed.folder}/trust`, { federation: FEDERATION, leafMillis: 2500 });
+    const brief = await CertificateAuthority.open(`${fed.folder}/trust`, { federation: FEDERATION, leafMillis: 6000 });
     const identity = siteIdentity(FEDERATION, 'st-marys');
     const credentials = await issueDirectly({ authority: brief }, identity);
     const session = http2.connect(`https://localhost:${server.port}`, {

@@ -221,12 +221,12 @@ describe('preflight of a site', () => {
           trainer: { name: 'scripted', adapter: 'process', command: [trainer.command, ...trainer.args] },
         });
         writeFileSync(file, stringify(configuration));
-        const program = new Program(['site', 'preflight', '--config', file, '--timeout', '6', '--json']);
+        const program = new Program(['site', 'preflight', '--config', file, '--timeout', '15', '--json']);
         const { code, stderr } = await program.ended;
         const found = (name: string) => program.records.find((record) => record.name === name)?.found;
         assert.equal(code, 65, stderr);
-        assert.equal(found('tls'), 'not done after 6 s');
-        assert.equal(found('dataset'), 'not done after 6 s');
+        assert.equal(found('tls'), 'not done after 15 s');
+        assert.equal(found('dataset'), 'not done after 15 s');
         assert.match(String(found('trainer')), /^scripted starts/);
         const { passed, failed } = program.records.find(({ event }) => event === 'preflight')!;
         assert.deepEqual([passed, failed], [false, 2]);

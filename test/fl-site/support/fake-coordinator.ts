@@ -13,6 +13,7 @@ import {
 import { serve } from '../../../federation/service-handlers';
 import type { CoordinatorClient } from '../../../fl-site/coordinator-client';
 import { grpcCoordinatorClient } from '../../../fl-site/grpc-coordinator-client';
+import { freePort } from '../../support/free-port';
 
 type Stream = ServerWritableStream<unknown, MessageInitShape<typeof CoordinatorMessageSchema>>;
 
@@ -57,8 +58,10 @@ export class FakeCoordinator {
 
   static async start(options: FakeOptions = {}): Promise<FakeCoordinator> {
     const server = new Server({ 'grpc.max_receive_message_length': -1 });
+    // One to which it can come back: what the system gives to port 0, it may give to somebody else meanwhile.
+    const free = await freePort();
     const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(`127.0.0.1:${options.port ?? 0}`, ServerCredentials.createInsecure(), (error, bound) =>
+      server.bindAsync(`127.0.0.1:${options.port ?? free}`, ServerCredentials.createInsecure(), (error, bound) =>
         error ? reject(error) : resolve(bound),
       );
     });

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-const LIMIT_MILLIS = 20_000;
+const LIMIT_MILLIS = 40_000;
 
 /** Resolves when the condition holds, rejects when it never does. */
 export async function until(condition: () => boolean | Promise<boolean>, what = condition.toString()): Promise<void> {
