@@ -219,6 +219,20 @@ describe('a run that ends early', () => {
     assert.ok(Math.abs(end.best.value - (0.1 + 2.7 + 2) / 8) < 1e-12);
   });
 
+  it('has its last figures from the sites that did not train for an earlier round, though it is over with them', () => {
+    const buffer = { size: 9, maxStaleness: 9 };
+    const earlyStop = { metric: 'dice', patience: 1 };
+    const story = started({ rounds: 9, quorum: 2, lateUpdates: 'buffer', buffer, earlyStop });
+    for (const site of ['a', 'b', 'c']) story.deliver(site);
+    story.pass(60_000);
+    for (const round of [1, 2]) {
+      for (const site of ['a', 'b', 'c']) story.deliver(site);
+      if (round === 1) for (const site of ['a', 'b', 'c']) story.deliver(site);
+    }
+    assert.match(reasonOf(story), /has not been better than 0.9000 of round 1 for 1 rounds/);
+    assert.deepEqual(opened(story, 'evaluate').at(-1)!.cohort, ['a', 'b', 'c']);
+  });
+
   it('takes less for better when told so, and only so much for a difference', () => {
     const min = { metric: 'dice', patience: 2, mode: 'min' } as const;
     assert.equal(play({ earlyStop: min }, [5, 4, 3, 2]).state.outcome, undefined);
