@@ -2,11 +2,12 @@ import { link, rename, stat, statfs, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type ByteSource, syncFolder } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { hasSystemCode, unlessCode } from '../../base/system-codes';
 import { faultPoint } from '../fault-points';
 import { piecesOf } from './byte-source';
 import { DirectoryUpload } from './directory-upload';
 import { DurableFolders, makeFolderDurably } from './durable-folders';
-import { storeError, systemCode, throwIfAborted, unlessCode } from './file-errors';
+import { storeError, throwIfAborted } from './file-errors';
 import { infoOf, infoOfFile, openObject, openRangeReader, resolveRange, streamFile } from './object-file';
 import { checkKey } from './object-key';
 import { listTree } from './object-listing';
@@ -35,7 +36,7 @@ export async function openDirectoryStore(root: string): Promise<DirectoryStore> 
     await makeFolderDurably(path.resolve(root));
     return new DirectoryStore(path.resolve(root));
   } catch (error) {
-    if (systemCode(error) !== 'ENOTDIR') throw storeError(error, `opening the store ${root}`);
+    if (!hasSystemCode(error, 'ENOTDIR')) throw storeError(error, `opening the store ${root}`);
     throw new ClaraError('invalid-input', `the store ${root} is not a folder; name a folder`, { cause: error });
   }
 }
@@ -92,7 +93,7 @@ export class DirectoryStore implements ObjectStore {
       try {
         await this.#folders.putInto(folder, () => link(partial, this.#fileOf(key)));
       } catch (error) {
-        if (systemCode(error) !== 'EEXIST') throw error;
+        if (!hasSystemCode(error, 'EEXIST')) throw error;
         throw new ClaraError('precondition-failed', `${key} exists already; it was left as it is`, { cause: error });
       }
       faultPoint('store.committed');
