@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { hasSystemCode } from './system-codes';
 
 /**
  * Files that are there whole or not at all, and stay after a power cut: write beside the target, fsync, rename, fsync the
@@ -42,7 +43,7 @@ export async function inFolder<Made>(folder: string, make: () => Promise<Made>):
   try {
     return await make();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!hasSystemCode(error, 'ENOENT')) throw error;
     await mkdir(folder, { recursive: true });
     return make();
   }

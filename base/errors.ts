@@ -1,3 +1,4 @@
+import { systemCode } from './system-codes';
 /**
  * The one error family of the platform. Every failure that a user, a peer or a program may meet is a {@link ClaraError}
  * with a stable code; what a code means to a shell, to gRPC or to HTTP is a table, not a decision at each throw.
@@ -56,7 +57,7 @@ export class ClaraError extends Error {
   static from(thrown: unknown, context?: string): ClaraError {
     if (thrown instanceof ClaraError) return thrown;
     if (!(thrown instanceof Error)) return new ClaraError('internal', prefix(context, String(thrown)));
-    const code = SYSTEM_CODES[(thrown as NodeJS.ErrnoException).code ?? ''] ?? codeOfName(thrown.name);
+    const code = SYSTEM_CODES[systemCode(thrown) ?? ''] ?? codeOfName(thrown.name);
     return new ClaraError(code, prefix(context, thrown.message), { cause: thrown });
   }
 

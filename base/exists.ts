@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { ClaraError } from './errors';
+import { hasSystemCode } from './system-codes';
 
 /** @throws ClaraError when it cannot be told, for example in a folder that may not be read */
 export async function exists(name: string): Promise<boolean> {
@@ -7,8 +8,7 @@ export async function exists(name: string): Promise<boolean> {
     await stat(name);
     return true;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    if (hasSystemCode(error, 'ENOENT', 'ENOTDIR')) return false;
     throw ClaraError.from(error);
   }
 }

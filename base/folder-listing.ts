@@ -1,6 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { ClaraError } from './errors';
+import { hasSystemCode } from './system-codes';
 
 /** What lies in a folder; nothing when there is none. */
 
@@ -18,7 +19,7 @@ async function entriesIn(folder: string, doing: string): Promise<Dirent[]> {
   try {
     return await readdir(folder, { withFileTypes: true });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if (hasSystemCode(error, 'ENOENT')) return [];
     throw ClaraError.from(error, doing);
   }
 }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { hasSystemCode } from './system-codes';
 
 /** A process beyond doubt: numbers are used again, but not together with a start time. */
 export interface ProcessIdentity {
@@ -57,9 +58,8 @@ export function signalGroup(leader: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-leader, signal);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     // EPERM: only processes that have changed their user are left, and those are beyond reach.
-    if (code !== 'ESRCH' && code !== 'EPERM') throw error;
+    if (!hasSystemCode(error, 'ESRCH', 'EPERM')) throw error;
   }
 }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ClaraError } from './errors';
 import { identityOf, isRunning } from './process-identity';
+import { hasSystemCode } from './system-codes';
 
 const HOLDER = z.object({
   pid: z.number().int().positive(),
@@ -99,7 +100,7 @@ async function linked(own: string, lock: string): Promise<boolean> {
     await link(own, lock);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (hasSystemCode(error, 'EEXIST')) return false;
     throw ClaraError.from(error, `cannot lock ${path.dirname(lock)}`);
   }
 }

@@ -1,15 +1,12 @@
 import { lstat, readdir, rm, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
+import { unlessCode } from './system-codes';
 
 /** rm(1) in as few system calls as it takes: that of Node asks of every name, twice, what it is before it removes it. */
 
 /** Does nothing when there is no such file. @throws the system's error, also for a folder */
 export async function removeFile(file: string): Promise<void> {
-  try {
-    await unlink(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+  await unlessCode(unlink(file), 'ENOENT');
 }
 
 /** Removes a folder, or what stands in its place, and all in it; does nothing when there is none. @throws the system's error */

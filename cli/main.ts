@@ -1,13 +1,14 @@
 import { CommanderError } from 'commander';
 import { EXIT } from '../base/exit-codes';
+import { hasSystemCode } from '../base/system-codes';
 import { program } from './program';
 import { reportFailure } from './terminal';
 
 /** Whoever read our output has gone, `| head` for example: no reason for a service to die. */
 function ignoreLostReaders(): void {
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+    stream.on('error', (error: Error) => {
+      if (!hasSystemCode(error, 'EPIPE')) throw error;
     });
   }
 }

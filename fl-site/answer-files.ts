@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder, writeFileDurably } from '../base/durable-file';
+import { hasSystemCode, unlessCode } from '../base/system-codes';
 
 /** Questions to the people of a hospital and their answers are files: the agent and a command, of which either may die, meet there. */
 
@@ -12,7 +13,7 @@ export async function writeOnce(file: string, text: string): Promise<boolean> {
   try {
     await link(aside, file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (hasSystemCode(error, 'EEXIST')) return false;
     throw error;
   } finally {
     await rm(aside, { force: true });
@@ -21,11 +22,6 @@ export async function writeOnce(file: string, text: string): Promise<boolean> {
   return true;
 }
 
-export async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+export function readIfThere(file: string): Promise<string | undefined> {
+  return unlessCode(readFile(file, 'utf8'), 'ENOENT');
 }

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import { hasSystemCode } from '../base/system-codes';
 import { checkPlan, type Plan } from '../federation/plan';
 import type { Workspace } from './workspace';
 
@@ -31,7 +32,7 @@ export class Approvals {
       }
       return this.#newest.plan;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (hasSystemCode(error, 'ENOENT')) return undefined;
       throw ClaraError.from(error, `cannot read the approval of run ${run}`);
     }
   }

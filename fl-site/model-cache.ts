@@ -3,6 +3,7 @@ import path from 'node:path';
 import { inFolder } from '../base/durable-file';
 import { namesIn } from '../base/folder-listing';
 import { removeFile } from '../base/removal';
+import { hasSystemCode } from '../base/system-codes';
 import type { ModelReference } from '../federation/gen/federation/v1/federation_pb';
 import { digestOfFile } from '../federation/tensors/file';
 import type { CoordinatorClient } from './coordinator-client';
@@ -58,7 +59,7 @@ export class ModelCache {
     try {
       await place();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (!hasSystemCode(error, 'EEXIST')) throw error;
       await removeFile(target);
       await place();
     }
@@ -86,7 +87,7 @@ export class ModelCache {
       await inFolder(path.dirname(cached), () => link(file, cached));
     } catch (error) {
       // Not here, or taken before.
-      if (['ENOENT', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
+      if (hasSystemCode(error, 'ENOENT', 'EEXIST')) return;
       throw error;
     }
     await this.#seal(cached);

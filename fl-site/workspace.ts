@@ -5,6 +5,7 @@ import { syncFolder } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
 import { exists } from '../base/exists';
 import { removeFolder } from '../base/removal';
+import { hasSystemCode } from '../base/system-codes';
 import { STATE_FOLDER } from '../federation/trainer-contract';
 
 /**
@@ -171,8 +172,7 @@ async function moved(folder: string, target: string): Promise<boolean> {
     await rename(folder, target);
     return true;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      return false;
+    if (hasSystemCode(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST')) return false;
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import { hasSystemCode } from '../base/system-codes';
 import { FLEET_VERBS, type FleetVerb } from './stacks-port';
 
 /** What is asked for: two calls with equal tasks are one task, in which the second goes on. */
@@ -80,7 +81,7 @@ async function read(file: string): Promise<z.output<typeof RECORD> | undefined> 
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (hasSystemCode(error, 'ENOENT')) return undefined;
     throw ClaraError.from(error, `the record ${file} cannot be read`);
   }
   const parsed = text.length <= MAX_CHARACTERS ? RECORD.safeParse(parsedJson(text)) : undefined;

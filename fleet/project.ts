@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultsOf } from '../base/faults';
+import { hasSystemCode } from '../base/system-codes';
 import { ENVIRONMENTS } from '../stacks/common-keys';
 import { readProject, readStackFile, stackNames } from './project-files';
 
@@ -65,7 +66,7 @@ async function digestOfSources(folder: string): Promise<string> {
   const hash = createHash('sha256');
   for (const source of SOURCES) {
     const files = await readdir(path.join(folder, source), { recursive: true, withFileTypes: true }).catch((error) => {
-      if (error.code === 'ENOTDIR' || error.code === 'ENOENT') return undefined;
+      if (hasSystemCode(error, 'ENOTDIR', 'ENOENT')) return undefined;
       throw ClaraError.from(error);
     });
     const names = files

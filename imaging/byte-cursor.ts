@@ -2,6 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { ClaraError } from '../base/errors';
+import { systemCode } from '../base/system-codes';
 import type { VoxelArray } from './volume';
 import { HOST_IS_LITTLE_ENDIAN, swapBytes, type VoxelType } from './voxel-types';
 
@@ -216,6 +217,5 @@ function chunksOf(input: ByteInput, { gunzip: gzipped, start = 0 }: CursorOption
 }
 
 function isZlibError(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return typeof code === 'string' && code.startsWith('Z_');
+  return systemCode(error)?.startsWith('Z_') === true;
 }

@@ -3,6 +3,7 @@ import { copyFile, link, mkdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import { hasSystemCode } from '../base/system-codes';
 import type { ExtractOptions } from '../base/tar-archive';
 import { type DecathlonDataset, filesOf, LIST_FILE, openDecathlonFolder } from './decathlon-folder';
 import { type DecathlonCase, type DecathlonList, formatDecathlonList, parseDecathlonList } from './decathlon-list';
@@ -98,7 +99,7 @@ export async function writeSiteDataset(
 }
 
 /** Hard links do not cross file systems, and some systems forbid them for files of others: then the bytes are copied. */
-const NO_LINK: ReadonlySet<string | undefined> = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'ENOSYS']);
+const NO_LINK = ['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'ENOSYS'];
 
 async function place(from: string, to: string, how: 'link' | 'copy'): Promise<void> {
   try {
@@ -107,7 +108,7 @@ async function place(from: string, to: string, how: 'link' | 'copy'): Promise<vo
       return;
     }
   } catch (error) {
-    if (!NO_LINK.has((error as NodeJS.ErrnoException).code)) throw ClaraError.from(error, `cannot place ${to}`);
+    if (!hasSystemCode(error, ...NO_LINK)) throw ClaraError.from(error, `cannot place ${to}`);
   }
   await copyFile(from, to, constants.COPYFILE_FICLONE);
 }

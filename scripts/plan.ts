@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ClaraError } from '../base/errors';
 import { EXIT, exitCodeOf } from '../base/exit-codes';
+import { hasSystemCode } from '../base/system-codes';
 import { planStack } from '../test/engine/plan';
 import { planJson, planText } from '../test/engine/plan-text';
 import { openingsText } from '../test/reachability/page';
@@ -99,8 +100,8 @@ function fileName(revision: string): string {
 }
 
 // Whoever reads has read enough, such as `head`: nobody is left to tell anything.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+process.stdout.on('error', (error: Error) => {
+  if (!hasSystemCode(error, 'EPIPE')) throw error;
 });
 
 main().then(

@@ -1,6 +1,7 @@
 import { copyFile, link, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../base/errors';
+import { hasSystemCode, unlessCode } from '../../base/system-codes';
 import { sessionGone } from '../errors';
 import { seriesFileOf, slicesOfUpload } from '../storage/uploaded-series';
 import { inspectVolume, type VolumeExtension } from '../storage/uploaded-volume';
@@ -54,7 +55,7 @@ export async function takeFromSession(c: AnnotationContext, id: string, folder: 
   try {
     await takeKept(kept, target);
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? sessionGone() : error;
+    throw hasSystemCode(error, 'ENOENT') ? sessionGone() : error;
   }
   return target;
 }
@@ -62,9 +63,7 @@ export async function takeFromSession(c: AnnotationContext, id: string, folder: 
 /** A kept volume under another name, with what is known of its DICOM series. */
 export async function takeKept(kept: string, target: string): Promise<void> {
   await linkOrCopy(kept, target);
-  await linkOrCopy(seriesFileOf(kept), seriesFileOf(target)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error; // it was no series
-  });
+  await unlessCode(linkOrCopy(seriesFileOf(kept), seriesFileOf(target)), 'ENOENT'); // it may be no series
 }
 
 /** Not every file system has hard links. */

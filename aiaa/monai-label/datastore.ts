@@ -5,6 +5,7 @@ import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError, hasCode, showValue } from '../../base/errors';
 import { namesIn } from '../../base/folder-listing';
 import { showBytes } from '../../base/show-bytes';
+import { unlessCode } from '../../base/system-codes';
 import { digestOfFile } from '../../federation/tensors/file';
 import { datastoreFull } from '../errors';
 import { seriesFileOf } from '../storage/uploaded-series';
@@ -221,7 +222,7 @@ export class Datastore {
     };
     try {
       await rename(given.file, path.join(folder, stored.file));
-      await rename(seriesFileOf(given.file), path.join(folder, seriesFileOf(stored.file))).catch(unlessMissing);
+      await unlessCode(rename(seriesFileOf(given.file), path.join(folder, seriesFileOf(stored.file))), 'ENOENT');
       await syncFolder(folder);
       await writeFileDurably(path.join(folder, card), JSON.stringify(stored), { mode: 0o600 });
     } catch (error) {
@@ -289,8 +290,4 @@ function mustBeOf(image: StoredFile, sha256: string): void {
     'precondition-failed',
     `Image ${showValue(image.id)} was replaced meanwhile, and the label is not of what is there now; label that one.`,
   );
-}
-
-function unlessMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
 }

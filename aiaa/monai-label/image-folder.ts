@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { syncFolder } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { namesIn } from '../../base/folder-listing';
+import { hasSystemCode } from '../../base/system-codes';
 import { seriesFileOf } from '../storage/uploaded-series';
 
 /**
@@ -119,7 +120,7 @@ export async function readCard(file: string): Promise<StoredFile | undefined> {
   try {
     return storedFileSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (hasSystemCode(error, 'ENOENT')) return undefined;
     // No cause: what parsers say of a card repeats its text, and ids may name patients.
     throw new ClaraError(
       'corrupt',

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { ClaraError, hasCode, showValue } from '../../base/errors';
 import { faultsOf } from '../../base/faults';
 import { foldersIn } from '../../base/folder-listing';
+import { hasSystemCode } from '../../base/system-codes';
 import type { ModelSource } from '../inference/model-source';
 import { BUILT_IN_MODELS, type BuiltInEntry } from './built-in-models';
 import { currentSchema, type ModelEntry, modelEntrySchema, modelNameSchema, registryPaths } from './model-entry';
@@ -135,7 +136,7 @@ async function readJson<T extends z.ZodType>(file: string, schema: T, model: str
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (hasSystemCode(error, 'ENOENT')) return undefined;
     throw ClaraError.from(error, `model ${model}`);
   }
   const what = `Model ${model}: ${path.basename(file)}`;

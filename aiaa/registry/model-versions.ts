@@ -3,6 +3,7 @@ import path from 'node:path';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError, showValue } from '../../base/errors';
 import { foldersIn } from '../../base/folder-listing';
+import { hasSystemCode } from '../../base/system-codes';
 import { type ModelEntry, modelEntrySchema, registryPaths, unfinishedFolder } from './model-entry';
 import { mustBeModelName, readCurrent, readVersion, type StoredModel } from './model-registry';
 
@@ -49,7 +50,7 @@ export async function unloadModel(workspace: string, name: string): Promise<void
   try {
     await rm(current);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw ClaraError.from(error, `unloading ${name}`);
+    if (!hasSystemCode(error, 'ENOENT')) throw ClaraError.from(error, `unloading ${name}`);
     throw new ClaraError('not-found', `There is no model ${showValue(name)} that is served.`);
   }
   await syncFolder(path.dirname(current));

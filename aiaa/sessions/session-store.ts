@@ -6,6 +6,7 @@ import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
 import { showBytes } from '../../base/show-bytes';
+import { hasSystemCode, unlessCode } from '../../base/system-codes';
 import { sessionGone, sessionsFull } from '../errors';
 import { seriesFileOf } from '../storage/uploaded-series';
 import type { VolumeExtension } from '../storage/uploaded-volume';
@@ -26,7 +27,7 @@ export type Session = z.infer<typeof sessionSchema>;
 
 const SESSION_FILE = 'session.json';
 /** What the system says where there is no file: nothing, a folder in its place, or a file in the place of its folder. */
-const NO_FILE = new Set(['ENOENT', 'EISDIR', 'ENOTDIR']);
+const NO_FILE = ['ENOENT', 'EISDIR', 'ENOTDIR'];
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Marks a folder that is not complete yet. */
 const INCOMPLETE = '.new-';
@@ -86,7 +87,7 @@ export class SessionStore {
     try {
       const kept = path.join(incomplete, path.basename(session.path));
       await rename(volumeFile, kept);
-      await rename(seriesFileOf(volumeFile), seriesFileOf(kept)).catch(unlessMissing); // of a DICOM series
+      await unlessCode(rename(seriesFileOf(volumeFile), seriesFileOf(kept)), 'ENOENT'); // of a DICOM series
       await writeFileDurably(path.join(incomplete, SESSION_FILE), JSON.stringify(session), { mode: 0o600 });
       await rename(incomplete, this.folderOf(name));
     } catch (error) {
@@ -178,7 +179,7 @@ export class SessionStore {
     try {
       text = await readFile(path.join(this.folderOf(id), SESSION_FILE), 'utf8');
     } catch (error) {
-      if (NO_FILE.has((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+      if (hasSystemCode(error, ...NO_FILE)) return undefined;
       throw ClaraError.from(error, 'reading the session');
     }
     try {
@@ -191,8 +192,4 @@ export class SessionStore {
   private folderOf(id: string): string {
     return path.join(this.root, id);
   }
-}
-
-function unlessMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
 }

@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { endGroup, identityOf, type ProcessIdentity } from '../../base/process-identity';
+import { hasSystemCode } from '../../base/system-codes';
 
 /**
  * Short-lived folders with patient data: one per request, removed when the request ends. Each server process keeps its
@@ -154,6 +155,6 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return hasSystemCode(error, 'EPERM');
   }
 }

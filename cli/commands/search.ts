@@ -92,9 +92,9 @@ async function report(
   { terminal, output }: { readonly terminal: Terminal; readonly output?: string | undefined },
 ): Promise<void> {
   for (const [index, outcome] of standings.entries()) {
-    const { candidate, rung, rounds } = outcome;
+    const { candidate, rung, rounds, compared } = outcome;
     const { parameters } = search.candidates[candidate - 1]!;
-    const record = { rank: index + 1, candidate, parameters, rung, rounds, ...outcomeRecord(outcome) };
+    const record = { rank: index + 1, candidate, parameters, rung, rounds, ...outcomeRecord(outcome), compared };
     terminal.record({ event: 'ranking', search: search.id, ...record });
   }
   terminal.line(rankingTable(search, standings));

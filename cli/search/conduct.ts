@@ -3,7 +3,7 @@ import type { RunSummary, RunView } from '../../federation/gen/federation/v1/fed
 import { isOver } from '../run-table';
 import type { Candidate } from './candidates';
 import { type Cost, Purse } from './purse';
-import { type Outcome, standings, survivors } from './ranking';
+import { type Outcome, type Standing, standings, survivors } from './ranking';
 import type { Search } from './search-file';
 import { INTERRUPTED, submitTokenOf, type Trial, trialOf, trialPlan } from './trials';
 import { outcomeOf, refusedOutcome } from './view-outcome';
@@ -40,7 +40,7 @@ export interface ConductOptions {
 
 export interface SearchEnd {
   /** Of every candidate that was tried, best first. */
-  readonly standings: readonly Outcome[];
+  readonly standings: readonly Standing[];
   readonly spent: Cost;
   /** Why the search ended before its last rung; undefined when it did not. */
   readonly stopped: string | undefined;

@@ -1,3 +1,5 @@
+import { fairValues, type Judgement } from './fair-values';
+
 /** What became of a trial, and which of several is better. */
 
 export interface Outcome {
@@ -10,8 +12,8 @@ export interface Outcome {
   readonly run: string;
   /** The metric after its last round; null when there is none, and `reason` says why. */
   readonly value: number | null;
-  /** Sites that judged. */
-  readonly sites: readonly string[];
+  /** Of the sites that told the metric after its last round. */
+  readonly judgements: readonly Judgement[];
   readonly reason: string;
   /** Rounds that it did. */
   readonly roundsDone: number;
@@ -23,15 +25,37 @@ export interface Outcome {
 
 export type Mode = 'max' | 'min';
 
-/** Best first: by value, those without one last, and then by the number of the candidate. */
-export function ranked(outcomes: readonly Outcome[], mode: Mode): Outcome[] {
+export interface Standing extends Outcome {
+  /** By which it ranks: the value as if all sites of its rung had judged it, the value itself where they have. */
+  readonly compared: number | null;
+}
+
+/** Trials of one rung, best first: by value on equal terms, those without one last, and then by the number of the candidate. */
+export function ranked(outcomes: readonly Outcome[], mode: Mode): Standing[] {
   const sign = mode === 'max' ? -1 : 1;
-  return [...outcomes].sort((a, b) => {
-    if (a.value === null || b.value === null) {
-      return Number(a.value === null) - Number(b.value === null) || a.candidate - b.candidate;
-    }
-    return sign * (a.value - b.value) || a.candidate - b.candidate;
-  });
+  // By number, so that sums do not depend on the order in which trials have ended.
+  const inOrder = [...outcomes].sort((a, b) => a.candidate - b.candidate);
+  const known = inOrder.filter(({ value }) => value !== null);
+  const fair = isSameJury(known)
+    ? known.map(({ value }) => ({ value: value!, group: 0 }))
+    : fairValues(known.map(({ judgements }) => judgements));
+  const order = known.map((_, index) => index);
+  order.sort((a, b) => fair[a]!.group - fair[b]!.group || sign * (fair[a]!.value - fair[b]!.value) || a - b);
+  return [
+    ...order.map((index) => ({ ...known[index]!, compared: fair[index]!.value })),
+    ...inOrder.filter(({ value }) => value === null).map((outcome) => ({ ...outcome, compared: null })),
+  ];
+}
+
+/** Whether the same sites have judged all by as many cases. */
+function isSameJury(outcomes: readonly Outcome[]): boolean {
+  const juries = outcomes.map(({ judgements }) =>
+    judgements
+      .map(({ site, samples }) => `${site} ${samples}`)
+      .sort()
+      .join('\n'),
+  );
+  return juries.every((jury) => jury === juries[0]);
 }
 
 /** The candidates that go on to a rung with so many places, best first. What has no value never does. */
@@ -43,22 +67,19 @@ export function survivors(outcomes: readonly Outcome[], mode: Mode, places: numb
 }
 
 /**
- * The last outcome of each candidate, best first: those that came further, and by value among them; candidates whose last
- * trial has no value are behind all others.
+ * The last outcome of each candidate, best first: those that came further, and by rank in their rung among them; candidates whose
+ * last trial has no value are behind all others.
  */
-export function standings(outcomes: readonly Outcome[], mode: Mode): Outcome[] {
-  const last = new Map<number, Outcome>();
-  for (const outcome of outcomes) {
-    const before = last.get(outcome.candidate);
-    if (!before || before.rung < outcome.rung) last.set(outcome.candidate, outcome);
-  }
-  const furthestFirst = [...last.values()].sort((a, b) => b.rung - a.rung);
-  const rungs = [...new Set(furthestFirst.map(({ rung }) => rung))];
-  const inOrder = rungs.flatMap((rung) =>
+export function standings(outcomes: readonly Outcome[], mode: Mode): Standing[] {
+  const last = new Map<number, number>();
+  for (const { candidate, rung } of outcomes) last.set(candidate, Math.max(last.get(candidate) ?? 0, rung));
+  const furthestFirst = [...new Set(outcomes.map(({ rung }) => rung))].sort((a, b) => b - a);
+  // Ranked among all trials of the rung: those that went on are part of the comparison.
+  const inOrder = furthestFirst.flatMap((rung) =>
     ranked(
-      furthestFirst.filter((outcome) => outcome.rung === rung),
+      outcomes.filter((outcome) => outcome.rung === rung),
       mode,
-    ),
+    ).filter(({ candidate }) => last.get(candidate) === rung),
   );
   return [...inOrder.filter(({ value }) => value !== null), ...inOrder.filter(({ value }) => value === null)];
 }

@@ -90,11 +90,12 @@ export class SearchProgress {
 export function outcomeRecord({
   run,
   value,
-  sites,
+  judgements,
   reason,
   roundsDone,
   bytes,
   seconds,
 }: Outcome): Record<string, unknown> {
+  const sites = judgements.map(({ site }) => site);
   return { run, value, sites, reason, roundsDone, bytes, seconds };
 }

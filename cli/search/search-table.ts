@@ -4,7 +4,7 @@ import { stageWords } from '../run-table';
 import { counted, table } from '../terminal';
 import type { Candidate } from './candidates';
 import { totalRounds } from './halving';
-import type { Outcome } from './ranking';
+import type { Outcome, Standing } from './ranking';
 import type { Search } from './search-file';
 import type { JsonValue } from './space';
 import type { Trial } from './trials';
@@ -50,25 +50,30 @@ export function rungTable(search: Search, rung: number, rows: readonly RungRow[]
 }
 
 export function outcomeLine(outcome: Outcome, search: Search): string {
-  const { candidate, rung, roundsDone, bytes, seconds, sites, value } = outcome;
+  const { candidate, rung, roundsDone, bytes, seconds, judgements, value } = outcome;
   const cost = `${counted(roundsDone, 'round')}, ${showBytes(bytes)}, ${seconds.toFixed(1)} s`;
-  const judges = value === null ? '' : `  judged by ${sites.join(' ')}`;
+  const judges = value === null ? '' : `  judged by ${judgements.map(({ site }) => site).join(' ')}`;
   return `rung ${rung}/${search.rungs.length}  candidate ${candidate}  ${valueWords(outcome, search)}  (${cost})${judges}`;
 }
 
-export function rankingTable(search: Search, standings: readonly Outcome[]): string {
+/** With a column more when trials were judged by different sites. */
+export function rankingTable(search: Search, standings: readonly Standing[]): string {
   const columns = columnsOf(search);
+  const hasCompared = standings.some(({ value, compared }) => compared !== value);
   const rows = standings.map((outcome, index) => [
     String(index + 1),
     String(outcome.candidate),
     ...valuesOf(search.candidates[outcome.candidate - 1]!, columns),
     `${outcome.roundsDone}/${outcome.rounds}`,
-    outcome.value === null ? '-' : showFigure(outcome.value),
+    ...[outcome.value, ...(hasCompared ? [outcome.compared] : [])].map((value) =>
+      value === null ? '-' : showFigure(value),
+    ),
     showBytes(outcome.bytes),
     outcome.run || '-',
     outcome.reason,
   ]);
-  const heading = ['rank', 'candidate', ...columns.map(({ title }) => title), 'rounds', search.metric, 'moved', 'run'];
+  const heading = ['rank', 'candidate', ...columns.map(({ title }) => title), 'rounds', search.metric];
+  heading.push(...(hasCompared ? ['as if by all sites'] : []), 'moved', 'run');
   return table([[...heading, ''], ...rows]);
 }
 

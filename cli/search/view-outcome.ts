@@ -20,8 +20,8 @@ export function outcomeOf(
     rounds: trial.rounds,
     run,
     value: isKnown ? value : null,
-    sites: (isKnown && last ? last.evaluations : []).flatMap(({ site, metrics }) =>
-      metrics[metric] === undefined ? [] : [site],
+    judgements: (isKnown && last ? last.evaluations : []).flatMap(({ site, samples, metrics }) =>
+      metrics[metric] === undefined ? [] : [{ site, value: metrics[metric], samples: Number(samples) }],
     ),
     reason: state === 'completed' ? (isKnown ? reason : silence) : `${state}: ${reason}`,
     roundsDone: view.rounds.length,
@@ -33,6 +33,6 @@ export function outcomeOf(
 /** Of a trial whose plan the coordinator did not take. */
 export function refusedOutcome(trial: Trial, reason: string): Outcome {
   const { candidate, rung, rounds } = trial;
-  const nothing = { run: '', value: null, sites: [], roundsDone: 0, bytes: 0, seconds: 0 };
+  const nothing = { run: '', value: null, judgements: [], roundsDone: 0, bytes: 0, seconds: 0 };
   return { candidate: candidate.number, rung, rounds, ...nothing, reason: `refused by the coordinator: ${reason}` };
 }

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileDurably } from '../../base/durable-file';
+import { removePartials, writeFileDurably } from '../../base/durable-file';
 import { ClaraError, hasCode } from '../../base/errors';
 import { lockWorkspace } from '../../fl-site/workspace-lock';
 
@@ -18,7 +18,7 @@ export class SimulationWorkspace {
   static async open(folder: string): Promise<SimulationWorkspace> {
     const root = path.resolve(folder);
     await mkdir(root, { recursive: true });
-    const found = (await readdir(root)).filter((name) => !/^\.?agent\.lock/.test(name));
+    const found = (await readdir(root)).filter((name) => !OF_A_FIRST_START.test(name));
     if (found.length > 0 && !found.includes(MARK)) {
       const message = `${root} holds something else than a simulation (${found[0]}); choose another --workspace`;
       throw new ClaraError('already-exists', message);
@@ -30,6 +30,7 @@ export class SimulationWorkspace {
     });
     const workspace = new SimulationWorkspace(root, unlock);
     await writeFileDurably(path.join(root, MARK), '{}\n');
+    await removePartials(root);
     for (const left of [workspace.federation, workspace.history, workspace.model, workspace.report]) {
       await rm(left, { recursive: true, force: true });
     }
@@ -61,3 +62,6 @@ export class SimulationWorkspace {
 
 /** Says that the folder is a simulation's, so that nothing of anybody else is removed. */
 const MARK = 'simulation.json';
+
+/** What a simulation that was killed at its first start may have left before the mark was there. */
+const OF_A_FIRST_START = /^(\.?agent\.lock|\.simulation\.json\.partial-)/;

@@ -2,11 +2,12 @@ import { link, rename, stat, statfs, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type ByteSource, syncFolder } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { hasSystemCode, unlessCode } from '../../base/system-codes';
 import { faultPoint } from '../fault-points';
 import { piecesOf } from './byte-source';
-import { DirectoryUpload } from './directory-upload';
+import { DirectoryUploads } from './directory-uploads';
 import { DurableFolders, makeFolderDurably } from './durable-folders';
-import { storeError, systemCode, throwIfAborted, unlessCode } from './file-errors';
+import { storeError, throwIfAborted } from './file-errors';
 import { infoOf, infoOfFile, openObject, openRangeReader, resolveRange, streamFile } from './object-file';
 import { checkKey } from './object-key';
 import { listTree } from './object-listing';
@@ -35,7 +36,7 @@ export async function openDirectoryStore(root: string): Promise<DirectoryStore> 
     await makeFolderDurably(path.resolve(root));
     return new DirectoryStore(path.resolve(root));
   } catch (error) {
-    if (systemCode(error) !== 'ENOTDIR') throw storeError(error, `opening the store ${root}`);
+    if (!hasSystemCode(error, 'ENOTDIR')) throw storeError(error, `opening the store ${root}`);
     throw new ClaraError('invalid-input', `the store ${root} is not a folder; name a folder`, { cause: error });
   }
 }
@@ -53,10 +54,12 @@ export async function openDirectoryStore(root: string): Promise<DirectoryStore> 
 export class DirectoryStore implements ObjectStore {
   /** Made by the first write, so that a read-only folder can be read. */
   #workroom: Promise<Workroom> | undefined;
-  readonly #uploads = new Map<string, Promise<DirectoryUpload>>();
   readonly #folders = new DurableFolders();
-  /** Those of {@link #uploads} that are open: their missing bytes are spoken for. */
-  readonly #openUploads = new Map<string, DirectoryUpload>();
+  readonly #uploads = new DirectoryUploads({
+    workroom: () => this.#open(),
+    room: () => this.room(),
+    commit: (key, data) => this.#replace(key, data),
+  });
 
   constructor(private readonly root: string) {}
 
@@ -92,7 +95,7 @@ export class DirectoryStore implements ObjectStore {
       try {
         await this.#folders.putInto(folder, () => link(partial, this.#fileOf(key)));
       } catch (error) {
-        if (systemCode(error) !== 'EEXIST') throw error;
+        if (!hasSystemCode(error, 'EEXIST')) throw error;
         throw new ClaraError('precondition-failed', `${key} exists already; it was left as it is`, { cause: error });
       }
       faultPoint('store.committed');
@@ -142,17 +145,7 @@ export class DirectoryStore implements ObjectStore {
   }
 
   async resumeUpload(key: string, expected: ExpectedObject): Promise<ResumableUpload> {
-    return this.#doing('uploading', key, () => {
-      if (!Number.isSafeInteger(expected.size) || expected.size < 0) {
-        throw new ClaraError('invalid-input', `the size ${expected.size} of ${key} must be a whole number of bytes`);
-      }
-      const before = this.#uploads.get(key);
-      const upload = this.#openUpload(key, expected, before);
-      this.#uploads.set(key, upload);
-      // A failed one must not stand in the way of the next.
-      upload.catch(() => this.#uploads.get(key) === upload && this.#uploads.delete(key));
-      return upload;
-    });
+    return this.#doing('uploading', key, () => this.#uploads.resume(key, expected));
   }
 
   async room(): Promise<number> {
@@ -166,66 +159,10 @@ export class DirectoryStore implements ObjectStore {
 
   /** Suspends open uploads and takes this process's card out of the store. The store opens again by itself when it is used. */
   async close(): Promise<void> {
-    const uploads = [...this.#uploads.values()];
-    this.#uploads.clear();
-    await Promise.allSettled(uploads.map(async (upload) => (await upload).suspend()));
+    await this.#uploads.suspend();
     const workroom = await this.#workroom?.catch(() => undefined);
     this.#workroom = undefined;
     await workroom?.close();
-  }
-
-  async #openUpload(
-    key: string,
-    expected: ExpectedObject,
-    before: Promise<DirectoryUpload> | undefined,
-  ): Promise<DirectoryUpload> {
-    const earlier = await before?.catch(() => undefined);
-    await earlier?.suspend();
-    const workroom = await this.#open();
-    const lock = await workroom.tryLockUpload(key);
-    if (!lock) {
-      throw new ClaraError(
-        'unavailable',
-        `${key} is being uploaded through another process; try again when it is done`,
-      );
-    }
-    try {
-      const commit = (data: string): Promise<void> => this.#replace(key, data);
-      const { size, sha256 } = expected;
-      const upload = await DirectoryUpload.open({
-        key,
-        expected: { size, ...(sha256 === undefined ? {} : { sha256 }) },
-        files: workroom.uploadFiles(key),
-        lock,
-        commit,
-      });
-      await this.#mustFit(key, upload);
-      return upload;
-    } catch (error) {
-      await lock.release();
-      throw error;
-    }
-  }
-
-  /** Refuses what cannot be taken whole before any of it is sent. */
-  async #mustFit(key: string, upload: DirectoryUpload): Promise<void> {
-    this.#openUploads.delete(key);
-    let spokenFor = 0;
-    for (const [other, { missingBytes }] of this.#openUploads) {
-      if (missingBytes === 0) this.#openUploads.delete(other);
-      spokenFor += missingBytes;
-    }
-    const { missingBytes } = upload;
-    const free = (await this.room()) - spokenFor;
-    if (missingBytes <= free) {
-      this.#openUploads.set(key, upload);
-      return;
-    }
-    await upload.suspend();
-    throw new ClaraError(
-      'out-of-space',
-      `${key} needs ${missingBytes} bytes and ${Math.max(0, free)} are free beside other uploads; make room, and the upload goes on`,
-    );
   }
 
   async #write(

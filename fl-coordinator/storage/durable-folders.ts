@@ -1,7 +1,7 @@
 import { mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder } from '../../base/durable-file';
-import { systemCode } from './file-errors';
+import { systemCode } from '../../base/system-codes';
 
 const REMEMBERED = 1000;
 

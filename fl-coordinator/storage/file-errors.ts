@@ -1,4 +1,5 @@
 import { ClaraError } from '../../base/errors';
+import { systemCode } from '../../base/system-codes';
 
 /** What the system's codes mean for a store, where that differs from their general meaning. */
 const STORE_CODES: Readonly<Record<string, readonly [code: 'unavailable' | 'invalid-input', why: string]>> = {
@@ -14,24 +15,6 @@ export function storeError(thrown: unknown, what: string): ClaraError {
   if (meaning === undefined) return ClaraError.from(thrown, what);
   const [code, why] = meaning;
   return new ClaraError(code, `${what}: ${why}`, { cause: thrown });
-}
-
-/** `ENOENT` and the like; undefined for what is no error of the system. */
-export function systemCode(thrown: unknown): string | undefined {
-  return thrown instanceof Error ? (thrown as NodeJS.ErrnoException).code : undefined;
-}
-
-/** Answers undefined instead of failing with one of these system codes. */
-export async function unlessCode<Result>(
-  work: Promise<Result>,
-  ...codes: readonly string[]
-): Promise<Result | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (codes.includes(systemCode(error) ?? '')) return undefined;
-    throw error;
-  }
 }
 
 /** @throws ClaraError `cancelled`, or what the signal's owner gave as the reason when that is a ClaraError */

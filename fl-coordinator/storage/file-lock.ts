@@ -1,7 +1,7 @@
 import { link, unlink } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClaraError } from '../../base/errors';
-import { systemCode, unlessCode } from './file-errors';
+import { hasSystemCode, unlessCode } from '../../base/system-codes';
 import { isDead, readOwnerCard } from './store-owner';
 
 /**
@@ -28,7 +28,7 @@ export async function tryLock(file: string, card: string): Promise<FileLock | un
       await link(card, file);
       return { release: async () => void (await unlessCode(unlink(file), 'ENOENT')) };
     } catch (error) {
-      if (systemCode(error) !== 'EEXIST') throw error;
+      if (!hasSystemCode(error, 'EEXIST')) throw error;
     }
     const holder = await readOwnerCard(file);
     if (holder === undefined) continue;

@@ -3,7 +3,8 @@ import type { BigIntStats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ClaraError } from '../../base/errors';
 import { readFully } from '../../base/positioned-io';
-import { storeError, throwIfAborted, unlessCode } from './file-errors';
+import { unlessCode } from '../../base/system-codes';
+import { storeError, throwIfAborted } from './file-errors';
 import type { GetOptions, ObjectInfo, RangeReader } from './object-store';
 
 /** Objects as files: reading, and what an etag is. */

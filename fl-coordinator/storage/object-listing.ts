@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { unlessCode } from './file-errors';
+import { unlessCode } from '../../base/system-codes';
 import { isKeySegment } from './object-key';
 import type { ListedObject, ListOptions } from './object-store';
 

@@ -4,7 +4,7 @@ import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
-import { systemCode, unlessCode } from './file-errors';
+import { hasSystemCode, unlessCode } from '../../base/system-codes';
 
 /**
  * Who holds a lock or writes a partial file: one open store of one process. Each writes its card into the folder `owners`;
@@ -117,7 +117,7 @@ function startOf(pid: number): string | undefined {
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch (error) {
-    if (NAMESPACE !== '' && systemCode(error) === 'ENOENT') return undefined;
+    if (NAMESPACE !== '' && hasSystemCode(error, 'ENOENT')) return undefined;
     return answersSignals(pid) ? '0' : undefined;
   }
 }
@@ -127,6 +127,6 @@ function answersSignals(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return systemCode(error) === 'EPERM';
+    return hasSystemCode(error, 'EPERM');
   }
 }

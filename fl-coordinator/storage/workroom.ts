@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readdir, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
+import { unlessCode } from '../../base/system-codes';
 import { makeFolderDurably } from './durable-folders';
-import { unlessCode } from './file-errors';
 import { type FileLock, lockFile, tryLock } from './file-lock';
 import {
   FOREIGN_SILENCE_MS,

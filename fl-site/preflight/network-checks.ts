@@ -1,6 +1,7 @@
 import { isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ClaraError } from '../../base/errors';
+import { systemCode } from '../../base/system-codes';
 import { type Address, splitAddress } from '../../federation/address';
 import { openChannel } from '../../federation/channel';
 import type { Credentials } from '../../federation/credentials';
@@ -34,7 +35,7 @@ export async function reachCheck(coordinator: string, route: Route, signal: Abor
     return ok(`${coordinator} accepts connections${route.proxy ? ' through the proxy' : ''}`);
   } catch (thrown) {
     if (signal.aborted) return failed(`nothing answers at ${coordinator}: packets seem to be dropped`, FIREWALL);
-    const { code } = thrown as NodeJS.ErrnoException;
+    const code = systemCode(thrown);
     const mend =
       code === 'ECONNREFUSED'
         ? 'check the port, and whether the coordinator runs; a firewall that rejects looks the same'
@@ -89,7 +90,7 @@ function judgeTls(secure: TLSSocket, { host }: Address): Verdict {
   const fault: unknown = secure.authorizationError;
   if (secure.authorized)
     return ok(`${secure.getProtocol()}, chain and name ${host} are right, valid until ${valid_to}`);
-  const code = String(fault instanceof Error ? (fault as NodeJS.ErrnoException).code : fault);
+  const code = String(fault instanceof Error ? systemCode(fault) : fault);
   switch (code) {
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return failed(

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import type { ProgramStart } from '../../base/own-program';
+import { hasSystemCode } from '../../base/system-codes';
 import { REAL_PACING } from '../backoff';
 import type { SiteConfiguration } from '../configuration';
 import { checkTrainer } from '../trainer-check';
@@ -53,7 +54,7 @@ const QUERY = ['--query-gpu=name,memory.total,driver_version', '--format=csv,noh
 export function gpuCheck(signal: AbortSignal, program = 'nvidia-smi'): Promise<Verdict> {
   return new Promise((resolve) => {
     execFile(program, QUERY, { signal, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 }, (error, stdout, stderr) => {
-      const missing = (error as NodeJS.ErrnoException | null)?.code === 'ENOENT';
+      const missing = hasSystemCode(error, 'ENOENT');
       const cards = stdout.trim().split('\n').filter(Boolean);
       if (missing) resolve(ok('none is visible (there is no nvidia-smi); the trainer may need none'));
       else if (error) {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { systemCode } from '../../base/system-codes';
 import { MMAR_FILES } from './mmar-folder';
 
 /** Names that say where things are get the site's paths; all others stay. */
@@ -26,7 +27,7 @@ export async function editMmarEnvironment(mmar: string, paths: MmarPaths): Promi
   try {
     before = environmentSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== undefined) throw ClaraError.from(cause, `${mmar} is no MMAR`);
+    if (systemCode(cause) !== undefined) throw ClaraError.from(cause, `${mmar} is no MMAR`);
     throw new ClaraError('corrupt', `${file} must be one JSON object of names; restore it from the MMAR`, { cause });
   }
   const told = Object.entries({

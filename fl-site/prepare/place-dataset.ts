@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { systemCode } from '../../base/system-codes';
 import {
   type DecathlonDataset,
   type DecathlonList,
@@ -117,7 +118,7 @@ async function gunzipAll(dataset: DecathlonDataset, signal: AbortSignal): Promis
     } catch (error) {
       raw.destroy();
       if (signal.aborted) throw ClaraError.from(signal.reason);
-      if ((error as NodeJS.ErrnoException).code?.startsWith('Z_')) {
+      if (systemCode(error)?.startsWith('Z_')) {
         throw new ClaraError('corrupt', `${file} is no whole gzip file`, { cause: error });
       }
       throw ClaraError.from(error, `unpacking ${file}`);

@@ -1,6 +1,7 @@
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../base/errors';
+import { hasSystemCode } from '../../base/system-codes';
 
 /** A folder with more entries than this is over any quota: walking it would cost more than the trainer. */
 const MAX_ENTRIES = 200_000;
@@ -51,7 +52,7 @@ async function unlessGone<Value>(wanted: Promise<Value>, otherwise: Value): Prom
   try {
     return await wanted;
   } catch (thrown) {
-    const gone = ['ENOENT', 'ESRCH', 'ENOTDIR', 'EACCES'].includes((thrown as NodeJS.ErrnoException).code ?? '');
+    const gone = hasSystemCode(thrown, 'ENOENT', 'ESRCH', 'ENOTDIR', 'EACCES');
     if (gone) return otherwise;
     throw ClaraError.from(thrown);
   }

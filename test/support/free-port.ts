@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { hasSystemCode } from '../../base/system-codes';
 
 /** Below what Linux, macOS and Windows give to port 0 and to connections that go out (RFC 6335, 6: registered ports). */
 const LOWEST = 10_000;
@@ -21,7 +22,7 @@ async function isFree(port: number): Promise<boolean> {
   try {
     await once(probe.listen(port, '127.0.0.1'), 'listening');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
+    if (hasSystemCode(error, 'EADDRINUSE')) return false;
     throw error;
   }
   probe.close();

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { ClaraError, showValue } from '../../../base/errors';
+import { hasSystemCode } from '../../../base/system-codes';
 import { sessionGone } from '../../errors';
 import type { AnnotationContext } from '../context';
 import { sendFile } from '../file-reply';
@@ -30,7 +31,7 @@ export async function showSession(c: AnnotationContext): Promise<Response> {
   try {
     return await sendFile(c, { file, name: path.basename(file) });
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? sessionGone() : error;
+    throw hasSystemCode(error, 'ENOENT') ? sessionGone() : error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { ClaraError, type ErrorCode } from '../../../base/errors';
-import { systemCode } from '../file-errors';
+import { systemCode } from '../../../base/system-codes';
 
 /** What S3 answers, in terms of the store. Names: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../../base/durable-file';
 import { ClaraError } from '../../../base/errors';
+import { hasSystemCode } from '../../../base/system-codes';
 
 /**
  * Which ECS task works on a task folder, in `ecs-task.json` there. The token is written down before ECS is told of it: an
@@ -27,7 +28,7 @@ export async function readNote(folder: string): Promise<TaskNote | undefined> {
   try {
     text = await readFile(path.join(folder, FILE), 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (hasSystemCode(error, 'ENOENT')) return undefined;
     throw ClaraError.from(error);
   }
   try {

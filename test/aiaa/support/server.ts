@@ -5,6 +5,7 @@ import path from 'node:path';
 import { inspectWith } from '../../../aiaa/inference/probe';
 import { publishModel } from '../../../aiaa/registry/publish-model';
 import { type AnnotationServer, type AnnotationServerOptions, startAnnotationServer } from '../../../aiaa/server';
+import { hasSystemCode } from '../../../base/system-codes';
 import { parseExposition, seriesValue } from '../../support/exposition';
 import { engines } from './fake-engine';
 import { exchange, plainRequest } from './raw-http';
@@ -67,7 +68,7 @@ async function itemsBelow(root: string): Promise<Dirent[]> {
   try {
     return await readdir(root, { recursive: true, withFileTypes: true });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!hasSystemCode(error, 'ENOENT')) throw error;
     return itemsBelow(root); // a folder went while it was read
   }
 }

@@ -68,7 +68,28 @@ describe('a search', () => {
     }));
     const { standings } = await conducted(searchOf(), desk);
     assert.equal(standings[0]!.value, 0.75);
-    assert.deepEqual(standings[0]!.sites, ['a', 'b']);
+    assert.deepEqual(
+      standings[0]!.judgements.map(({ site }) => site),
+      ['a', 'b'],
+    );
+  });
+
+  it('does not take an easy site for a good candidate when a hard one was away for its evaluation', async () => {
+    const search = searchOf();
+    const [, luckiest] = search.candidates;
+    const rate = luckiest!.parameters['trainer.parameters.rate'];
+    const desk = new FakeDesk((plan) => {
+      const score = rateOf(plan) / 1000;
+      const easy = ['easy', 0.9 + score, 2] as const;
+      return { state: 'completed', scores: rateOf(plan) === rate ? [easy] : [easy, ['hard', 0.3 + score, 2]] };
+    });
+    const { standings } = await conducted(search, desk);
+    const best = Math.max(...search.candidates.map(({ parameters }) => Number(Object.values(parameters)[0])));
+    assert.notEqual(rate, best, 'the candidate of fewer judges is not the best one anyway');
+    assert.equal(search.candidates[standings[0]!.candidate - 1]!.parameters['trainer.parameters.rate'], best);
+    const { value, compared } = standings.find(({ candidate }) => candidate === 2)!;
+    assert.equal(value, 0.9 + Number(rate) / 1000);
+    assert.ok(Math.abs(compared! - (0.6 + Number(rate) / 1000)) < 1e-9, String(compared));
   });
 
   it('goes on past trials that fail, are refused or do not tell the metric, and ranks them last with their sentence', async () => {

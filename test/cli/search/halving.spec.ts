@@ -74,7 +74,7 @@ const outcome = (candidate: number, rung: number, value: number | null): Outcome
   rounds: 1,
   run: `run-${candidate}-${rung}`,
   value,
-  sites: [],
+  judgements: value === null ? [] : [{ site: 'a', value, samples: 1 }],
   reason: value === null ? 'failed: of something' : '',
   roundsDone: 1,
   bytes: 0,

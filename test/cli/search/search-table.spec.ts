@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { create } from '@bufbuild/protobuf';
-import type { Outcome } from '../../../cli/search/ranking';
+import type { Standing } from '../../../cli/search/ranking';
 import { readSearch } from '../../../cli/search/search-file';
 import { candidateTable, outcomeLine, rankingTable, rungTable, searchLine } from '../../../cli/search/search-table';
 import { trialOf } from '../../../cli/search/trials';
@@ -21,13 +21,14 @@ const search = readSearch({
   },
 });
 const batchOf = (candidate: number) => String(search.candidates[candidate - 1]!.parameters['trainer.parameters.batch']);
-const outcome = (candidate: number, value: number | null): Outcome => ({
+const outcome = (candidate: number, value: number | null): Standing => ({
   candidate,
   rung: 1,
   rounds: 1,
   run: `run-${candidate}`,
   value,
-  sites: ['a', 'b'],
+  compared: value,
+  judgements: value === null ? [] : ['a', 'b'].map((site) => ({ site, value, samples: 1 })),
   reason: value === null ? 'failed: no quorum' : '',
   roundsDone: value === null ? 0 : 1,
   bytes: 2048,
@@ -80,5 +81,9 @@ describe('a search, as a person sees it', () => {
     assert.match(heading!, /^rank {2}candidate {2}batch .*rounds {2}dice +moved +run$/);
     assert.match(first!, new RegExp(`^1 +3 +${batchOf(3)} .* 1/1 +0\\.00001000 +2\\.0 KiB +run-3$`));
     assert.match(second!, /^2 +4 .* 0\/1 +- +2\.0 KiB +run-4 +failed: no quorum$/);
+    const other = rankingTable(search, [{ ...outcome(3, 0.25), compared: 0.75 }, outcome(4, null)]).split('\n');
+    assert.match(other[0]!, / dice +as if by all sites +moved /);
+    assert.match(other[1]!, / 1\/1 +0\.2500 +0\.7500 +2\.0 KiB /);
+    assert.match(other[2]!, / 0\/1 +- +- +2\.0 KiB /);
   });
 });

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { hasSystemCode } from '../../../base/system-codes';
 import {
   makeCertificateRequest,
   makeKeyPair,
@@ -68,7 +69,7 @@ describe('enrolment', () => {
         });
         return true;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+        if (hasSystemCode(error, 'ENOENT')) {
           console.log('      skipped: there is no openssl program on this machine');
           this.skip();
         }
