@@ -1,6 +1,7 @@
 import { BenchFederation, type BenchFederationOptions } from './bench-federation';
 import { diskFsyncRate } from './disk-rate';
 import { quantile, rounded } from './figures';
+import { leastCpuSecondsPerGiB } from './least-cost';
 import { loadAverage, usageOf } from './process-usage';
 import { medianPair, type TlsPair, tlsPair } from './tls-pair';
 
@@ -23,6 +24,8 @@ export interface FederationResult extends FederationCase {
   readonly coordinatorCpuSecondsPerGiB: number;
   /** Both ends of the TLS pair together, for comparison. */
   readonly tlsPairCpuSecondsPerGiB: number;
+  /** What a coordinator spends at least: see `leastCpuSecondsPerGiB`. */
+  readonly leastCpuSecondsPerGiB: number;
   readonly loadBefore: number;
 }
 
@@ -39,6 +42,7 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
     const after = usageOf(federation.coordinatorPid);
     for (let i = 0; i < 3; i++) pairs.push(await tlsPair());
     const pair = medianPair(pairs);
+    const least = await leastCpuSecondsPerGiB(federation.folder, pair);
 
     const seconds = view.rounds.map((round) => round.seconds);
     const median = quantile(seconds, 0.5);
@@ -56,6 +60,7 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
       coordinatorPeakRssMiB: rounded(after.peakRssMiB),
       coordinatorCpuSecondsPerGiB: rounded((after.cpuSeconds - before.cpuSeconds) / gibMoved, 2),
       tlsPairCpuSecondsPerGiB: rounded(pair.cpuSecondsPerGiB, 2),
+      leastCpuSecondsPerGiB: rounded(least, 2),
       loadBefore,
     };
   } finally {
