@@ -14,6 +14,8 @@ interface Sample {
   readonly uncertainty?: number;
 }
 
+/** Nobody is told of another image because this machine is busy. */
+const PATIENT = { assessWaitMs: 100_000 };
 /** A volume of which the engine double is so unsure, in hundredths. */
 const doubtful = (percent: number) => niftiBytes({ shape: [3, 1, 1], voxels: [0, percent, 100] });
 
@@ -39,7 +41,7 @@ describe('AIAA uncertainty', () => {
 });
 
 describe('AIAA active learning by uncertainty', () => {
-  const { send, json } = servedSite({}, async (site) => {
+  const { send, json } = servedSite({ limits: PATIENT }, async (site) => {
     await site.publish('1', 'weights', 'other');
     await site.publish();
   });
@@ -76,7 +78,7 @@ describe('AIAA active learning by uncertainty', () => {
 });
 
 describe('AIAA active learning by uncertainty of several models', () => {
-  const served = servedSite({ limits: { sweepMs: 20 } }, async (site) => {
+  const served = servedSite({ limits: { ...PATIENT, sweepMs: 20 } }, async (site) => {
     for (const name of ['one', 'two']) await site.publish('1', `weights ${name}`, name);
   });
   const { json } = served;
