@@ -62,6 +62,11 @@ describe('polygons round a mask', () => {
     assert.deepEqual(again(mask, 1).data, mask.data);
   });
 
+  it('keep a structure of ten pixels exactly, however few vertices were asked for', () => {
+    const mask = drawn('#####.', '####..', '#.....');
+    for (const every of [5, 10, 50]) assert.deepEqual(again(mask, every).data, mask.data);
+  });
+
   it('give back any blob with Dice 0.95 or more, however few vertices were asked for', () => {
     fc.assert(
       fc.property(blobs, fc.constantFrom(1, 5, 10, 50, 1000), (mask, every) => {

@@ -159,6 +159,6 @@ describe('whatever happens to an encoded run,', () => {
       }),
       { numRuns: 80 },
     );
-    assert.ok(rebased > 50, 'updates were rebased');
+    assert.ok(rebased > 0, 'no update was rebased, so nothing was tested of them');
   });
 });
