@@ -1,4 +1,5 @@
 import { systemCode } from './system-codes';
+
 /**
  * The one error family of the platform. Every failure that a user, a peer or a program may meet is a {@link ClaraError}
  * with a stable code; what a code means to a shell, to gRPC or to HTTP is a table, not a decision at each throw.

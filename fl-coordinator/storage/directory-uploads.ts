@@ -1,6 +1,7 @@
 import { ClaraError } from '../../base/errors';
 import { DirectoryUpload } from './directory-upload';
 import type { ExpectedObject } from './object-store';
+import { UploadsByKey } from './uploads-by-key';
 import type { Workroom } from './workroom';
 
 /** The store whose uploads they are. */
@@ -14,39 +15,23 @@ export interface UploadHome {
 
 /** The resumable uploads of a store in a folder: one of a key at a time, among all processes, and none begins that cannot fit beside the others. */
 export class DirectoryUploads {
-  readonly #uploads = new Map<string, Promise<DirectoryUpload>>();
+  readonly #uploads = new UploadsByKey<DirectoryUpload>();
   /** Those of {@link #uploads} that are open: their missing bytes are spoken for. */
   readonly #openUploads = new Map<string, DirectoryUpload>();
 
   constructor(private readonly home: UploadHome) {}
 
   /** As `resumeUpload` of the port. An upload of the key that is open here is suspended. */
-  async resume(key: string, expected: ExpectedObject): Promise<DirectoryUpload> {
-    if (!Number.isSafeInteger(expected.size) || expected.size < 0) {
-      throw new ClaraError('invalid-input', `the size ${expected.size} of ${key} must be a whole number of bytes`);
-    }
-    const before = this.#uploads.get(key);
-    const upload = this.#open(key, expected, before);
-    this.#uploads.set(key, upload);
-    // A failed one must not stand in the way of the next.
-    upload.catch(() => this.#uploads.get(key) === upload && this.#uploads.delete(key));
-    return upload;
+  resume(key: string, expected: ExpectedObject): Promise<DirectoryUpload> {
+    return this.#uploads.resume(key, expected, () => this.#open(key, expected));
   }
 
   /** Suspends all that are open. */
-  async suspend(): Promise<void> {
-    const uploads = [...this.#uploads.values()];
-    this.#uploads.clear();
-    await Promise.allSettled(uploads.map(async (upload) => (await upload).suspend()));
+  suspend(): Promise<void> {
+    return this.#uploads.suspend();
   }
 
-  async #open(
-    key: string,
-    expected: ExpectedObject,
-    before: Promise<DirectoryUpload> | undefined,
-  ): Promise<DirectoryUpload> {
-    const earlier = await before?.catch(() => undefined);
-    await earlier?.suspend();
+  async #open(key: string, expected: ExpectedObject): Promise<DirectoryUpload> {
     const workroom = await this.home.workroom();
     const lock = await workroom.tryLockUpload(key);
     if (!lock) {

@@ -19,6 +19,7 @@ import type {
   StoredObject,
 } from '../object-store';
 import type { S3Address } from '../store-address';
+import { UploadsByKey } from '../uploads-by-key';
 import type { WriteCondition } from './s3-answers';
 import { S3Bucket } from './s3-bucket';
 import { BEHIND_FILES, FORMAT_NAME, S3Files } from './s3-files';
@@ -60,7 +61,7 @@ export async function openS3Store(address: S3Address, options: S3StoreOptions = 
  */
 export class S3Store implements ObjectStore {
   readonly #files: S3Files;
-  readonly #uploads = new Map<string, Promise<S3Upload>>();
+  readonly #uploads = new UploadsByKey<S3Upload>();
   readonly #now: () => number;
   #ready: Promise<void> | undefined;
   #sweptAt = Number.NEGATIVE_INFINITY;
@@ -155,15 +156,7 @@ export class S3Store implements ObjectStore {
 
   async resumeUpload(key: string, expected: ExpectedObject): Promise<ResumableUpload> {
     checkKey(key);
-    if (!Number.isSafeInteger(expected.size) || expected.size < 0) {
-      throw new ClaraError('invalid-input', `the size ${expected.size} of ${key} must be a whole number of bytes`);
-    }
-    const before = this.#uploads.get(key);
-    const upload = this.#openUpload(key, expected, before);
-    this.#uploads.set(key, upload);
-    // A failed one must not stand in the way of the next.
-    upload.catch(() => this.#uploads.get(key) === upload && this.#uploads.delete(key));
-    return upload;
+    return this.#uploads.resume(key, expected, () => this.#openUpload(key, expected));
   }
 
   async room(): Promise<number> {
@@ -172,9 +165,7 @@ export class S3Store implements ObjectStore {
 
   /** Suspends open uploads. */
   async close(): Promise<void> {
-    const uploads = [...this.#uploads.values()];
-    this.#uploads.clear();
-    await Promise.allSettled(uploads.map(async (upload) => (await upload).suspend()));
+    await this.#uploads.suspend();
     await this.#sweeping;
     this.bucket.close();
   }
@@ -186,9 +177,7 @@ export class S3Store implements ObjectStore {
     await this.#files.sweep(this.#sweptAt);
   }
 
-  async #openUpload(key: string, expected: ExpectedObject, before: Promise<S3Upload> | undefined): Promise<S3Upload> {
-    const earlier = await before?.catch(() => undefined);
-    await earlier?.suspend();
+  async #openUpload(key: string, expected: ExpectedObject): Promise<S3Upload> {
     await this.#prepare();
     return S3Upload.open({ bucket: this.bucket, files: this.#files, key, expected });
   }
