@@ -51,6 +51,8 @@ const OPTIONS: ChannelOptions = {
   'grpc.min_reconnect_backoff_ms': 200,
   // Channels with other credentials in the same process must never share a connection.
   'grpc.use_local_subchannel_pool': 1,
+  // Counts and traces of each call for a debugging service that nobody serves here.
+  'grpc.enable_channelz': 0,
   // A retry would buffer every chunk; calls are resumed by offset instead.
   'grpc.enable_retries': 0,
   'grpc.service_config_disable_resolution': 1,

@@ -4,7 +4,7 @@ import { type Kernels, kernelsOn, padded } from './kernels';
 /** Memory for one tensor's block: as read, and as worked on. */
 const SLOT_BYTES = 1 << 20;
 /** Slots of all contributors together, so that memory stays bounded whatever their number. */
-const COLUMNS_BYTES = 16 << 20;
+const COLUMNS_BYTES = 8 << 20;
 const SLOT_ALIGNMENT = 4096;
 const PAGE_BYTES = 65536;
 

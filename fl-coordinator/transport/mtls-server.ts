@@ -73,6 +73,8 @@ function grpcOptions({
     'grpc.max_concurrent_streams': maxStreams,
     'grpc.keepalive_time_ms': KEEPALIVE_MILLIS,
     'grpc.keepalive_timeout_ms': 20_000,
+    // Counts and traces of each call for a debugging service that nobody serves here.
+    'grpc.enable_channelz': 0,
   };
   if (maxConnectionMillis !== undefined) {
     options['grpc.max_connection_age_ms'] = maxConnectionMillis;

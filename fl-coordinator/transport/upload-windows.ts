@@ -11,7 +11,7 @@ export interface UploadWindowOptions {
  * What uploads may pile up in memory together, unless they are so many that each has the least window. A stream's window is what
  * its client may send before the server has read any of it; the connection's is no bound, since Node opens it again at once.
  */
-const TOGETHER_BYTES = 64 * 2 ** 20;
+const TOGETHER_BYTES = 32 * 2 ** 20;
 const LEAST_BYTES = 2 ** 20;
 
 /** Of each of so many uploads: the widest, halved until all fit. One upload needs it for long distances, many fill any line. */
