@@ -9,14 +9,14 @@ const RUNS_FROM_SOURCE = __filename.endsWith('.ts');
 /**
  * V8 options of long-running services. A transfer makes several short-lived buffers a megabyte, and V8 counts their memory as
  * if they were old objects: by default it marks the whole heap every 30 ms, which is a third of the processor time of a round.
- * With a first full collection at 128 MiB it does so every few minutes. At 64 MiB a GiB costs half as much again; later than at
- * 128 MiB saves nothing more and lets the memory of a service grow for hundreds of rounds. A young generation of 16 MiB is as fast
+ * With a first full collection at 80 MiB it does so every few minutes. At 64 MiB a GiB costs half as much again; later than at
+ * 80 MiB saves nothing more and lets the memory of a service grow for hundreds of rounds. A young generation of 16 MiB is as fast
  * as one of 64.
  */
 export const SERVICE_FLAGS = [
   '--min-semi-space-size=16',
   '--max-semi-space-size=16',
-  '--initial-old-space-size=128',
+  '--initial-old-space-size=80',
 ] as const;
 
 export interface ProgramStart {

@@ -2,6 +2,7 @@ import { BenchFederation, type BenchFederationOptions } from './bench-federation
 import { diskFsyncRate } from './disk-rate';
 import { quantile, rounded } from './figures';
 import { leastCpuSecondsPerGiB } from './least-cost';
+import { newMemoryCpuSecondsPerGiB } from './new-memory';
 import { loadAverage, usageOf } from './process-usage';
 import { medianPair, type TlsPair, tlsPair } from './tls-pair';
 
@@ -26,6 +27,8 @@ export interface FederationResult extends FederationCase {
   readonly tlsPairCpuSecondsPerGiB: number;
   /** What a coordinator spends at least: see `leastCpuSecondsPerGiB`. */
   readonly leastCpuSecondsPerGiB: number;
+  /** What the host adds to each GiB that is written anew, see `newMemoryCpuSecondsPerGiB`. */
+  readonly newMemoryCpuSecondsPerGiB: number;
   readonly loadBefore: number;
 }
 
@@ -43,6 +46,7 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
     for (let i = 0; i < 3; i++) pairs.push(await tlsPair());
     const pair = medianPair(pairs);
     const least = await leastCpuSecondsPerGiB(federation.folder, pair);
+    const newMemory = await newMemoryCpuSecondsPerGiB(federation.folder);
 
     const seconds = view.rounds.map((round) => round.seconds);
     const median = quantile(seconds, 0.5);
@@ -61,6 +65,7 @@ export async function benchFederation(wanted: FederationCase): Promise<Federatio
       coordinatorCpuSecondsPerGiB: rounded((after.cpuSeconds - before.cpuSeconds) / gibMoved, 2),
       tlsPairCpuSecondsPerGiB: rounded(pair.cpuSecondsPerGiB, 2),
       leastCpuSecondsPerGiB: rounded(least, 2),
+      newMemoryCpuSecondsPerGiB: rounded(newMemory, 2),
       loadBefore,
     };
   } finally {

@@ -14,12 +14,18 @@ export async function* listTree(root: string, prefix: string, options: ListOptio
   const { after = '', limit = Number.POSITIVE_INFINITY } = options;
   let left = limit;
   if (left <= 0) return;
-  for await (const key of keysBelow(root, '', prefix, after)) {
+  for await (const key of keysBelow(root, folderOf(prefix), prefix, after)) {
     const found = await unlessCode(stat(path.join(root, key)), 'ENOENT', 'ENOTDIR');
     if (found === undefined) continue;
     yield { key, size: found.size };
     if (--left <= 0) return;
   }
+}
+
+/** The folder that all keys with a prefix lie in, with its `/`; the root where the prefix is none of a key. */
+function folderOf(prefix: string): string {
+  const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+  return folder.split('/').slice(0, -1).every(isKeySegment) ? folder : '';
 }
 
 async function* keysBelow(root: string, folder: string, prefix: string, after: string): AsyncGenerator<string> {
