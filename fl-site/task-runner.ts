@@ -1,20 +1,21 @@
 import { create } from '@bufbuild/protobuf';
-import { ClaraError, type ErrorCode, hasCode } from '../base/errors';
+import { ClaraError } from '../base/errors';
 import { endGroup } from '../base/process-identity';
 import {
   type Task,
-  TaskFailedSchema,
   type TaskProgress,
   type TaskResult,
   TaskResultSchema,
 } from '../federation/gen/federation/v1/federation_pb';
 import { RUN_FORGOTTEN_MILLIS } from '../federation/protocol';
 import { DeadlineSignal } from './deadline-signal';
+import { failedTask, stillThere } from './failed-task';
 import { HeldTasks } from './held-tasks';
 import { digestOf } from './model-cache';
 import { type OpenTask, openTask } from './open-task';
-import { executeTask, type Surroundings, sendUpdate } from './task-execution';
-import { fingerprintOf, newRecord, type TaskRecord } from './task-journal';
+import { tellAgain } from './result-again';
+import { executeTask, type Surroundings } from './task-execution';
+import { fingerprintOf, newRecord } from './task-journal';
 import { ProgressBoard, type TaskActivity } from './task-progress';
 import { AgentEnds, OutsideHours } from './trainers/trainer';
 
@@ -28,16 +29,6 @@ export interface RunnerOptions extends Omit<Surroundings, 'onProgress' | 'onLog'
   /** The result is on disk, and the coordinator has the update that it speaks of. */
   readonly onResult: (task: Task, result: TaskResult, again: boolean) => void;
   readonly onProblem: (error: ClaraError) => void;
-}
-
-/** The coordinator does not want the update any more. */
-const UNWANTED: readonly ErrorCode[] = ['precondition-failed', 'not-found', 'permission-denied'];
-
-function stillThere({ task, trainer }: TaskRecord): ClaraError {
-  return new ClaraError(
-    'unavailable',
-    `the trainer of ${task.id} that an earlier agent left, process ${trainer?.pid}, does not end by SIGKILL; nothing begins until it is gone: look for a stuck device or file system, or restart the machine`,
-  );
 }
 
 /** The task is not wanted any more: it leaves no result. */
@@ -228,7 +219,7 @@ export class TaskRunner {
     const late = open.abort.signal.aborted ? undefined : this.#held.lateness(open);
     if (!late) return false;
     open.held = false;
-    await this.#finish(open, this.#failed(open.record.task, late));
+    await this.#finish(open, failedTask(open.record.task, late, this.options.site));
     return true;
   }
 
@@ -251,7 +242,7 @@ export class TaskRunner {
     } catch (thrown) {
       if (abort.signal.aborted) return;
       isOutside = thrown instanceof OutsideHours;
-      result = this.#failed(task, deadline.reasonOr(ClaraError.from(thrown)));
+      result = failedTask(task, deadline.reasonOr(ClaraError.from(thrown)), this.options.site);
     } finally {
       deadline.clear();
       open.deadline = undefined;
@@ -280,30 +271,8 @@ export class TaskRunner {
     if (!abort.signal.aborted) this.options.onResult(task, result, false);
   }
 
-  /**
-   * A coordinator that has restarted knows of an update only what is durable, so it is asked, and sent what it lacks, before
-   * it hears the result once more.
-   */
   #tellAgain(open: OpenTask): void {
-    const { record, abort } = open;
-    const { task, result, outbound } = record;
-    if (!result || open.telling || abort.signal.aborted) return;
-    const tell = async (): Promise<void> => {
-      try {
-        if (outbound && result.outcome.case === 'done') {
-          await sendUpdate(record, { ...this.options, onProgress: () => undefined }, abort.signal);
-        }
-        if (!abort.signal.aborted) this.options.onResult(task, result, true);
-      } catch (thrown) {
-        if (abort.signal.aborted) return;
-        const error = ClaraError.from(thrown);
-        if (hasCode(error, ...UNWANTED)) void this.cancel(task.id, () => undefined);
-        else this.options.onProblem(error);
-      }
-    };
-    open.telling = tell().finally(() => {
-      open.telling = undefined;
-    });
+    tellAgain(open, { ...this.options, onUnwanted: ({ id }) => void this.cancel(id, () => undefined) });
   }
 
   async #drop(open: OpenTask): Promise<void> {
@@ -326,17 +295,5 @@ export class TaskRunner {
   #report(open: OpenTask, activity: TaskActivity): void {
     this.#board.set(open.record.task.id, activity);
     this.options.onProgress(open.record.task, activity);
-  }
-
-  #failed({ id }: Task, { code, message }: ClaraError): TaskResult {
-    const value = create(TaskFailedSchema, { code, message: this.#redact(message) });
-    return create(TaskResultSchema, { task: id, outcome: { case: 'failed', value } });
-  }
-
-  /** A message leaves the hospital: where its data lie is nobody's business. */
-  #redact(message: string): string {
-    const { dataset, workspace } = this.options.site;
-    const hidden = dataset.path === '' ? message : message.replaceAll(dataset.path, '<dataset>');
-    return hidden.replaceAll(workspace, '<workspace>');
   }
 }
