@@ -159,7 +159,7 @@ class TrainerCheck {
         this.bench.options.signal.throwIfAborted();
         if (thrown instanceof Skipped) return { name, outcome: 'skipped', reason: thrown.message, mend: '' };
         const reason = thrown instanceof Failed ? thrown.message : ClaraError.from(thrown).message;
-        return { name, outcome: 'failed', reason, mend };
+        return { name, outcome: 'failed', reason, mend: (thrown instanceof Failed && thrown.mend) || mend };
       },
     );
     this.steps.push(step);

@@ -129,6 +129,7 @@ describe('trainer check', () => {
     const { passed, steps } = await checkTrainer({ command: '/nowhere/trainer', args: [] });
     assert.equal(passed, false);
     assert.match(steps[0].reason, /could not be started/);
+    assert.match(steps[0].mend, /name a program that is on this machine/);
   });
 
   it('ends when it is told to', async () => {
