@@ -26,6 +26,12 @@ const innerPath = z
 /** Finite numbers only: JSON has no NaN, and a metric that is not a number is no metric. */
 export const metricsSchema = z.record(z.string().min(1).max(100), z.number());
 export type Metrics = z.infer<typeof metricsSchema>;
+/** In one report, of training or of one model: they are in the coordinator's journal for good. */
+export const MAX_METRICS = 100;
+const reportedMetrics = metricsSchema.refine(
+  (metrics) => Object.keys(metrics).length <= MAX_METRICS,
+  `must be ${MAX_METRICS} metrics at most`,
+);
 
 const common = {
   protocol: z.literal(TRAINER_PROTOCOL),
@@ -181,9 +187,9 @@ export const trainerReportSchema = z.object({
   samples: z.number().int().min(0),
   /** Optimiser steps done in this task; 0 says that the trainer does not count them. */
   steps: z.number().int().min(0).default(0),
-  metrics: metricsSchema.default({}),
+  metrics: reportedMetrics.default({}),
   /** Evaluation only: one entry a model of the task. */
-  evaluations: z.array(z.object({ model: z.string().min(1), metrics: metricsSchema })).default([]),
+  evaluations: z.array(z.object({ model: z.string().min(1), metrics: reportedMetrics })).default([]),
   warnings: z.array(z.string().max(1000)).max(100).default([]),
   /** Of a task of kind `statistics` only. */
   statistics: rawStatisticsSchema.optional(),

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
 import type { ProgramStart } from '../base/own-program';
-import { REPORT_FILE, STATE_FOLDER, TASK_FILE, type TrainerFeature } from '../federation/trainer-contract';
+import { STATE_FOLDER, TASK_FILE, type TrainerFeature } from '../federation/trainer-contract';
 import { prepareOutbound } from './outbound-update';
 import { INPUT_FILE, OUTPUT_FILE } from './task-files';
 import {
@@ -93,6 +93,8 @@ class TrainerCheck {
   readonly steps: CheckStep[] = [];
   /** Weights to start from. */
   #model: string | undefined;
+  /** First weights that the trainer made. */
+  #made: string | undefined;
   /** The folder of a training that nothing interrupted. */
   #trained: string | undefined;
   #training: Start | undefined;
@@ -157,7 +159,7 @@ class TrainerCheck {
         this.bench.options.signal.throwIfAborted();
         if (thrown instanceof Skipped) return { name, outcome: 'skipped', reason: thrown.message, mend: '' };
         const reason = thrown instanceof Failed ? thrown.message : ClaraError.from(thrown).message;
-        return { name, outcome: 'failed', reason, mend };
+        return { name, outcome: 'failed', reason, mend: (thrown instanceof Failed && thrown.mend) || mend };
       },
     );
     this.steps.push(step);
@@ -168,18 +170,19 @@ class TrainerCheck {
     const folder = await this.bench.prepare({ kind: 'initialise', round: 0 });
     const start = await this.bench.start(folder);
     if (declines(start)) {
-      const how = this.#model ? '' : '; name weights to start from to check the rest';
+      const how = this.#model ? '' : '; name weights to start from (--model) to check the rest';
       throw new Skipped(`it declines the task: ${wordsOf(start)}${how}`);
     }
     await this.#requireOutput(folder, start);
-    this.#model ??= path.join(folder, OUTPUT_FILE);
+    this.#made = path.join(folder, OUTPUT_FILE);
+    this.#model ??= this.#made;
   }
 
   async #initialiseAgain(): Promise<void> {
+    if (this.#made === undefined) throw new Skipped('it made no first weights');
     const folder = await this.bench.prepare({ kind: 'initialise', round: 0 });
-    if (this.steps[0].outcome !== 'passed') throw new Skipped('it made no first weights');
     await this.#requireOutput(folder, await this.bench.start(folder));
-    await requireSameBytes(this.#requireModel(), path.join(folder, OUTPUT_FILE));
+    await requireSameBytes(this.#made, path.join(folder, OUTPUT_FILE));
   }
 
   async #train(): Promise<void> {
@@ -188,7 +191,7 @@ class TrainerCheck {
     if (declines(start)) throw new Skipped(`it declines the task: ${wordsOf(start)}`);
     await this.#requireOutput(folder, start, this.#requireModel());
     const report = await this.bench.report(folder);
-    if (report?.samples === 0) throw new Failed('its report names 0 samples, so its update would weigh nothing');
+    if (report.samples === 0) throw new Failed('its report names 0 samples, so its update would weigh nothing');
     this.#trained = folder;
     this.#training = start;
   }
@@ -258,7 +261,7 @@ class TrainerCheck {
     const start = await this.bench.start(folder);
     if (declines(start)) throw new Skipped(`it declines the task: ${wordsOf(start)}`);
     requireDone(start);
-    const report = await this.#requireReport(folder);
+    const report = await this.bench.report(folder);
     const told = report.evaluations.map(({ model: name }) => name).sort();
     if (told.join() !== 'model-0,model-1')
       throw new Failed(`its report judges ${told.join(', ') || 'no model'}, asked were model-0, model-1`);
@@ -304,7 +307,7 @@ class TrainerCheck {
 
   async #requireOutput(folder: string, start: Start, global?: string, controls?: string): Promise<void> {
     requireDone(start);
-    await this.#requireReport(folder);
+    await this.bench.report(folder);
     await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(global && { global }),
@@ -314,11 +317,5 @@ class TrainerCheck {
       maxBytes: Number.MAX_SAFE_INTEGER,
       signal: this.bench.options.signal,
     });
-  }
-
-  async #requireReport(folder: string) {
-    const report = await this.bench.report(folder);
-    if (!report) throw new Failed(`it left no report that the contract knows in ${REPORT_FILE}`);
-    return report;
   }
 }

@@ -1,7 +1,7 @@
 import { ClaraError } from '../../base/errors';
 import type { Heartbeat, Hello, TaskDone } from '../../federation/gen/federation/v1/federation_pb';
 import { PROTOCOL } from '../../federation/protocol';
-import { metricsSchema } from '../../federation/trainer-contract';
+import { MAX_METRICS, metricsSchema } from '../../federation/trainer-contract';
 import { expectsUpdate } from '../runs/stage';
 import type { SiteTask } from '../runs/tasks';
 
@@ -14,7 +14,7 @@ export function resultFaults(done: TaskDone): string[] {
   const faults: string[] = [];
   const all = [done.metrics, ...done.evaluations.map(({ metrics }) => metrics)];
   if (all.some((metrics) => !metricsSchema.safeParse(metrics).success)) faults.push('a metric is not a finite number');
-  if (all.some((metrics) => Object.keys(metrics).length > 100)) faults.push('more than 100 metrics');
+  if (all.some((metrics) => Object.keys(metrics).length > MAX_METRICS)) faults.push(`more than ${MAX_METRICS} metrics`);
   if ([done.samples, done.steps, done.peakRssBytes].some((count) => count > MAX_COUNT))
     faults.push('a count is beyond 2^48');
   if (done.warnings.length > 100 || done.warnings.some((text) => text.length > 1000))

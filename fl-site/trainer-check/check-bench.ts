@@ -1,9 +1,12 @@
 import { cp, lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { ClaraError, showFault } from '../../base/errors';
+import { faultsOf } from '../../base/faults';
 import type { ProgramStart } from '../../base/own-program';
 import { signalGroup } from '../../base/process-identity';
 import {
   type ProgressLine,
+  REPORT_FILE,
   STATE_FOLDER,
   TASK_FILE,
   type TaskKind,
@@ -164,9 +167,14 @@ export class CheckBench {
     }
   }
 
-  /** The report of a folder, if it is one. */
-  async report(folder: string): Promise<TrainerReport | undefined> {
-    return trainerReportSchema.safeParse(await readReport(folder).catch(() => undefined)).data;
+  /** The report of a folder. @throws ClaraError `trainer-failed` that says what is wrong with it */
+  async report(folder: string): Promise<TrainerReport> {
+    const document = await readReport(folder);
+    const parsed = trainerReportSchema.safeParse(document);
+    if (parsed.success) return parsed.data;
+    const faults = faultsOf(parsed.error, document);
+    const message = `its ${REPORT_FILE} breaks the contract: ${faults.map(showFault).join('; ')}`;
+    throw new ClaraError('trainer-failed', message, { faults });
   }
 
   /** Names in the scratch folder that this bench did not make. */

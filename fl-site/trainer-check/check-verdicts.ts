@@ -5,7 +5,15 @@ import type { Start } from './check-bench';
 /** What a start of a trainer means for a step of the check, and what to do about it. */
 
 /** The step has failed; the message says what was seen. */
-export class Failed extends Error {}
+export class Failed extends Error {
+  constructor(
+    message: string,
+    /** How to satisfy the contract. @default as the step says */
+    readonly mend?: string,
+  ) {
+    super(message);
+  }
+}
 /** The step cannot be judged; the message says why. */
 export class Skipped extends Error {}
 
@@ -16,13 +24,17 @@ export function declines({ end }: Start): boolean {
 
 export function requireDone(start: Start): void {
   if (start.end.kind === 'exited' && start.end.code === TRAINER_EXIT.done) return;
-  throw new Failed(`it ${describeEnd(start)}`);
+  throw failedEnd(start);
 }
 
 export function requireRefused(start: Start): void {
   const { end } = start;
-  if (end.kind !== 'exited' || end.code !== TRAINER_EXIT.badInput) throw new Failed(`it ${describeEnd(start)}`);
+  if (end.kind !== 'exited' || end.code !== TRAINER_EXIT.badInput) throw failedEnd(start);
   if (end.lastWords === '') throw new Failed('it ended with exit code 64 but said nothing on standard error');
+}
+
+function failedEnd(start: Start): Failed {
+  return new Failed(`it ${describeEnd(start)}`, start.end.kind === 'not-started' ? MEND.start : undefined);
 }
 
 function describeEnd({ end, millis }: Start): string {
@@ -52,6 +64,8 @@ export async function requireSameBytes(
 
 /** How to satisfy the contract. */
 export const MEND = {
+  start:
+    'name a program that is on this machine and may be executed, by its whole path or as one of the PATH (trainer.command of the site configuration)',
   output:
     'write update.safetensors and then report.json, each under another name first and renamed into place, and exit with 0',
   repeat: 'draw every random number from the seed of task.json, and fix the order of all sums and files',

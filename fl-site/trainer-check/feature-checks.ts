@@ -77,7 +77,7 @@ async function scaffold({ bench, model, requireOutput }: FeatureBench): Promise<
 
 async function fednova({ bench, trained }: FeatureBench): Promise<void> {
   const report = await bench.report(trained);
-  if (!report || report.steps < 1) throw new Failed('its report counts 0 steps');
+  if (report.steps < 1) throw new Failed('its report counts 0 steps');
 }
 
 /** Its first tensor is frozen; the rest must go on learning. */

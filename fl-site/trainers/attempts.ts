@@ -1,6 +1,7 @@
 import { ClaraError } from '../../base/errors';
 import { TRAINER_EXIT } from '../../federation/trainer-contract';
 import { backoffMillis, type Pacing } from '../backoff';
+import { MAX_ENTRIES } from './resource-use';
 import type { TrainerWork } from './trainer';
 
 /** How one start of a trainer ended, in terms of what follows. */
@@ -78,10 +79,11 @@ export function stopError(stop: Stop, diskBytes: number): ClaraError {
       );
     case 'deadline':
       return new ClaraError('deadline-exceeded', 'the trainer was stopped because the deadline of its task had passed');
-    case 'over-quota':
-      return new ClaraError(
-        'resource-exhausted',
-        `the trainer was stopped because its folder held ${stop.bytes} bytes, more than the ${diskBytes} of limits.diskBytes`,
-      );
+    case 'over-quota': {
+      const held = Number.isFinite(stop.bytes)
+        ? `${stop.bytes} bytes, more than the ${diskBytes} of limits.diskBytes`
+        : `more than ${MAX_ENTRIES} files and folders; keep what is cached in fewer and larger files`;
+      return new ClaraError('resource-exhausted', `the trainer was stopped because its folder held ${held}`);
+    }
   }
 }

@@ -4,7 +4,7 @@ import { ClaraError } from '../../base/errors';
 import { hasSystemCode } from '../../base/system-codes';
 
 /** A folder with more entries than this is over any quota: walking it would cost more than the trainer. */
-const MAX_ENTRIES = 200_000;
+export const MAX_ENTRIES = 200_000;
 
 /**
  * Bytes on disk under a folder (allocated blocks, so that holes do not count), without following links.

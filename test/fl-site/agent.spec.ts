@@ -229,6 +229,7 @@ describe('a site agent', () => {
     ['no-report', 'trainer-failed', /left no report\.json/],
     ['garbage-report', 'trainer-failed', /report\.json is not JSON/],
     ['wrong-report', 'trainer-failed', /report\.json breaks the contract: samples \(-3\)/],
+    ['many-metrics', 'trainer-failed', /report\.json breaks the contract: metrics .*must be 100 metrics at most/],
     ['exit-1', 'trainer-failed', /the loss exploded/],
     ['exit-64', 'invalid-input', /divide by 8/],
   ];

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os';
 import path from 'node:path';
 import { isRunning, type ProcessIdentity } from '../../base/process-identity';
+import { stopError } from '../../fl-site/trainers/attempts';
 import { ProcessTrainer, type ProcessTrainerOptions } from '../../fl-site/trainers/process-trainer';
 import type { TrainerWork } from '../../fl-site/trainers/trainer';
 import { failureOf, startsIn, TASK, trainerContract, workOn } from '../contract/trainer.contract';
@@ -110,6 +111,11 @@ describe('a trainer process', () => {
     const child = Number(readFileSync(path.join(folder, 'child.pid'), 'utf8'));
     // It has let go of its files by now, and the system may need a moment to end it.
     await until(() => !isAlive(child));
+  });
+
+  it('is told in numbers of files when they are too many to be counted', () => {
+    const { message } = stopError({ kind: 'over-quota', bytes: Number.POSITIVE_INFINITY }, 1000);
+    assert.match(message, /its folder held more than 200000 files/);
   });
 
   it('has its memory told, where the system tells it', async function () {

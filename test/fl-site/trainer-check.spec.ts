@@ -46,6 +46,7 @@ describe('trainer check', () => {
     ['nan', ['trains'], /enc\.w element 4 is NaN/],
     ['missing-tensor', ['trains'], /enc\.b: is missing/],
     ['no-report', ['makes first weights'], /left no report/],
+    ['many-metrics', ['makes first weights'], /breaks the contract: metrics .*must be 100 metrics at most/],
     ['exit-1', ['makes first weights'], /exit code 1: the loss exploded/],
     ['changes-inputs', ['leaves its inputs alone'], /task\.json was changed/],
     ['malformed-progress', ['tells its progress'], /no progress line/],
@@ -128,6 +129,7 @@ describe('trainer check', () => {
     const { passed, steps } = await checkTrainer({ command: '/nowhere/trainer', args: [] });
     assert.equal(passed, false);
     assert.match(steps[0].reason, /could not be started/);
+    assert.match(steps[0].mend, /name a program that is on this machine/);
   });
 
   it('ends when it is told to', async () => {

@@ -194,6 +194,7 @@ function work() {
       else writeWhole(at(task.model.output), broken);
     }
     report.metrics = { loss: 0.25 };
+    if (mode === 'many-metrics') for (let i = 0; i < 100; i++) report.metrics[`case-${i}`] = 1;
     report.steps = mode === 'counts-no-steps' ? 0 : (task.parameters.steps ?? 4);
   }
   if (mode === 'garbage-report') writeWhole(at('report.json'), '{"samples": "many"');
