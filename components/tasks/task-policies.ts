@@ -30,10 +30,11 @@ export function mountWorkspace(fileSystemArn: string, accessPointArns: readonly 
   );
 }
 
+/** Objects as they are, and in a bucket that keeps versions the one that was opened, which is a right of its own (S3 API, GetObject). */
 export function readObjects(sid: string, bucketArn: string, keyArn: string): Statement[] {
   return [
     allow(`${sid}List`, 's3:ListBucket', bucketArn),
-    allow(`${sid}Read`, 's3:GetObject', `${bucketArn}/*`),
+    allow(`${sid}Read`, ['s3:GetObject', 's3:GetObjectVersion'], `${bucketArn}/*`),
     allow(`${sid}Decrypt`, 'kms:Decrypt', keyArn),
   ];
 }

@@ -247,6 +247,11 @@ esac
     assert.equal(words[words.indexOf('--held-out') + 1], '2');
   });
 
+  it('lets the bootstrap read the objects of the dataset bucket, and on in the version that it opened', () => {
+    const read = rights(plan, 'st-marys-bootstrap-prepare-task').find(({ Sid }) => Sid === 'DatasetsRead')!;
+    assert.deepEqual(read.Action, ['s3:GetObject', 's3:GetObjectVersion']);
+  });
+
   it('lets a trainer reach its room of the workspace and nothing of AWS but its shell', () => {
     const actions = rights(plan, 'st-marys-training-monai-unet-task').flatMap(({ Action }) => Action ?? []);
     assert.deepEqual(
