@@ -192,6 +192,13 @@ describe('coordinator stack', () => {
     assert.deepEqual([inputs.metricName, inputs.threshold], ['clara_open_stage_age_seconds', 24 * 3600]);
   });
 
+  it('has no alarm of which docs/operations.md does not say what to do', () => {
+    const page = readFileSync(path.join(ROOT, 'docs/operations.md'), 'utf8');
+    const names = ofType(plan, 'aws:cloudwatch/metricAlarm:MetricAlarm').map(({ inputs }) => String(inputs.name));
+    assert.ok(names.length >= 5);
+    for (const name of names) assert.ok(page.includes(`\`${name.replace(/^prod-/, '')}\``), name);
+  });
+
   it('has no public address but those of its entrance', () => {
     const addresses = made(plan)
       .filter(({ type }) => type === 'aws:ec2/eip:Eip')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { checkSiteConfiguration } from '../../fl-site/configuration';
@@ -276,6 +276,14 @@ esac
     assert.ok(names.length >= 6);
     for (const name of names) assert.match(name, /^prod-st-marys-/);
     assert.equal(new Set(names).size, names.length);
+  });
+
+  it('has no alarm of which docs/operations.md does not say what to do', () => {
+    const page = readFileSync(path.join(ROOT, 'docs/operations.md'), 'utf8');
+    for (const { inputs } of ofType(plan, 'aws:cloudwatch/metricAlarm:MetricAlarm')) {
+      const name = String(inputs.name).slice('prod-st-marys-'.length);
+      assert.ok(page.includes(`| \`${name.replace(/^(gpu-idle)-.*/, '$1-FAMILY')}\` |`), name);
+    }
   });
 
   it('sends the annotation server to sleep at night, and no deployment wakes it up', () => {
