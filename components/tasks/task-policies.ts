@@ -90,6 +90,11 @@ export function executionStatements(rights: ExecutionRights): Statement[] {
   ];
 }
 
+/** What the preflight asks of a trainer that runs as a task. */
+export function lookAtCluster(clusterArn: string): Statement {
+  return allow('LookAtCluster', 'ecs:DescribeClusters', clusterArn);
+}
+
 /** Starts, watches and ends the given tasks in one cluster, and hands them exactly the given roles. */
 export function runTasks(clusterArn: string, families: readonly string[], roleArns: readonly string[]): Statement[] {
   const [prefix] = clusterArn.split(':cluster/');
@@ -104,7 +109,7 @@ export function runTasks(clusterArn: string, families: readonly string[], roleAr
     ),
     allow('WatchTraining', ['ecs:DescribeTasks', 'ecs:StopTask'], `${prefix}:task/${name}/*`, inCluster),
     allow('FindTraining', 'ecs:ListTasks', '*', inCluster),
-    allow('LookAtCluster', 'ecs:DescribeClusters', clusterArn),
+    lookAtCluster(clusterArn),
     allow('TagTraining', 'ecs:TagResource', `${prefix}:task/${name}/*`, {
       StringEquals: { 'ecs:CreateAction': 'RunTask' },
     }),

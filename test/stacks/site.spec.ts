@@ -252,6 +252,17 @@ esac
     assert.deepEqual(read.Action, ['s3:GetObject', 's3:GetObjectVersion']);
   });
 
+  it('lets the preflight look at the cluster that its trainers run in, and do nothing there', () => {
+    const actions = rights(plan, 'st-marys-bootstrap-preflight-task').filter(({ Action = [] }) =>
+      [Action].flat().some((action) => action.startsWith('ecs:')),
+    );
+    const cluster = one(plan, 'aws:ecs/cluster:Cluster').outputs!.arn;
+    assert.deepEqual(
+      actions.map(({ Action, Resource }) => [[Action].flat(), Resource]),
+      [[['ecs:DescribeClusters'], cluster]],
+    );
+  });
+
   it('lets a trainer reach its room of the workspace and nothing of AWS but its shell', () => {
     const actions = rights(plan, 'st-marys-training-monai-unet-task').flatMap(({ Action }) => Action ?? []);
     assert.deepEqual(
