@@ -65,7 +65,7 @@ export class OperatorAccess {
     if (!isIn(this.allowed, this.callerOf(incoming))) {
       throw new ClaraError(
         'permission-denied',
-        "Administration, logs and figures are not answered to this address; call from the server's own machine, or see --admin-from.",
+        `Administration, logs and figures are not answered to this address; call from ${this.local ? "the server's own machine, or see --admin-from" : 'one that --admin-from names'}.`,
       );
     }
   }

@@ -55,11 +55,13 @@ interface RollbackOptions extends RegistryOptions {
 }
 
 export function aiaaCommand(): Command {
-  const command = new Command('aiaa').description('The annotation server that 3D Slicer, MITK and OHIF talk to.');
+  const command = new Command('aiaa').description(
+    "The annotation server: NVIDIA's AIAA API and MONAI Label's, for 3D Slicer, MITK and OHIF.",
+  );
   command
     .command('start')
-    .description('Serves the models of a workspace.')
-    .requiredOption('--workspace <dir>', 'models and sessions')
+    .description('Serves the models of a workspace, over the AIAA API and that of MONAI Label.')
+    .requiredOption('--workspace <dir>', 'models, sessions, and the datastore of MONAI Label')
     .option('--port <n>', 'port to listen on (0: any free one)', '5000')
     .option(
       '--host <address>',

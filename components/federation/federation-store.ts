@@ -79,13 +79,16 @@ export class FederationStore extends pulumi.ComponentResource {
   }
 }
 
-/** What a coordinator does with its store: everything with objects, nothing with the bucket. */
+/**
+ * What a coordinator does with its store: everything with objects, nothing with the bucket. In a bucket that keeps versions it reads on in
+ * the version that it opened, which is a right of its own (S3 API, GetObject). docs/operations.md has the same list.
+ */
 export function storeStatements(bucketArn: string, keyArn: string): Statement[] {
   return [
     allow('FindObjects', ['s3:ListBucket', 's3:ListBucketMultipartUploads'], bucketArn),
     allow(
       'KeepObjects',
-      ['s3:GetObject', 's3:PutObject', 's3:DeleteObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts'],
+      ['s3:GetObject', 's3:GetObjectVersion', 's3:PutObject', 's3:DeleteObject', 's3:AbortMultipartUpload'],
       `${bucketArn}/*`,
     ),
     allow('EncryptObjects', ['kms:Decrypt', 'kms:GenerateDataKey'], keyArn),

@@ -30,10 +30,11 @@ export function mountWorkspace(fileSystemArn: string, accessPointArns: readonly 
   );
 }
 
+/** Objects as they are, and in a bucket that keeps versions the one that was opened, which is a right of its own (S3 API, GetObject). */
 export function readObjects(sid: string, bucketArn: string, keyArn: string): Statement[] {
   return [
     allow(`${sid}List`, 's3:ListBucket', bucketArn),
-    allow(`${sid}Read`, 's3:GetObject', `${bucketArn}/*`),
+    allow(`${sid}Read`, ['s3:GetObject', 's3:GetObjectVersion'], `${bucketArn}/*`),
     allow(`${sid}Decrypt`, 'kms:Decrypt', keyArn),
   ];
 }
@@ -89,6 +90,11 @@ export function executionStatements(rights: ExecutionRights): Statement[] {
   ];
 }
 
+/** What the preflight asks of a trainer that runs as a task. */
+export function lookAtCluster(clusterArn: string): Statement {
+  return allow('LookAtCluster', 'ecs:DescribeClusters', clusterArn);
+}
+
 /** Starts, watches and ends the given tasks in one cluster, and hands them exactly the given roles. */
 export function runTasks(clusterArn: string, families: readonly string[], roleArns: readonly string[]): Statement[] {
   const [prefix] = clusterArn.split(':cluster/');
@@ -103,7 +109,7 @@ export function runTasks(clusterArn: string, families: readonly string[], roleAr
     ),
     allow('WatchTraining', ['ecs:DescribeTasks', 'ecs:StopTask'], `${prefix}:task/${name}/*`, inCluster),
     allow('FindTraining', 'ecs:ListTasks', '*', inCluster),
-    allow('LookAtCluster', 'ecs:DescribeClusters', clusterArn),
+    lookAtCluster(clusterArn),
     allow('TagTraining', 'ecs:TagResource', `${prefix}:task/${name}/*`, {
       StringEquals: { 'ecs:CreateAction': 'RunTask' },
     }),

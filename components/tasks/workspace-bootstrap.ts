@@ -15,7 +15,7 @@ import { DATASET_FOLDER, PREPARATION, type Preparation } from '../setting-rules'
 import { type SiteContext, stackPrefix } from '../site-context';
 import { containerTask } from './container-task';
 import { roomMount, roomVolumes, type SiteAgent } from './site-agent';
-import { readObjects } from './task-policies';
+import { lookAtCluster, readObjects } from './task-policies';
 
 export interface WorkspaceBootstrapArgs {
   readonly site: SiteContext;
@@ -101,10 +101,10 @@ export class WorkspaceBootstrap extends pulumi.ComponentResource {
         ],
         volumes: roomVolumes(site, program),
         statements: pulumi
-          .all([roomMount(site, program), datasets.bucketArn, datasets.keyArn])
-          .apply(([mount, bucket, key]) => [
+          .all([roomMount(site, program), datasets.bucketArn, datasets.keyArn, site.cluster.clusterArn])
+          .apply(([mount, bucket, key, cluster]) => [
             mount,
-            ...(step === 'prepare' ? readObjects('Datasets', bucket, key) : []),
+            ...(step === 'prepare' ? readObjects('Datasets', bucket, key) : [lookAtCluster(cluster)]),
           ]),
         logDays: site.logDays,
         logKeyArn: site.operationsKeyArn,

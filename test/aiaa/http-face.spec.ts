@@ -217,6 +217,8 @@ describe('AIAA operators', () => {
       assert.equal(refused(network, address), undefined, address);
     for (const address of ['10.2.0.1', '192.168.1.8', '127.0.0.1', 'fe80::1'])
       assert.equal(refused(network, address), 'permission-denied', address);
+    assert.throws(() => local.check(request('10.0.0.1')), /from the server's own machine, or see --admin-from/);
+    assert.throws(() => network.check(request('127.0.0.1')), /call from one that --admin-from names/);
   });
 
   it('are not believed to be here when a proxy or a web page asks for somebody', () => {

@@ -90,6 +90,25 @@ describe('administration of a running annotation server', () => {
     );
   });
 
+  it('lets in whom the page lets in: the machine itself, with the token', async () => {
+    const page = await readFile(PAGE, 'utf8');
+    const [, options] = /^clara-fed aiaa start --workspace \.\/aiaa (--host [\s\S]*?token\.txt)$/m.exec(page)!;
+    const token = 'f0'.repeat(16);
+    await writeFile(path.join(folder, 'token.txt'), `${token}\n`);
+    const words = options
+      .split(/[\s\\]+/)
+      .map(
+        (word) => ({ '0.0.0.0': '127.0.0.1', 5000: '0', 'token.txt': path.join(folder, 'token.txt') })[word] ?? word,
+      );
+    await server?.stop();
+    server = new Program(['aiaa', 'start', '--workspace', workspace, ...words, '--json']);
+    const { port } = await server.record(({ event }) => event === 'ready', 'ready');
+    const asks = (...headers: string[]) =>
+      exchange(port as number, plainRequest('GET', `/admin/model/${MODEL}`, headers));
+    assert.equal((await asks()).status, 401);
+    assert.equal((await asks(`Authorization: Bearer ${token}`)).status, 200);
+  });
+
   it('serves the old version after it was killed in the middle of an upload, and of trying a model', async () => {
     let port = await start();
     const put = (parts: Parameters<typeof formRequest>[3]) =>

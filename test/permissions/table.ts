@@ -67,6 +67,12 @@ export const ROWS: readonly Row[] = [
     'prepare',
     ...ADMIN,
   ]),
+  row(
+    DATASETS,
+    'read on in the version of an image that was opened',
+    ({ hospital: h }) => call(h, 's3:GetObjectVersion', `${h.datasets}/${IMAGE}`),
+    ['prepare', ...ADMIN],
+  ),
   row(DATASETS, 'list the images', ({ hospital: h }) => call(h, 's3:ListBucket', h.datasets), [
     'prepare',
     'deployer',
@@ -184,6 +190,12 @@ export const ROWS: readonly Row[] = [
     'ci',
     'operator',
   ]),
+  row(
+    STORE,
+    'read on in the version of a model that was opened',
+    ({ platform: p }) => call(p, 's3:GetObjectVersion', `${p.store}/coordinator/models/1`),
+    ['coordinator', 'ci', 'operator'],
+  ),
   row(STORE, 'write a model', ({ platform: p }) => call(p, 's3:PutObject', `${p.store}/coordinator/models/1`), [
     'coordinator',
     'ci',

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { operatorCommand } from '../../cli/commands/operator';
 import type { ProgramRun } from '../engine/run-program';
-import { containers, made, needs, ofType, one, planOf, policies, rights } from './plans';
+import { containers, made, needs, ofType, one, planOf, policies, ROOT, rights } from './plans';
 
 const SERVICE = 'aws:ecs/service:Service';
 const SECRET = 'aws:secretsmanager/secret:Secret';
@@ -158,11 +160,15 @@ describe('coordinator stack', () => {
       's3:AbortMultipartUpload',
       's3:DeleteObject',
       's3:GetObject',
+      's3:GetObjectVersion',
       's3:ListBucket',
       's3:ListBucketMultipartUploads',
-      's3:ListMultipartUploadParts',
       's3:PutObject',
     ]);
+    const page = readFileSync(path.join(ROOT, 'docs/operations.md'), 'utf8');
+    const [, json] = /```json\n(\{\s+"Version"[\s\S]+?)```/.exec(page)!;
+    const told = (JSON.parse(json) as { Statement: { Action: string[] }[] }).Statement.flatMap(({ Action }) => Action);
+    assert.deepEqual(actions.sort(), told.filter((action) => action.startsWith('s3:')).sort());
   });
 
   it('mirrors every image in every region of its sites, for their accounts to pull by digest', () => {
@@ -184,6 +190,13 @@ describe('coordinator stack', () => {
   it('tells of a round that is stuck', () => {
     const { inputs } = one(plan, 'aws:cloudwatch/metricAlarm:MetricAlarm', 'prod-watch-round-stuck');
     assert.deepEqual([inputs.metricName, inputs.threshold], ['clara_open_stage_age_seconds', 24 * 3600]);
+  });
+
+  it('has no alarm of which docs/operations.md does not say what to do', () => {
+    const page = readFileSync(path.join(ROOT, 'docs/operations.md'), 'utf8');
+    const names = ofType(plan, 'aws:cloudwatch/metricAlarm:MetricAlarm').map(({ inputs }) => String(inputs.name));
+    assert.ok(names.length >= 5);
+    for (const name of names) assert.ok(page.includes(`\`${name.replace(/^prod-/, '')}\``), name);
   });
 
   it('has no public address but those of its entrance', () => {

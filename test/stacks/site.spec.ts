@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { checkSiteConfiguration } from '../../fl-site/configuration';
@@ -247,6 +247,22 @@ esac
     assert.equal(words[words.indexOf('--held-out') + 1], '2');
   });
 
+  it('lets the bootstrap read the objects of the dataset bucket, and on in the version that it opened', () => {
+    const read = rights(plan, 'st-marys-bootstrap-prepare-task').find(({ Sid }) => Sid === 'DatasetsRead')!;
+    assert.deepEqual(read.Action, ['s3:GetObject', 's3:GetObjectVersion']);
+  });
+
+  it('lets the preflight look at the cluster that its trainers run in, and do nothing there', () => {
+    const actions = rights(plan, 'st-marys-bootstrap-preflight-task').filter(({ Action = [] }) =>
+      [Action].flat().some((action) => action.startsWith('ecs:')),
+    );
+    const cluster = one(plan, 'aws:ecs/cluster:Cluster').outputs!.arn;
+    assert.deepEqual(
+      actions.map(({ Action, Resource }) => [[Action].flat(), Resource]),
+      [[['ecs:DescribeClusters'], cluster]],
+    );
+  });
+
   it('lets a trainer reach its room of the workspace and nothing of AWS but its shell', () => {
     const actions = rights(plan, 'st-marys-training-monai-unet-task').flatMap(({ Action }) => Action ?? []);
     assert.deepEqual(
@@ -271,6 +287,14 @@ esac
     assert.ok(names.length >= 6);
     for (const name of names) assert.match(name, /^prod-st-marys-/);
     assert.equal(new Set(names).size, names.length);
+  });
+
+  it('has no alarm of which docs/operations.md does not say what to do', () => {
+    const page = readFileSync(path.join(ROOT, 'docs/operations.md'), 'utf8');
+    for (const { inputs } of ofType(plan, 'aws:cloudwatch/metricAlarm:MetricAlarm')) {
+      const name = String(inputs.name).slice('prod-st-marys-'.length);
+      assert.ok(page.includes(`| \`${name.replace(/^(gpu-idle)-.*/, '$1-FAMILY')}\` |`), name);
+    }
   });
 
   it('sends the annotation server to sleep at night, and no deployment wakes it up', () => {

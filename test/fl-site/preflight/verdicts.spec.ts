@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
@@ -9,6 +9,7 @@ import { DAYS, type Hours } from '../../../fl-site/hours';
 import { certificateCheck } from '../../../fl-site/preflight/credentials-checks';
 import { hoursCheck } from '../../../fl-site/preflight/hours-check';
 import { clockVerdict } from '../../../fl-site/preflight/network-checks';
+import { PREFLIGHT_CHECKS } from '../../../fl-site/preflight/preflight';
 import { routeTo } from '../../../fl-site/preflight/route';
 import { gpuCheck } from '../../../fl-site/preflight/trainer-checks';
 import { bounded, ok } from '../../../fl-site/preflight/verdict';
@@ -140,6 +141,13 @@ describe('the checks of a preflight', () => {
     assert.deepEqual(verdict, { outcome: 'failed', found: 'not done after 0.005 s', mend: 'pull the plug' });
     assert.equal(told?.aborted, true);
     assert.deepEqual(await bounded(5000, '', async () => ok('fine')), ok('fine'));
+  });
+
+  it('are those of the table in docs/operations.md, in its order', () => {
+    const page = readFileSync(path.resolve(__dirname, '../../../docs/operations.md'), 'utf8');
+    const [, table] = /^\| check +\|.*\n\| -.*\n((?:\|.*\n)+)/m.exec(page)!;
+    const told = [...table.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name);
+    assert.deepEqual(told, [...PREFLIGHT_CHECKS]);
   });
 
   it('show the hours of the site, and whether they are open now', () => {
