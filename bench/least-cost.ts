@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { cpuSecondsSince } from './process-usage';
 import type { TlsPair } from './tls-pair';
 
 const MIB = 2 ** 20;
@@ -29,7 +30,7 @@ function hashOnce(): void {
 function cpuSecondsPerGiB(work: () => void): number {
   const before = process.cpuUsage();
   work();
-  return secondsSince(before);
+  return perGiB(cpuSecondsSince(before));
 }
 
 async function fileSecondsPerGiB(folder: string): Promise<number> {
@@ -40,14 +41,13 @@ async function fileSecondsPerGiB(folder: string): Promise<number> {
     for (let i = 0; i < TOTAL_MIB; i++) await file.write(piece, 0, MIB, i * MIB);
     const target = Buffer.alloc(MIB);
     for (let i = 0; i < TOTAL_MIB; i++) await file.read(target, 0, MIB, i * MIB);
-    return secondsSince(before);
+    return perGiB(cpuSecondsSince(before));
   } finally {
     await file.close();
     await rm(name, { force: true });
   }
 }
 
-function secondsSince(before: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(before);
-  return ((user + system) / 1e6) * (1024 / TOTAL_MIB);
+function perGiB(cpuSeconds: number): number {
+  return cpuSeconds * (1024 / TOTAL_MIB);
 }

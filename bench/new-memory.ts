@@ -1,5 +1,6 @@
 import { open, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
+import { cpuSecondsSince } from './process-usage';
 
 const MIB = 2 ** 20;
 /** As much as a round of eight sites with 256 MiB each writes anew at one end. */
@@ -21,8 +22,7 @@ export async function newMemoryCpuSecondsPerGiB(folder: string): Promise<number>
   const write = async (): Promise<number> => {
     const before = process.cpuUsage();
     for (let i = 0; i < mib; i++) await file.write(piece, 0, MIB, i * MIB);
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1e6;
+    return cpuSecondsSince(before);
   };
   try {
     const anew = await write();

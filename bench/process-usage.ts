@@ -36,6 +36,12 @@ export function usageWithChildren(pid: number): Pick<Usage, 'cpuSeconds' | 'rssM
   };
 }
 
+/** What this process has used since `before`, of `process.cpuUsage()`. */
+export function cpuSecondsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
 /** Load of the machine beside the benchmark, as the kernel averages it over a minute. */
 export function loadAverage(): number {
   return Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[0]);

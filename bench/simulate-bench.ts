@@ -6,7 +6,7 @@ import type { PlanInput } from '../federation/plan';
 import { endedRounds } from '../simulation/history';
 import { Simulation } from '../simulation/simulation';
 import { mean, quantile, rounded } from './figures';
-import { loadAverage } from './process-usage';
+import { cpuSecondsSince, loadAverage } from './process-usage';
 
 export interface SimulateCase {
   readonly workspace: string;
@@ -66,8 +66,7 @@ export async function benchSimulate(wanted: SimulateCase): Promise<SimulateResul
         digest = modelDigest;
         rounds = endedRounds(view);
       }
-      const cpu = process.cpuUsage(before);
-      const cpuSeconds = (cpu.user + cpu.system) / 1e6;
+      const cpuSeconds = cpuSecondsSince(before);
       const seconds = rounds.map((round) => round.seconds);
       const moved = rounds.map(({ bytesToSites, bytesFromSites }) => bytesToSites + bytesFromSites);
       return {

@@ -1,7 +1,8 @@
 import { lstat, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ClaraError } from '../base/errors';
-import { REPORT_FILE } from '../federation/trainer-contract';
+import { ClaraError, showFault } from '../base/errors';
+import { faultsOf } from '../base/faults';
+import { REPORT_FILE, type TrainerReport, trainerReportSchema } from '../federation/trainer-contract';
 
 /** Names that the agent gives to files in a task folder, where the contract leaves them open. */
 export const INPUT_FILE = 'global.safetensors';
@@ -25,11 +26,19 @@ export const evaluatedFile = (index: number): string =>
 const MAX_REPORT_BYTES = 1 << 20;
 
 /**
- * Whatever stands in the report of a task folder.
- * @throws ClaraError `trainer-failed` when it is not a file, too large, or not JSON
+ * The report of a task folder.
+ * @throws ClaraError `trainer-failed` when it is not a file, too large, not JSON, or breaks the contract, with every fault
  */
-export async function readReport(folder: string): Promise<unknown> {
-  const file = path.join(folder, REPORT_FILE);
+export async function readReport(folder: string): Promise<TrainerReport> {
+  const document = await readDocument(path.join(folder, REPORT_FILE));
+  const parsed = trainerReportSchema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  const faults = faultsOf(parsed.error, document);
+  const message = `the trainer's ${REPORT_FILE} breaks the contract: ${faults.map(showFault).join('; ')}`;
+  throw new ClaraError('trainer-failed', message, { faults });
+}
+
+async function readDocument(file: string): Promise<unknown> {
   const found = await lstat(file).catch(() => undefined);
   // A link could name any file of this machine.
   if (!found?.isFile()) {

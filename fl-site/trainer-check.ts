@@ -5,7 +5,7 @@ import { ClaraError } from '../base/errors';
 import type { ProgramStart } from '../base/own-program';
 import { STATE_FOLDER, TASK_FILE, type TrainerFeature } from '../federation/trainer-contract';
 import { prepareOutbound } from './outbound-update';
-import { INPUT_FILE, OUTPUT_FILE } from './task-files';
+import { INPUT_FILE, OUTPUT_FILE, readReport } from './task-files';
 import {
   CheckBench,
   type CheckedDataset,
@@ -190,7 +190,7 @@ class TrainerCheck {
     const start = await this.bench.start(folder);
     if (declines(start)) throw new Skipped(`it declines the task: ${wordsOf(start)}`);
     await this.#requireOutput(folder, start, this.#requireModel());
-    const report = await this.bench.report(folder);
+    const report = await readReport(folder);
     if (report.samples === 0) throw new Failed('its report names 0 samples, so its update would weigh nothing');
     this.#trained = folder;
     this.#training = start;
@@ -261,7 +261,7 @@ class TrainerCheck {
     const start = await this.bench.start(folder);
     if (declines(start)) throw new Skipped(`it declines the task: ${wordsOf(start)}`);
     requireDone(start);
-    const report = await this.bench.report(folder);
+    const report = await readReport(folder);
     const told = report.evaluations.map(({ model: name }) => name).sort();
     if (told.join() !== 'model-0,model-1')
       throw new Failed(`its report judges ${told.join(', ') || 'no model'}, asked were model-0, model-1`);
@@ -307,7 +307,7 @@ class TrainerCheck {
 
   async #requireOutput(folder: string, start: Start, global?: string, controls?: string): Promise<void> {
     requireDone(start);
-    await this.bench.report(folder);
+    await readReport(folder);
     await prepareOutbound({
       update: path.join(folder, OUTPUT_FILE),
       ...(global && { global }),

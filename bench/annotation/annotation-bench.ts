@@ -4,6 +4,7 @@ import { nextClick } from '../../annotation/simulated-clicks';
 import { dice } from '../../imaging/metrics';
 import { chooseSlices } from '../../imaging/slice-image';
 import type { Mask, Shape3 } from '../../imaging/volume';
+import { cpuSecondsSince } from '../process-usage';
 import { extremesOf, type Organ, organsIn } from './organs';
 import { Perturbations } from './perturbations';
 import { writeMontage } from './pictures';
@@ -123,8 +124,7 @@ class Stopwatch {
   async time<Result>(work: () => Promise<Result>): Promise<Result> {
     const before = process.cpuUsage();
     const result = await work();
-    const { user, system } = process.cpuUsage(before);
-    this.most = Math.max(this.most, (user + system) / 1e6);
+    this.most = Math.max(this.most, cpuSecondsSince(before));
     return result;
   }
 }

@@ -1,20 +1,15 @@
 import { cp, lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { ClaraError, showFault } from '../../base/errors';
-import { faultsOf } from '../../base/faults';
 import type { ProgramStart } from '../../base/own-program';
 import { signalGroup } from '../../base/process-identity';
 import {
   type ProgressLine,
-  REPORT_FILE,
   STATE_FOLDER,
   TASK_FILE,
   type TaskKind,
   TRAINER_PROTOCOL,
-  type TrainerReport,
-  trainerReportSchema,
 } from '../../federation/trainer-contract';
-import { CONTROLS_FILE, OUTPUT_FILE, readReport } from '../task-files';
+import { CONTROLS_FILE, OUTPUT_FILE } from '../task-files';
 import { TEMPORARY_FOLDER } from '../trainers/process-trainer';
 import { type ProcessEnd, superviseProcess } from '../trainers/supervised-process';
 import { trainerEnvironment } from '../trainers/trainer-environment';
@@ -165,16 +160,6 @@ export class CheckBench {
     } finally {
       signal.removeEventListener('abort', onStop);
     }
-  }
-
-  /** The report of a folder. @throws ClaraError `trainer-failed` that says what is wrong with it */
-  async report(folder: string): Promise<TrainerReport> {
-    const document = await readReport(folder);
-    const parsed = trainerReportSchema.safeParse(document);
-    if (parsed.success) return parsed.data;
-    const faults = faultsOf(parsed.error, document);
-    const message = `its ${REPORT_FILE} breaks the contract: ${faults.map(showFault).join('; ')}`;
-    throw new ClaraError('trainer-failed', message, { faults });
   }
 
   /** Names in the scratch folder that this bench did not make. */

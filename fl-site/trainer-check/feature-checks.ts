@@ -4,7 +4,7 @@ import { showFault } from '../../base/errors';
 import { readLayout } from '../../federation/tensors/file';
 import { compareLayouts } from '../../federation/tensors/layout-check';
 import { STATE_FOLDER, type TrainerFeature } from '../../federation/trainer-contract';
-import { CONTROLS_FILE, CONTROLS_OUTPUT_FILE, OUTPUT_FILE } from '../task-files';
+import { CONTROLS_FILE, CONTROLS_OUTPUT_FILE, OUTPUT_FILE, readReport } from '../task-files';
 import type { CheckBench, Start, TaskOrder } from './check-bench';
 import { Failed, MEND, requireDone, requireRefused, Skipped } from './check-verdicts';
 
@@ -75,8 +75,8 @@ async function scaffold({ bench, model, requireOutput }: FeatureBench): Promise<
   }
 }
 
-async function fednova({ bench, trained }: FeatureBench): Promise<void> {
-  const report = await bench.report(trained);
+async function fednova({ trained }: FeatureBench): Promise<void> {
+  const report = await readReport(trained);
   if (report.steps < 1) throw new Failed('its report counts 0 steps');
 }
 
