@@ -74,6 +74,13 @@ module.exports = {
       from: { path: '^(components|stacks)/', pathNot: '^components/aws\\.ts$' },
       to: { path: 'node_modules/@pulumi/aws/', dependencyTypesNot: ['type-only'] },
     },
+    {
+      name: 'one-way-to-files',
+      comment: 'base/files.ts: small operations on files are most of a small round',
+      severity: 'error',
+      from: { path: '^(federation|fl-coordinator|fl-site)/' },
+      to: { path: '^(node:)?fs/promises$' },
+    },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { mkdir, type OpenFile, open, readdir, rename, rm } from './files';
 import { hasSystemCode } from './system-codes';
 
 /**
@@ -66,19 +66,13 @@ export async function removePartials(folder: string): Promise<void> {
   }
 }
 
-async function writeAll(file: FileHandle, source: ByteSource, signal?: AbortSignal): Promise<void> {
+async function writeAll(file: OpenFile, source: ByteSource, signal?: AbortSignal): Promise<void> {
   if (typeof source === 'string' || source instanceof Uint8Array) {
-    await file.writeFile(source);
+    await file.writeAll(typeof source === 'string' ? Buffer.from(source) : source);
     return;
   }
   for await (const chunk of source) {
     signal?.throwIfAborted();
-    await writeFully(file, chunk);
+    await file.writeAll(chunk);
   }
-}
-
-/** write(2) may write less than asked for; this writes all of it, at the current position. */
-export async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
 }

@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
 import { ClaraError } from './errors';
+import { stat } from './files';
 import { hasSystemCode } from './system-codes';
 
 /** @throws ClaraError when it cannot be told, for example in a folder that may not be read */

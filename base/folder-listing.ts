@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { ClaraError } from './errors';
+import { readdir } from './files';
 import { hasSystemCode } from './system-codes';
 
 /** What lies in a folder; nothing when there is none. */

@@ -1,5 +1,5 @@
-import type { FileHandle } from 'node:fs/promises';
 import { ClaraError } from './errors';
+import type { OpenFile } from './files';
 
 /** pread(2) and pwrite(2) may move less than they were asked to; these move all. */
 
@@ -8,7 +8,7 @@ const PIECE_BYTES = 8 << 20;
 
 /** @throws ClaraError `corrupt` when the file ends before `target` is full; the signal's reason */
 export async function readFully(
-  file: FileHandle,
+  file: OpenFile,
   position: number,
   target: Uint8Array,
   what: string,
@@ -29,7 +29,7 @@ export async function readFully(
 }
 
 /** @throws the system's error */
-export async function writeFully(file: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
+export async function writeFully(file: OpenFile, position: number, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const wanted = Math.min(PIECE_BYTES, bytes.length - done);
     done += (await file.write(bytes, done, wanted, position + done)).bytesWritten;

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { ClaraError } from './errors';
+import { link, mkdir, readdir, readFile, rename, rm, writeFile } from './files';
 import { identityOf, isRunning } from './process-identity';
 import { hasSystemCode } from './system-codes';
 

@@ -1,5 +1,5 @@
-import { lstat, readdir, rm, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
+import { lstat, readdir, rm, rmdir, unlink } from './files';
 import { unlessCode } from './system-codes';
 
 /** rm(1) in as few system calls as it takes: that of Node asks of every name, twice, what it is before it removes it. */

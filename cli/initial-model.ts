@@ -1,7 +1,8 @@
-import { constants, type FileHandle, open } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { ClaraError, type Fault, showValue } from '../base/errors';
+import { type OpenFile, open } from '../base/files';
 import { fileChunks } from '../federation/file-chunks';
 import { checkPlan, planDocument } from '../federation/plan';
 import { sender } from '../federation/stream-flow';
@@ -100,7 +101,7 @@ async function judgedModel(file: string): Promise<ModelFile> {
   });
 }
 
-async function withFile<T>(file: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+async function withFile<T>(file: string, use: (handle: OpenFile) => Promise<T>): Promise<T> {
   // A pipe would wait for a writer for ever.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
     throw ClaraError.from(error, `the initial model ${file} cannot be read`);

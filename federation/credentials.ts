@@ -1,10 +1,10 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import { mkdir, readFile, rm, stat } from '../base/files';
 import { certificatesIn, identityIn } from './certificates';
 import type { ChannelCredentials } from './channel';
 import { formatIdentity, type Identity, parseIdentity, sameIdentity } from './identity';

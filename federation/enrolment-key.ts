@@ -1,7 +1,7 @@
-import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, hasCode } from '../base/errors';
+import { mkdir, readFile, rm, rmdir } from '../base/files';
 import { type KeyPair, keyPairOf, makeKeyPair, privateKeyPem } from './certificates';
 import { refuseReadableByOthers } from './credentials';
 

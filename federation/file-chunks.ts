@@ -1,6 +1,6 @@
-import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from '@node-rs/crc32';
 import { ClaraError } from '../base/errors';
+import type { OpenFile } from '../base/files';
 import { CHUNK_BYTES, type WireBlobHeader, type WireChunk } from './chunk-codec';
 import { ChunkRing } from './chunk-ring';
 
@@ -20,7 +20,7 @@ export interface FileChunks {
  * {@link ChunkRing}.
  * @throws ClaraError `precondition-failed` when the file ends before the size in the header
  */
-export async function* fileChunks(file: FileHandle, chunks: FileChunks): AsyncGenerator<WireChunk> {
+export async function* fileChunks(file: OpenFile, chunks: FileChunks): AsyncGenerator<WireChunk> {
   const { what, header, begin = 0, signal, onBytes } = chunks;
   const ring = new ChunkRing();
   for (let offset = begin; offset < header.size; ) {

@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
+import { mkdir } from '../base/files';
 import { type MetricsListener, type ServiceHealth, startMetricsListener } from '../base/metrics-listener';
 import { LIVENESS_MILLIS } from '../federation/channel';
 import { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { mkdir } from '../base/files';
 import type { Federation, Operations } from '../federation/gen/federation/v1/federation_pb';
 import { type OperatorIdentity, operatorIdentity, type SiteIdentity, siteIdentity } from '../federation/identity';
 import type { ServiceHandlers } from '../federation/service-handlers';

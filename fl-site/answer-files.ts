@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { link, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder, writeFileDurably } from '../base/durable-file';
+import { link, readFile, rm } from '../base/files';
 import { hasSystemCode, unlessCode } from '../base/system-codes';
 
 /** Questions to the people of a hospital and their answers are files: the agent and a command, of which either may die, meet there. */

@@ -1,6 +1,6 @@
-import { readFile, stat } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import { readFile, stat } from '../base/files';
 import { hasSystemCode } from '../base/system-codes';
 import { checkPlan, type Plan } from '../federation/plan';
 import type { Workspace } from './workspace';

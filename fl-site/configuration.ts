@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ClaraError } from '../base/errors';
 import { faultsOf } from '../base/faults';
+import { readFile } from '../base/files';
 import { readYaml } from '../base/yaml';
 import { siteIdSchema } from '../federation/cohort';
 import { durationSchema } from '../federation/duration';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
 import { exists } from '../base/exists';
+import { rm } from '../base/files';
 import { bytesBetween, TensorFileBytes } from '../federation/encodings/tensor-bytes';
 import type { Task } from '../federation/gen/federation/v1/federation_pb';
 import { ALONE_MODEL } from '../federation/protocol';

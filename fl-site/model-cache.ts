@@ -1,6 +1,6 @@
-import { link, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { inFolder } from '../base/durable-file';
+import { link, stat, utimes } from '../base/files';
 import { namesIn } from '../base/folder-listing';
 import { removeFile } from '../base/removal';
 import { hasSystemCode } from '../base/system-codes';

@@ -1,9 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { inFolder } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import { type OpenFile, open, rename, rm } from '../base/files';
 import { writeFully } from '../base/positioned-io';
 import { checkCrc, type WireChunk } from '../federation/chunk-codec';
 import { releaseMessage } from '../federation/grpc-memory';
@@ -84,11 +84,11 @@ class ReceivedBytes {
   #length = 0;
 
   private constructor(
-    private readonly file: FileHandle,
+    private readonly file: OpenFile,
     private readonly blob: BlobDescription,
   ) {}
 
-  static async resume(file: FileHandle, blob: BlobDescription, signal: AbortSignal): Promise<ReceivedBytes> {
+  static async resume(file: OpenFile, blob: BlobDescription, signal: AbortSignal): Promise<ReceivedBytes> {
     const received = new ReceivedBytes(file, blob);
     const { size } = await file.stat();
     if (size > blob.size) await file.truncate(0);

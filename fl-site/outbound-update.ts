@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, type Fault } from '../base/errors';
+import { lstat, type OpenFile, open } from '../base/files';
 import { MemoryPool } from '../base/memory-pool';
 import { controlsOf, withControls } from '../federation/controls';
 import { matchesAny, type Patterns, updateLayout } from '../federation/sent-tensors';
@@ -201,12 +201,7 @@ async function* zeros(length: number): AsyncGenerator<Uint8Array> {
 }
 
 /** Bytes of a file; each piece is valid until the next. */
-async function* range(
-  file: FileHandle,
-  begin: number,
-  length: number,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
+async function* range(file: OpenFile, begin: number, length: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const piece = memory.take();
   try {
     for (let done = 0; done < length; ) {

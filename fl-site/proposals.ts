@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../base/durable-file';
 import { ClaraError, showValue } from '../base/errors';
+import { rm } from '../base/files';
 import { checkPlan, type Plan } from '../federation/plan';
 import { readIfThere, writeOnce } from './answer-files';
 import type { Workspace } from './workspace';

@@ -1,5 +1,5 @@
-import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { writeFile } from '../base/files';
 import type { Task } from '../federation/gen/federation/v1/federation_pb';
 import { statisticsRequest } from '../federation/statistics';
 import type { ClientRule } from '../federation/strategy';

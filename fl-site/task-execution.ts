@@ -1,7 +1,7 @@
-import { lstat, mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { ClaraError } from '../base/errors';
+import { lstat, mkdir, rm } from '../base/files';
 import { ownPeakRssBytes } from '../base/own-memory';
 import { isAsItIs } from '../federation/encodings/encoding';
 import { type TaskDone, TaskDoneSchema } from '../federation/gen/federation/v1/federation_pb';

@@ -1,7 +1,7 @@
-import { lstat, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError, showFault } from '../base/errors';
 import { faultsOf } from '../base/faults';
+import { lstat, readFile } from '../base/files';
 import { REPORT_FILE, type TrainerReport, trainerReportSchema } from '../federation/trainer-contract';
 
 /** Names that the agent gives to files in a task folder, where the contract leaves them open. */

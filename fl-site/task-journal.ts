@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { clone, fromJson, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
 import { z } from 'zod';
 import { removePartials, writeFileDurably } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
+import { mkdir, readdir, readFile } from '../base/files';
 import { removeFile } from '../base/removal';
 import {
   type Task,

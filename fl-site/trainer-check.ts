@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
+import { mkdtemp, readFile, rm, truncate, writeFile } from '../base/files';
 import type { ProgramStart } from '../base/own-program';
 import { STATE_FOLDER, TASK_FILE, type TrainerFeature } from '../federation/trainer-contract';
 import { prepareOutbound } from './outbound-update';

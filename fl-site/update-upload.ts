@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises';
 import { ClaraError } from '../base/errors';
+import { open } from '../base/files';
 import { fileChunks } from '../federation/file-chunks';
 import type { CoordinatorClient, UploadDescription } from './coordinator-client';
 import { type AttemptOptions, untilTransferred } from './transfer-attempts';

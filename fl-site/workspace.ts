@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder } from '../base/durable-file';
 import { ClaraError } from '../base/errors';
 import { exists } from '../base/exists';
+import { mkdir, readdir, rename, rm, stat, statfs } from '../base/files';
 import { removeFolder } from '../base/removal';
 import { hasSystemCode } from '../base/system-codes';
 import { STATE_FOLDER } from '../federation/trainer-contract';

@@ -1,8 +1,8 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { Metadata } from '@grpc/grpc-js';
 import { ClaraError } from '../base/errors';
+import { rm } from '../base/files';
 import type { WireChunk } from '../federation/chunk-codec';
 import {
   AbortRunRequestSchema,

@@ -1,6 +1,6 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClaraError } from '../base/errors';
+import { readFile, rename, writeFile } from '../base/files';
 import { deriveSeed, seededRandom } from '../base/random';
 import { parseHeader } from '../federation/tensors/header';
 

@@ -1,7 +1,7 @@
-import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { open, readFile } from '../../base/files';
 import { fileChunks } from '../../federation/file-chunks';
 import type { RunView } from '../../federation/gen/federation/v1/federation_pb';
 import { planDocument } from '../../federation/plan';

@@ -1,5 +1,5 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import { ClaraError } from '../../base/errors';
+import { type OpenFile, open } from '../../base/files';
 import { readLayout } from '../tensors/file';
 import type { TensorLayout } from '../tensors/layout';
 
@@ -14,7 +14,7 @@ export interface TensorBytes {
 export class TensorFileBytes implements TensorBytes, AsyncDisposable {
   private constructor(
     private readonly path: string,
-    private readonly file: FileHandle,
+    private readonly file: OpenFile,
     readonly layout: TensorLayout,
   ) {}
 

@@ -1,9 +1,9 @@
 import { constants as bufferLimits } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { constants as fsConstants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { type OpenFile, open } from '../../base/files';
 import { readFully } from '../../base/positioned-io';
 import { ELEMENT_BYTES, holds, type TensorData, viewAs } from './dtype';
 import { encodeHeader, type HeaderLimits, readHeader } from './header';
@@ -118,7 +118,7 @@ export async function digestOfFile(path: string, options: FileOptions = {}): Pro
 /** Opens a regular file for reading. Anything else (a pipe would wait for a writer for ever) is refused without blocking. */
 async function withFile<Result>(
   path: string,
-  use: (file: FileHandle, fileBytes: number) => Promise<Result>,
+  use: (file: OpenFile, fileBytes: number) => Promise<Result>,
 ): Promise<Result> {
   try {
     const file = await open(path, fsConstants.O_RDONLY | fsConstants.O_NONBLOCK);
@@ -137,7 +137,7 @@ async function withFile<Result>(
 }
 
 function layoutOf(
-  file: FileHandle,
+  file: OpenFile,
   options: HeaderLimits & { readonly fileBytes: number; readonly name: string },
 ): Promise<TensorLayout> {
   return readHeader((offset, target) => readFully(file, offset, target, options.name), options);

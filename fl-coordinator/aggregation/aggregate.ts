@@ -168,22 +168,19 @@ class Inputs implements AsyncDisposable {
   ) {}
 
   static async open({ store, contributions, base, layout, isKept }: StoredCombination): Promise<Inputs> {
-    const opened: (StoredTensors | RebasedTensors)[] = [];
     const open = (key: string) => StoredTensors.open(store, key, layout, (name) => !isKept(name));
+    const opening = contributions.map(({ key, from }) =>
+      from && base !== undefined
+        ? RebasedTensors.open(open, { update: key, from: from.key, onto: base, factor: from.factor })
+        : open(key),
+    );
+    const openingBase = base === undefined ? undefined : StoredTensors.open(store, base, layout, () => true);
     try {
-      for (const { key, from } of contributions) {
-        opened.push(
-          from && base !== undefined
-            ? await RebasedTensors.open(open, { update: key, from: from.key, onto: base, factor: from.factor })
-            : await open(key),
-        );
-      }
-      return new Inputs(
-        opened,
-        base === undefined ? undefined : await StoredTensors.open(store, base, layout, () => true),
-      );
+      return new Inputs(await Promise.all(opening), await openingBase);
     } catch (error) {
-      await Promise.all(opened.map((tensors) => tensors[Symbol.asyncDispose]()));
+      for (const each of await Promise.allSettled([...opening, openingBase])) {
+        if (each.status === 'fulfilled') await each.value?.[Symbol.asyncDispose]();
+      }
       throw error;
     }
   }

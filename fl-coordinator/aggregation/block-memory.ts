@@ -3,8 +3,12 @@ import { type Kernels, kernelsOn, padded } from './kernels';
 
 /** Memory for one tensor's block: as read, and as worked on. */
 const SLOT_BYTES = 1 << 20;
-/** Slots of all contributors together, so that memory stays bounded whatever their number. */
+/** Slots of all contributors together: many share what a few get. */
 const COLUMNS_BYTES = 8 << 20;
+/** Unless that leaves each of them less than a file is worth asking for; ... */
+const SMALL_SLOT_BYTES = 128 << 10;
+/** ... but memory stays bounded whatever their number. */
+const MOST_COLUMNS_BYTES = 20 << 20;
 const SLOT_ALIGNMENT = 4096;
 const PAGE_BYTES = 65536;
 
@@ -35,6 +39,11 @@ function takeMemory(pages: number): WebAssembly.Memory {
   return memory ?? new WebAssembly.Memory({ initial: pages });
 }
 
+function slotBytesFor(contributors: number): number {
+  const share = Math.max(COLUMNS_BYTES / contributors, Math.min(SMALL_SLOT_BYTES, MOST_COLUMNS_BYTES / contributors));
+  return Math.min(SLOT_BYTES, Math.max(1, Math.floor(share / SLOT_ALIGNMENT)) * SLOT_ALIGNMENT);
+}
+
 /**
  * The memory in which blocks are worked on, and the kernels on it: columns of the contributors, the global model, the server
  * optimiser's moments, results. It never grows, so views of it stay good.
@@ -55,8 +64,7 @@ export class BlockMemory {
   readonly #memory: WebAssembly.Memory;
 
   constructor(contributors: number, scratchBytes: number) {
-    const share = Math.floor(COLUMNS_BYTES / contributors / SLOT_ALIGNMENT) * SLOT_ALIGNMENT;
-    const slotBytes = Math.min(SLOT_BYTES, Math.max(SLOT_ALIGNMENT, share));
+    const slotBytes = slotBytesFor(contributors);
     this.stride = slotBytes;
     let top = PAGE_BYTES;
     const take = (bytes: number): number => {

@@ -1,7 +1,7 @@
-import { link, rename, stat, statfs, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type ByteSource, syncFolder } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { link, rename, stat, statfs, unlink } from '../../base/files';
 import { hasSystemCode, unlessCode } from '../../base/system-codes';
 import { faultPoint } from '../fault-points';
 import { piecesOf } from './byte-source';

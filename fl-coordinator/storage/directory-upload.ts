@@ -1,8 +1,8 @@
-import { type FileHandle, open, readFile, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { type OpenFile, open, readFile, rm, unlink } from '../../base/files';
 import { readFully, writeFully } from '../../base/positioned-io';
 import { unlessCode } from '../../base/system-codes';
 import { faultPoint } from '../fault-points';
@@ -44,7 +44,7 @@ export class DirectoryUpload implements ResumableUpload {
   #isRecorded: boolean;
 
   private constructor(
-    private readonly handle: FileHandle,
+    private readonly handle: OpenFile,
     durable: number,
     private readonly options: DirectoryUploadOptions,
   ) {

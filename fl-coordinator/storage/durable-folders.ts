@@ -1,6 +1,6 @@
-import { mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder } from '../../base/durable-file';
+import { mkdir, stat } from '../../base/files';
 import { systemCode } from '../../base/system-codes';
 
 const REMEMBERED = 1000;

@@ -1,6 +1,6 @@
-import { link, unlink } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClaraError } from '../../base/errors';
+import { link, unlink } from '../../base/files';
 import { hasSystemCode, unlessCode } from '../../base/system-codes';
 import { isDead, readOwnerCard } from './store-owner';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { ClaraError } from '../../base/errors';
+import { type OpenFile, open } from '../../base/files';
 import { readFully } from '../../base/positioned-io';
 import { unlessCode } from '../../base/system-codes';
 import { storeError, throwIfAborted } from './file-errors';
@@ -18,11 +18,11 @@ export const DIGEST_ETAG_BYTES = 1 << 20;
 const PIECE_BYTES = 1 << 20;
 
 /** @throws ClaraError `not-found`, also for a folder */
-export async function openObject(file: string, key: string): Promise<FileHandle> {
+export async function openObject(file: string, key: string): Promise<OpenFile> {
   return (await openFile(file, key)).handle;
 }
 
-async function openFile(file: string, key: string): Promise<{ readonly handle: FileHandle; readonly size: number }> {
+async function openFile(file: string, key: string): Promise<{ readonly handle: OpenFile; readonly size: number }> {
   const handle = await unlessCode(open(file, 'r'), 'ENOENT', 'ENOTDIR');
   if (handle === undefined) throw notFound(key);
   const stats = await handle.stat();
@@ -32,8 +32,8 @@ async function openFile(file: string, key: string): Promise<{ readonly handle: F
 }
 
 /** Reads an open file; small ones whole, which makes them a snapshot whose etag fits. */
-export async function infoOf(handle: FileHandle): Promise<ObjectInfo & { readonly content?: Buffer }> {
-  const stats = await handle.stat({ bigint: true });
+export async function infoOf(handle: OpenFile): Promise<ObjectInfo & { readonly content?: Buffer }> {
+  const stats = await handle.exactStat();
   const size = Number(stats.size);
   if (size > DIGEST_ETAG_BYTES) return { size, etag: etagOfStats(stats) };
   const content = Buffer.allocUnsafe(size);
@@ -66,7 +66,7 @@ export function resolveRange(range: GetOptions['range'], size: number, key: stri
 
 /** Bytes `begin` to `end` of an open file, which is closed at the end. */
 export async function* streamFile(
-  handle: FileHandle,
+  handle: OpenFile,
   begin: number,
   end: number,
   key: string,

@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { readdir, stat } from '../../base/files';
 import { unlessCode } from '../../base/system-codes';
 import { isKeySegment } from './object-key';
 import type { ListedObject, ListOptions } from './object-store';

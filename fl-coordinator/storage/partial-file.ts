@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open, rm } from 'node:fs/promises';
 import { ClaraError } from '../../base/errors';
+import { type OpenFile, open, rm } from '../../base/files';
 import { writeFully } from '../../base/positioned-io';
 import { faultPoint } from '../fault-points';
 import { storeError } from './file-errors';
@@ -18,7 +18,7 @@ export class PartialFile implements ObjectWriter {
   #state: 'open' | 'finished' | 'discarded' = 'open';
 
   private constructor(
-    private readonly handle: FileHandle,
+    private readonly handle: OpenFile,
     private readonly file: string,
     private readonly key: string,
     private readonly commit: Commit,

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { readFile, rename, stat, writeFile } from '../../base/files';
 import { hasSystemCode, unlessCode } from '../../base/system-codes';
 
 /**

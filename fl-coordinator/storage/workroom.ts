@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
+import { readdir, rm, stat, unlink } from '../../base/files';
 import { unlessCode } from '../../base/system-codes';
 import { makeFolderDurably } from './durable-folders';
 import { type FileLock, lockFile, tryLock } from './file-lock';

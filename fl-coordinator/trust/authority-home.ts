@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { mkdir, readFile, rename, rm } from '../../base/files';
 import { refuseReadableByOthers } from '../../federation/credentials';
 import type { AuthorityMaterial } from './make-authority';
 import type { Secret } from './secret';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileDurably } from '../../base/durable-file';
+import { link, mkdir, readFile, rm, statfs } from '../../base/files';
 import type { SiteConfiguration } from '../configuration';
 import { failed, failedBy, ok, type Verdict, warning } from './verdict';
 

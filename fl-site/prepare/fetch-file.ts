@@ -1,12 +1,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
-import { syncFolder, writeFileDurably, writeFully } from '../../base/durable-file';
+import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { mkdir, open, readFile, rename, rm, stat, statfs } from '../../base/files';
 import { showBytes } from '../../base/show-bytes';
 
 /** One content of one object somewhere else. This room knows no S3: whoever prepares a site brings it. */
@@ -61,7 +61,7 @@ export async function fetchFile(remote: RemoteObject, target: string, options: F
     let unsynced = 0;
     if (done < remote.size) {
       for await (const bytes of remote.read(done, signal)) {
-        await writeFully(file, bytes);
+        await file.writeAll(bytes);
         hash.update(bytes);
         done += bytes.length;
         unsynced += bytes.length;

@@ -1,9 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { readFile, stat } from '../../base/files';
 import { systemCode } from '../../base/system-codes';
 import { MMAR_FILES } from './mmar-folder';
 

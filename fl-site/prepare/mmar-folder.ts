@@ -1,6 +1,6 @@
-import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError, type Fault } from '../../base/errors';
+import { readFile, stat } from '../../base/files';
 
 /**
  * The folder of an NVIDIA Clara Train 4 MMAR (Medical Model ARchive): `config/`, `commands/`, `models/` and what belongs to

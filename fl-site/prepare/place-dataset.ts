@@ -1,11 +1,11 @@
 import { createReadStream } from 'node:fs';
-import { readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { readFile, rename, rm, stat } from '../../base/files';
 import { systemCode } from '../../base/system-codes';
 import {
   type DecathlonDataset,

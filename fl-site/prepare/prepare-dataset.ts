@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { readdir, rm, stat } from '../../base/files';
 import { openDecathlon } from '../../imaging/decathlon';
 import { requireSpace } from './fetch-file';
 import { type Helpers, localFile, nameOf, type Source } from './local-file';

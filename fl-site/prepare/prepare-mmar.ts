@@ -1,6 +1,6 @@
-import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../base/errors';
+import { rm, stat } from '../../base/files';
 import { openDecathlon } from '../../imaging/decathlon';
 import { requireSpace } from './fetch-file';
 import { type Helpers, localFile, nameOf, type Source } from './local-file';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { readFile, rm } from '../../base/files';
 import { digestOf } from './fetch-file';
 import { type Helpers, localFile, type Source } from './local-file';
 import { MMAR_FILES } from './mmar-folder';

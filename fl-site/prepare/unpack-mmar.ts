@@ -1,9 +1,9 @@
-import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { syncFolder, writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
 import { exists } from '../../base/exists';
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from '../../base/files';
 import { unpackTar } from '../../base/tar-archive';
 import { withArchive } from '../../base/zip-archive';
 import { type Helpers, isOf, nameOf, type Prepared, type Source } from './local-file';
@@ -101,8 +101,9 @@ async function rootIn(unpacked: string, archive: string): Promise<string> {
 async function isZip(file: string): Promise<boolean> {
   const handle = await open(file, 'r');
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(2), 0, 2, 0);
-    return bytesRead === 2 && buffer.toString('latin1') === 'PK';
+    const magic = Buffer.alloc(2);
+    const { bytesRead } = await handle.read(magic, 0, 2, 0);
+    return bytesRead === 2 && magic.toString('latin1') === 'PK';
   } finally {
     await handle.close();
   }

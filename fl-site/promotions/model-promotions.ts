@@ -1,7 +1,7 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { ClaraError, type ErrorCode, hasCode } from '../../base/errors';
+import { rm } from '../../base/files';
 import type { ProgramStart } from '../../base/own-program';
 import {
   type ModelAnnouncement,

@@ -1,8 +1,8 @@
-import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../base/durable-file';
 import { ClaraError } from '../../base/errors';
+import { mkdir, rm } from '../../base/files';
 import { foldersIn } from '../../base/folder-listing';
 import { modelNameSchema, modelVersionSchema, showVersion } from '../../federation/model-name';
 import { readIfThere, writeOnce } from '../answer-files';

@@ -1,5 +1,5 @@
-import { cp, lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { cp, lstat, mkdir, readdir, writeFile } from '../../base/files';
 import type { ProgramStart } from '../../base/own-program';
 import { signalGroup } from '../../base/process-identity';
 import {

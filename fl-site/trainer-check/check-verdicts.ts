@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile } from '../../base/files';
 import { TRAINER_EXIT } from '../../federation/trainer-contract';
 import type { Start } from './check-bench';
 

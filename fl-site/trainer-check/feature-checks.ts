@@ -1,6 +1,6 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { showFault } from '../../base/errors';
+import { readFile, writeFile } from '../../base/files';
 import { readLayout } from '../../federation/tensors/file';
 import { compareLayouts } from '../../federation/tensors/layout-check';
 import { STATE_FOLDER, type TrainerFeature } from '../../federation/trainer-contract';

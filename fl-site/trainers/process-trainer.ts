@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../base/errors';
+import { mkdir } from '../../base/files';
 import type { ProgramStart } from '../../base/own-program';
 import { type Pacing, REAL_PACING } from '../backoff';
 import { type AttemptEnd, exitEnd, runAttempts, saidLast, stopError } from './attempts';

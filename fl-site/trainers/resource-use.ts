@@ -1,6 +1,6 @@
-import { lstat, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../base/errors';
+import { lstat, readdir, readFile } from '../../base/files';
 import { hasSystemCode } from '../../base/system-codes';
 
 /** A folder with more entries than this is over any quota: walking it would cost more than the trainer. */

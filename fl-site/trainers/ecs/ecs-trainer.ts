@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, opendir } from 'node:fs/promises';
 import path from 'node:path';
 import { ClaraError } from '../../../base/errors';
+import { lstat, mkdir, opendir } from '../../../base/files';
 import { REPORT_FILE, TASK_FOLDER_VARIABLE } from '../../../federation/trainer-contract';
 import { backoffMillis, type Pacing } from '../../backoff';
 import type { TrainerConfiguration } from '../../trainer-configuration';

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeFileDurably } from '../../../base/durable-file';
 import { ClaraError } from '../../../base/errors';
+import { readFile } from '../../../base/files';
 import { hasSystemCode } from '../../../base/system-codes';
 
 /**
