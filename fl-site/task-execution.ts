@@ -72,14 +72,15 @@ export async function executeTask(record: TaskRecord, around: Surroundings, sign
   const { task } = record;
   const checked = checkTask(task, await around.approvals.planOf(task.run), around.site);
   const folder = around.workspace.taskFolder(task.run, task.id);
-  if (record.phase !== 'trained') {
+  const isNew = record.phase !== 'trained';
+  if (isNew) {
     const isFresh = (await mkdir(folder, { recursive: true })) !== undefined;
     await fetchModels(record, checked, folder, around, signal);
     if (checked.local.length > 0) await putLocalTensors(task, folder, around.workspace, signal);
     await produce(record, checked, { folder, isFresh }, around, signal);
   }
   await around.workspace.returnState(task.run, task.track, folder);
-  await sendUpdate(record, around, signal);
+  await sendUpdate(record, around, signal, isNew);
   // The result is told after this: an update that counts has always moved the residual, and the site's own tensors, on.
   if (!isAsItIs(checked.up)) await around.workspace.keepResidual(task.run, path.join(folder, RESIDUAL_FILE));
   if (checked.local.length > 0) {
@@ -223,11 +224,15 @@ function releaseReport({ statistics }: TrainerReport, checked: CheckedTask, site
   return release(statistics, site.statistics);
 }
 
-/** Has the coordinator hold the update of a trained task; costs one question when it has it already. */
+/**
+ * Has the coordinator hold the update of a trained task; costs one question when it has it already.
+ * @param isNew nothing of it was sent so far
+ */
 export async function sendUpdate(
   { task, outbound }: TaskRecord,
   { workspace, client, pacing, onProgress }: Pick<Surroundings, 'workspace' | 'client' | 'pacing' | 'onProgress'>,
   signal: AbortSignal,
+  isNew = false,
 ): Promise<void> {
   if (!outbound) return;
   const { file, size, sha256 } = outbound;
@@ -238,6 +243,7 @@ export async function sendUpdate(
     },
     file: path.join(workspace.taskFolder(task.run, task.id), file),
     upload: { task: task.id, size, sha256: Buffer.from(sha256, 'hex') },
+    isNew,
     signal,
     pacing,
     onBytes: (done) => onProgress({ activity: 'uploading', fraction: done / size }),

@@ -1,4 +1,4 @@
-import { ClaraError } from '../base/errors';
+import { ClaraError, hasCode } from '../base/errors';
 import { open } from '../base/files';
 import { fileChunks } from '../federation/file-chunks';
 import type { CoordinatorClient, UploadDescription } from './coordinator-client';
@@ -8,6 +8,8 @@ export interface UpdateUpload extends AttemptOptions {
   readonly client: Pick<CoordinatorClient, 'upload' | 'uploadStatus'>;
   readonly file: string;
   readonly upload: UploadDescription;
+  /** Nothing of it was sent so far, as far as is known here: the first attempt saves the question. */
+  readonly isNew?: boolean;
   readonly onBytes: (done: number) => void;
 }
 
@@ -20,10 +22,36 @@ export interface UpdateUpload extends AttemptOptions {
 export async function uploadUpdate(request: UpdateUpload): Promise<void> {
   const { client, upload, signal } = request;
   const file = await open(request.file, 'r');
+  const sendFrom = async (begin: number): Promise<void> => {
+    const { size, sha256, task } = upload;
+    const { onBytes } = request;
+    const chunks = fileChunks(file, {
+      what: `the update of ${task}`,
+      header: { size, sha256 },
+      begin,
+      signal,
+      onBytes,
+    });
+    const receipt = await client.upload(task, chunks, signal);
+    if (receipt.size !== size || !Buffer.from(sha256).equals(receipt.sha256)) {
+      throw new ClaraError('corrupt', `the coordinator's receipt names another update than the one of ${task}`);
+    }
+    onBytes(size);
+  };
+  let { isNew = false } = request;
+  let durableBefore = -1;
   try {
-    let durableBefore = -1;
     await untilTransferred(
       async (moved) => {
+        if (isNew) {
+          isNew = false;
+          try {
+            return await sendFrom(0);
+          } catch (error) {
+            // It has a part of it after all, from before this site lost its workspace for example.
+            if (!hasCode(error, 'precondition-failed')) throw error;
+          }
+        }
         const durable = await client.uploadStatus(upload, signal);
         if (durable > upload.size) {
           throw new ClaraError(
@@ -34,25 +62,9 @@ export async function uploadUpdate(request: UpdateUpload): Promise<void> {
         if (durable > durableBefore && durableBefore >= 0) moved();
         durableBefore = durable;
         request.onBytes(durable);
-        if (durable === upload.size) return;
-        const { size, sha256, task } = upload;
-        const chunks = fileChunks(file, {
-          what: `the update of ${task}`,
-          header: { size, sha256 },
-          begin: durable,
-          signal,
-          onBytes: request.onBytes,
-        });
-        const receipt = await client.upload(task, chunks, signal);
-        if (receipt.size !== upload.size || !Buffer.from(upload.sha256).equals(receipt.sha256)) {
-          throw new ClaraError(
-            'corrupt',
-            `the coordinator's receipt names another update than the one of ${upload.task}`,
-          );
-        }
-        request.onBytes(upload.size);
-        // The coordinator's disk is full: its administrator makes room, or finished rounds do.
+        if (durable < upload.size) await sendFrom(durable);
       },
+      // The coordinator's disk is full: its administrator makes room, or finished rounds do.
       { ...request, alsoPassing: ['out-of-space'] },
     );
   } finally {

@@ -200,6 +200,30 @@ describe('model transfers', () => {
       assert.deepEqual(coordinator.uploadOffsets, [0]);
     });
 
+    it('that is new is sent without a question', async () => {
+      await upload(big, { isNew: true });
+      assert.deepEqual(coordinator.uploads.get(TASK)!.bytes, big);
+      assert.equal(coordinator.uploadQuestions, 0);
+    });
+
+    it('that is new asks after a cut where to go on', async () => {
+      coordinator.onUploadChunk = (received, attempt) => {
+        if (attempt === 0 && received > 1_000_000) throw new ClaraError('unavailable', 'the coordinator restarts');
+      };
+      await upload(big, { isNew: true });
+      assert.equal(coordinator.uploadQuestions, 1);
+      assert.ok(coordinator.uploadOffsets[1] > 1_000_000);
+      assert.deepEqual(coordinator.uploads.get(TASK)!.bytes, big);
+    });
+
+    it('that is new here only goes on with what the coordinator has of it', async () => {
+      const part = { bytes: big.subarray(0, 1_048_576), size: big.length, sha256: sha256Of(big) };
+      coordinator.uploads.set(TASK, part);
+      await upload(big, { isNew: true });
+      assert.deepEqual(coordinator.uploadOffsets, [0, 1_048_576]);
+      assert.deepEqual(coordinator.uploads.get(TASK)!.bytes, big);
+    });
+
     it('that the coordinator refuses fails with its sentence', async () => {
       coordinator.onUploadChunk = () => {
         throw new ClaraError('permission-denied', 'the round has closed');

@@ -37,6 +37,8 @@ export class FakeCoordinator {
   readonly messages: SiteMessage['message'][] = [];
   readonly downloads: { object: string; offset: number }[] = [];
   readonly uploadOffsets: number[] = [];
+  /** How often sites asked how much of an upload is here. */
+  uploadQuestions = 0;
   readonly openTasks = new Map<string, MessageInitShape<typeof TaskSchema>>();
   /** May change, cut (throw) or end a download. */
   onDownload: (chunks: AsyncIterable<WireChunk>, attempt: number) => AsyncIterable<WireChunk> = (chunks) => chunks;
@@ -175,6 +177,7 @@ export class FakeCoordinator {
           return this.onDownload(chunksOf(bytes, Number(offset), chunkBytes), downloadAttempt++);
         },
         uploadStatus: async ({ task, size, sha256 }) => {
+          this.uploadQuestions++;
           if (this.refuseUploads) throw this.refuseUploads;
           const known = this.uploads.get(task);
           if (!known || known.size !== Number(size) || !known.sha256.equals(sha256)) {
@@ -184,16 +187,22 @@ export class FakeCoordinator {
         },
         upload: async (chunks, { metadata }) => {
           const task = String(metadata.get('clara-task')[0]);
-          const upload = this.uploads.get(task)!;
+          let upload = this.uploads.get(task)!;
           const attempt = uploadAttempt++;
           let first = true;
           for await (const { header, offset, data } of chunks) {
             if (first) {
               this.uploadOffsets.push(offset);
+              if (header && !upload) {
+                upload = { bytes: Buffer.alloc(0), size: header.size, sha256: Buffer.from(header.sha256) };
+                this.uploads.set(task, upload);
+              }
               if (header?.size !== upload.size) throw new ClaraError('invalid-input', 'the first chunk has no header');
             }
             first = false;
-            if (offset !== upload.bytes.length) throw new ClaraError('invalid-input', `no gap before ${offset}`);
+            if (offset !== upload.bytes.length) {
+              throw new ClaraError('precondition-failed', `no gap before ${offset}`);
+            }
             upload.bytes = Buffer.concat([upload.bytes, data]);
             this.#happened();
             await this.onUploadChunk(upload.bytes.length, attempt);
