@@ -8,10 +8,16 @@ export interface UpdateUpload extends AttemptOptions {
   readonly client: Pick<CoordinatorClient, 'upload' | 'uploadStatus'>;
   readonly file: string;
   readonly upload: UploadDescription;
-  /** Nothing of it was sent so far, as far as is known here: the first attempt saves the question. */
+  /** Nothing of it was sent so far, as far as is known here: the first attempt saves the question if it is small. */
   readonly isNew?: boolean;
   readonly onBytes: (done: number) => void;
 }
+
+/**
+ * What costs about as much to send as to ask about. With many large ones that begin at the same moment, questions also let a
+ * coordinator narrow its windows before the bytes come.
+ */
+const SMALL_BYTES = 4 << 20;
 
 /**
  * Uploads an update and returns when the coordinator has verified it and made it durable. Each attempt first asks how much
@@ -38,13 +44,13 @@ export async function uploadUpdate(request: UpdateUpload): Promise<void> {
     }
     onBytes(size);
   };
-  let { isNew = false } = request;
+  let asksFirst = !request.isNew || upload.size > SMALL_BYTES;
   let durableBefore = -1;
   try {
     await untilTransferred(
       async (moved) => {
-        if (isNew) {
-          isNew = false;
+        if (!asksFirst) {
+          asksFirst = true;
           try {
             return await sendFrom(0);
           } catch (error) {

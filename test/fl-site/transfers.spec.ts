@@ -200,10 +200,17 @@ describe('model transfers', () => {
       assert.deepEqual(coordinator.uploadOffsets, [0]);
     });
 
-    it('that is new is sent without a question', async () => {
+    it('that is new and small is sent without a question', async () => {
       await upload(big, { isNew: true });
       assert.deepEqual(coordinator.uploads.get(TASK)!.bytes, big);
       assert.equal(coordinator.uploadQuestions, 0);
+    });
+
+    it('that is new and large is asked about first', async () => {
+      const large = Buffer.alloc(4 * 2 ** 20 + 1, 7);
+      await upload(large, { isNew: true });
+      assert.deepEqual(coordinator.uploads.get(TASK)!.bytes, large);
+      assert.equal(coordinator.uploadQuestions, 1);
     });
 
     it('that is new asks after a cut where to go on', async () => {
