@@ -57,6 +57,14 @@ describe('clara-fed trainer check', () => {
     assert.deepEqual(outcomes(broken), []);
   });
 
+  it('refuses a dataset that is not there, before it starts anything', async () => {
+    const program = check('good', '--dataset', at('nowhere'));
+    const { code, stderr } = await program.ended;
+    assert.equal(code, 66, stderr);
+    assert.match(stderr, /there is no .*nowhere\/dataset\.json; name a folder in the Decathlon layout/);
+    assert.deepEqual(outcomes(program), []);
+  });
+
   it('ends the trainer too on Ctrl-C, and leaves nothing behind', async () => {
     mkdirSync(at('gate'));
     const program = check('good');
