@@ -35,7 +35,7 @@ export function uploadTooLarge(limitBytes: number): AiaaError {
   return new AiaaError(
     'resource-exhausted',
     413,
-    `The upload is larger than the ${showBytes(limitBytes)} that this server accepts; crop the volume, compress it (.nii.gz), or ask the administrator to raise the limit.`,
+    `The upload is larger than the ${showBytes(limitBytes)} that this server accepts; crop the volume or compress it (.nii.gz).`,
   );
 }
 
@@ -43,7 +43,7 @@ export function modelTooLarge(what: string, limitBytes: number): AiaaError {
   return new AiaaError(
     'resource-exhausted',
     413,
-    `${what} is larger than the ${showBytes(limitBytes)} that this server accepts; ask its administrator to raise the limit.`,
+    `${what} is larger than the ${showBytes(limitBytes)} that this server accepts; send a smaller one.`,
   );
 }
 
@@ -72,11 +72,7 @@ export function sessionsFull(kept: string, retryAfterSeconds: number): AiaaError
 }
 
 export function datastoreFull(kept: string): AiaaError {
-  return new AiaaError(
-    'out-of-space',
-    507,
-    `The datastore keeps no more (${kept}); delete images that are labelled, or ask the administrator to raise the limit.`,
-  );
+  return new AiaaError('out-of-space', 507, `The datastore keeps no more (${kept}); delete images that are labelled.`);
 }
 
 export function notOffered(endpoint: string, instead: string): AiaaError {
