@@ -1,29 +1,28 @@
 import * as sync from 'node:fs';
 import * as pool from 'node:fs/promises';
 import { type OpenFlags, open } from './open-file';
-import { waitsInPlace } from './waiting-in-place';
+import { fileWaiting } from './waiting';
 
 /**
- * Files by name, as in `node:fs/promises`, for whoever does many small things with them: who looks is answered at once, who
- * changes names waits for Node's pool of threads. Why, and what `waitInPlace` makes of it: see open-file.ts.
+ * Files by name, as in `node:fs/promises`, for whoever does many small things with them. Open ones are of our own
+ * (open-file.ts), and who waits for them is said in one place (waiting.ts).
  */
 
 // Rare ones.
 export { chmod, cp, mkdtemp, opendir, truncate } from 'node:fs/promises';
 export { type OpenFile, open } from './open-file';
 
-export const stat = atOnce(pool.stat, sync.statSync);
-export const lstat = atOnce(pool.lstat, sync.lstatSync);
-export const readdir = atOnce(pool.readdir, sync.readdirSync);
-
-export const statfs = later(pool.statfs, sync.statfsSync);
-export const link = later(pool.link, sync.linkSync);
-export const unlink = later(pool.unlink, sync.unlinkSync);
-export const rename = later(pool.rename, sync.renameSync);
-export const mkdir = later(pool.mkdir, sync.mkdirSync);
-export const rmdir = later(pool.rmdir, sync.rmdirSync);
-export const rm = later(pool.rm, sync.rmSync);
-export const utimes = later(pool.utimes, sync.utimesSync);
+export const stat = named(pool.stat, sync.statSync);
+export const lstat = named(pool.lstat, sync.lstatSync);
+export const readdir = named(pool.readdir, sync.readdirSync);
+export const statfs = named(pool.statfs, sync.statfsSync);
+export const link = named(pool.link, sync.linkSync);
+export const unlink = named(pool.unlink, sync.unlinkSync);
+export const rename = named(pool.rename, sync.renameSync);
+export const mkdir = named(pool.mkdir, sync.mkdirSync);
+export const rmdir = named(pool.rmdir, sync.rmdirSync);
+export const rm = named(pool.rm, sync.rmSync);
+export const utimes = named(pool.utimes, sync.utimesSync);
 
 /** What /proc and the like answer has no size. */
 const UNSIZED_PIECE_BYTES = 16 << 10;
@@ -72,14 +71,9 @@ export async function writeFile(
   }
 }
 
-// The overloads of Node's functions are those of the ones that wait for the pool.
+// The overloads of Node's functions are those of the ones that wait in the pool.
 type Named = (...args: never[]) => Promise<unknown>;
-type InPlace = (...args: never[]) => unknown;
 
-function atOnce<Operation extends Named>(_: Operation, inPlace: InPlace): Operation {
-  return (async (...args: never[]) => inPlace(...args)) as Operation;
-}
-
-function later<Operation extends Named>(inPool: Operation, inPlace: InPlace): Operation {
-  return (async (...args: never[]) => (waitsInPlace() ? inPlace(...args) : inPool(...args))) as Operation;
+function named<Operation extends Named>(inPool: Operation, inPlace: (...args: never[]) => unknown): Operation {
+  return (async (...args: never[]) => (fileWaiting() === 'in-place' ? inPlace(...args) : inPool(...args))) as Operation;
 }

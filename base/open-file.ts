@@ -1,8 +1,11 @@
 import {
   type BigIntStats,
+  close,
   closeSync,
   constants,
+  fchmod,
   fchmodSync,
+  fstat,
   fstatSync,
   fsync,
   ftruncate,
@@ -17,13 +20,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import { waitsInPlace } from './waiting-in-place';
+import { fileWaiting } from './waiting';
 
 /**
- * Open files. Node hands each operation on a file to a pool of threads, which costs 40-100 µs whatever it does, and its
- * FileHandle adds to that. A round of a small model is some hundreds of them. So what only looks, at what the kernel has at
- * hand, is answered at once: opening what is there, fstat(2), close(2). Bytes, fsync(2) and whatever makes a name go through the
- * pool, where a slow disk keeps nobody else waiting.
+ * Open files. They do what Node's FileHandle does, which costs several times as much: a round of a small model is some hundreds
+ * of operations. Who waits for them: see waiting.ts.
  */
 
 const CREATING = constants.O_CREAT | constants.O_TRUNC;
@@ -39,32 +40,47 @@ const FLAGS = {
 
 export type OpenFlags = keyof typeof FLAGS | number;
 
+/** read(2) and write(2) move less than 2^31 bytes at a time. */
+const MOST_AT_ONCE = 2 ** 30;
+
 const later = {
   open: promisify<string, OpenMode, number, number>(openInPool),
+  stat: promisify<number, Stats>(fstat),
+  exactStat: promisify<number, { bigint: true }, BigIntStats>(fstat),
+  chmod: promisify(fchmod),
+  close: promisify(close),
   sync: promisify(fsync),
   truncate: promisify(ftruncate),
 };
 
+/** Closes what was forgotten: a number that nobody knows any more would be lost. */
+const forgotten = new FinalizationRegistry<number>((fd) => close(fd, () => undefined));
+
 /**
- * open(2). What is not a regular file, a pipe that nobody writes to for example, never makes this wait.
+ * open(2). With `looks-at-once`, what is not a regular file, a pipe that nobody writes to for example, never makes this wait.
  * @param mode of a file that is made
  * @throws the system's error
  */
 export async function open(file: string, flags: OpenFlags, mode = 0o666): Promise<OpenFile> {
-  const bits = (typeof flags === 'number' ? flags : FLAGS[flags]) | constants.O_NONBLOCK;
-  const makes = (bits & CREATING) !== 0;
-  return new OpenFile(makes && !waitsInPlace() ? await later.open(file, bits, mode) : openSync(file, bits, mode));
+  const bits = typeof flags === 'number' ? flags : FLAGS[flags];
+  const waiting = fileWaiting();
+  const isAtOnce = waiting === 'in-place' || (waiting === 'looks-at-once' && (bits & CREATING) === 0);
+  return new OpenFile(
+    isAtOnce ? openSync(file, bits | constants.O_NONBLOCK, mode) : await later.open(file, bits, mode),
+  );
 }
 
 /** Errors are the system's. Whoever opens one closes it. */
 export class OpenFile {
   #fd: number | undefined;
+  #closing: Promise<void> | undefined;
   /** Operations that the pool has: a number that was closed under them would soon be another file's. */
   #underWay = 0;
   #whenIdle: (() => void) | undefined;
 
   constructor(fd: number) {
     this.#fd = fd;
+    forgotten.register(this, fd, this);
   }
 
   /** pread(2) into a part of `target`, or read(2) where the last one ended. It may read less. */
@@ -74,11 +90,12 @@ export class OpenFile {
     length: number,
     position: number | null = null,
   ): Promise<{ bytesRead: number }> {
-    if (waitsInPlace()) return { bytesRead: readSync(this.#open, target, offset, length, position) };
+    const most = Math.min(length, MOST_AT_ONCE);
+    if (isInPlace()) return { bytesRead: readSync(this.#open, target, offset, most, position) };
     const bytesRead = await this.#inPool(
       (fd) =>
         new Promise<number>((resolve, reject) => {
-          read(fd, target, offset, length, position, (error, count) => (error ? reject(error) : resolve(count)));
+          read(fd, target, offset, most, position, (error, count) => (error ? reject(error) : resolve(count)));
         }),
     );
     return { bytesRead };
@@ -91,11 +108,12 @@ export class OpenFile {
     length = bytes.length - offset,
     position: number | null = null,
   ): Promise<{ bytesWritten: number }> {
-    if (waitsInPlace()) return { bytesWritten: writeSync(this.#open, bytes, offset, length, position) };
+    const most = Math.min(length, MOST_AT_ONCE);
+    if (isInPlace()) return { bytesWritten: writeSync(this.#open, bytes, offset, most, position) };
     const bytesWritten = await this.#inPool(
       (fd) =>
         new Promise<number>((resolve, reject) => {
-          write(fd, bytes, offset, length, position, (error, count) => (error ? reject(error) : resolve(count)));
+          write(fd, bytes, offset, most, position, (error, count) => (error ? reject(error) : resolve(count)));
         }),
     );
     return { bytesWritten };
@@ -108,35 +126,44 @@ export class OpenFile {
 
   /** fsync(2) */
   async sync(): Promise<void> {
-    if (!waitsInPlace()) await this.#inPool(later.sync);
+    if (!isInPlace()) await this.#inPool(later.sync);
   }
 
   /** ftruncate(2) */
   async truncate(length: number): Promise<void> {
-    if (waitsInPlace()) ftruncateSync(this.#open, length);
+    if (isInPlace()) ftruncateSync(this.#open, length);
     else await this.#inPool((fd) => later.truncate(fd, length));
   }
 
   async stat(): Promise<Stats> {
-    return fstatSync(this.#open);
+    return looksInPool() ? this.#inPool(later.stat) : fstatSync(this.#open);
   }
 
   /** With the time of modification in nanoseconds. */
   async exactStat(): Promise<BigIntStats> {
-    return fstatSync(this.#open, { bigint: true });
+    return looksInPool()
+      ? this.#inPool((fd) => later.exactStat(fd, { bigint: true }))
+      : fstatSync(this.#open, { bigint: true });
   }
 
   async chmod(mode: number): Promise<void> {
-    fchmodSync(this.#open, mode);
+    if (isInPlace()) fchmodSync(this.#open, mode);
+    else await this.#inPool((fd) => later.chmod(fd, mode));
   }
 
-  /** When what is under way has ended; more often than once does nothing. */
-  async close(): Promise<void> {
-    const fd = this.#fd;
-    if (fd === undefined) return;
+  /** When what is under way has ended; asked again it answers the same. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const fd = this.#open;
     this.#fd = undefined;
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
-    closeSync(fd);
+    forgotten.unregister(this);
+    if (looksInPool()) await later.close(fd);
+    else closeSync(fd);
   }
 
   get #open(): number {
@@ -154,3 +181,6 @@ export class OpenFile {
     }
   }
 }
+
+const isInPlace = (): boolean => fileWaiting() === 'in-place';
+const looksInPool = (): boolean => fileWaiting() === 'in-pool';

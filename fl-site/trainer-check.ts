@@ -43,11 +43,11 @@ export interface CheckReport {
  * agent makes, interrupts it, gives it bad input, and compares what it leaves.
  *
  * @param program command without the task folder, which is appended
- * @throws ClaraError `not-found` when there is no such dataset
+ * @throws ClaraError `not-found` when there is no such dataset to train on
  */
 export async function checkTrainer(program: ProgramStart, options: TrainerCheckOptions = {}): Promise<CheckReport> {
   const { dataset } = options;
-  if (dataset?.kind === 'decathlon' && !(await exists(path.join(dataset.path, 'dataset.json')))) {
+  if (dataset?.kind === 'decathlon' && !options.quick && !(await exists(path.join(dataset.path, 'dataset.json')))) {
     throw new ClaraError(
       'not-found',
       `there is no ${dataset.path}/dataset.json; name a folder in the Decathlon layout`,

@@ -1,4 +1,4 @@
-import { ClaraError, hasCode } from '../base/errors';
+import { ClaraError } from '../base/errors';
 import { open } from '../base/files';
 import { fileChunks } from '../federation/file-chunks';
 import type { CoordinatorClient, UploadDescription } from './coordinator-client';
@@ -21,7 +21,7 @@ const SMALL_BYTES = 4 << 20;
 
 /**
  * Uploads an update and returns when the coordinator has verified it and made it durable. Each attempt first asks how much
- * is durable already and sends only what follows.
+ * is durable already and sends only what follows; the first one of a small update that is new sends all of it.
  *
  * @throws ClaraError `corrupt` when the file is not the one described any more, or the coordinator never gets it whole
  */
@@ -50,13 +50,10 @@ export async function uploadUpdate(request: UpdateUpload): Promise<void> {
     await untilTransferred(
       async (moved) => {
         if (!asksFirst) {
+          // Should the coordinator have a part of it after all, from before this site lost its workspace for example, it says
+          // so as a failure that passes, and the next attempt asks.
           asksFirst = true;
-          try {
-            return await sendFrom(0);
-          } catch (error) {
-            // It has a part of it after all, from before this site lost its workspace for example.
-            if (!hasCode(error, 'precondition-failed')) throw error;
-          }
+          return sendFrom(0);
         }
         const durable = await client.uploadStatus(upload, signal);
         if (durable > upload.size) {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { ClaraError } from '../base/errors';
 import { mkdir } from '../base/files';
-import { waitInPlace } from '../base/waiting-in-place';
+import { waitForFiles } from '../base/waiting';
 import { AgentCore } from '../fl-site/agent-core';
 import { checkSiteConfiguration, type SiteConfiguration } from '../fl-site/configuration';
 import type { CoordinatorClient } from '../fl-site/coordinator-client';
@@ -29,7 +29,7 @@ parentPort!.on('message', (message: ToThread) => {
 
 async function main(): Promise<void> {
   // Nobody waits for this thread but its sites, and nothing of theirs outlives the simulation.
-  waitInPlace();
+  waitForFiles('in-place');
   const clients = new PortClients(settings.port);
   const gate = new Gate(settings.trainingAtOnce);
   const transfers = new Gate(TRANSFERS_AT_ONCE);

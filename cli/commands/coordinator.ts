@@ -5,6 +5,7 @@ import { startCoordinator } from '../../fl-coordinator/coordinator';
 import { KEEP_UPDATES, type KeepUpdates } from '../../fl-coordinator/upkeep/retention';
 import { parseAddress } from '../address';
 import { awsSecret } from '../aws-secret';
+import { lookAtOnceWhenLocal } from '../file-waiting';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { aborted, stopSignal } from '../stopping';
 import { type StoreOptions, storeAddressOf, withStoreOptions } from '../store-options';
@@ -75,9 +76,10 @@ async function start(options: StartOptions): Promise<void> {
   const terminal = openTerminal(options);
   const signal = stopSignal(options);
   for (const address of options.advertise ?? []) parseAddress(address);
+  const store = storeAddressOf(options);
   const coordinator = await startCoordinator({
     workspace: options.workspace,
-    store: storeAddressOf(options),
+    store,
     ...secretsOf(options, signal),
     federation: options.federation,
     listen: parseAddress(options.listen),
@@ -96,6 +98,7 @@ async function start(options: StartOptions): Promise<void> {
       );
     },
   });
+  void lookAtOnceWhenLocal([options.workspace, ...(store?.kind === 'directory' ? [store.root] : [])]);
   const { address, enrolmentAddress, operatorPlace, metricsAddress: metrics } = coordinator;
   void coordinator.serving.then(() => {
     terminal.record({ event: 'ready', address, enrolment: enrolmentAddress, operator: operatorPlace, metrics });

@@ -14,6 +14,7 @@ import { endOfCertificate, ownCredentials } from '../../fl-site/own-credentials'
 import type { InvitationSource } from '../../fl-site/self-enrolment';
 import type { SiteEvent } from '../../fl-site/site-events';
 import { Workspace } from '../../fl-site/workspace';
+import { lookAtOnceWhenLocal } from '../file-waiting';
 import { type InvitationOptions, invitationSource, withInvitationOptions } from '../invitation-option';
 import { metricsAddress, metricsOption } from '../metrics-option';
 import { modelPublisher } from '../model-publisher';
@@ -76,6 +77,7 @@ async function start(options: StartOptions): Promise<void> {
     await metrics?.listener.close();
     throw error;
   });
+  void lookAtOnceWhenLocal([configuration.workspace]);
   try {
     await agent.closed;
   } finally {

@@ -176,11 +176,14 @@ class Inputs implements AsyncDisposable {
     );
     const openingBase = base === undefined ? undefined : StoredTensors.open(store, base, layout, () => true);
     try {
-      return new Inputs(await Promise.all(opening), await openingBase);
+      // Both at once: a base that fails while updates are being opened is waited for by somebody.
+      const [updates, model] = await Promise.all([Promise.all(opening), openingBase]);
+      return new Inputs(updates, model);
     } catch (error) {
-      for (const each of await Promise.allSettled([...opening, openingBase])) {
-        if (each.status === 'fulfilled') await each.value?.[Symbol.asyncDispose]();
-      }
+      const opened = await Promise.allSettled([...opening, openingBase]);
+      await Promise.allSettled(
+        opened.map((each) => (each.status === 'fulfilled' ? each.value?.[Symbol.asyncDispose]() : undefined)),
+      );
       throw error;
     }
   }

@@ -120,7 +120,7 @@ export class Uploads {
     const { inspector, target, task } = upload;
     if (chunk.offset !== inspector.position) {
       throw new ClaraError(
-        'precondition-failed',
+        'unavailable',
         `a chunk of the upload of ${task.id} starts at byte ${chunk.offset}, but ${inspector.position} are here; ask for the upload's status and go on there`,
       );
     }

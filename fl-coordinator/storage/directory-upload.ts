@@ -156,6 +156,8 @@ export class DirectoryUpload implements ResumableUpload {
     const { files, key } = this.options;
     try {
       await this.#working(async () => {
+        // Whoever closes a large file that is removed already waits until its blocks are free.
+        await this.handle.close();
         await rm(files.record, { force: true });
         await rm(files.data, { force: true });
         await syncFolder(path.dirname(files.data));

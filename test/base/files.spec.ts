@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { pbkdf2 } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,22 +8,21 @@ import { promisify } from 'node:util';
 import { writeFileDurably } from '../../base/durable-file';
 import * as files from '../../base/files';
 import { hasSystemCode } from '../../base/system-codes';
-import { waitInPlace } from '../../base/waiting-in-place';
+import { type FileWaiting, waitForFiles } from '../../base/waiting';
 
 const digest = promisify(pbkdf2);
 const failsWith = (code: string) => (error: unknown) => hasSystemCode(error, code);
 
-for (const where of ['in the pool', 'in place']) {
-  describe(`files, waited for ${where}`, () => {
+for (const waiting of ['in-pool', 'looks-at-once', 'in-place'] as const satisfies readonly FileWaiting[]) {
+  describe(`files, waited for ${waiting}`, () => {
     let root: string;
-    let stopWaiting = () => {};
     const at = (...names: string[]) => path.join(root, ...names);
     beforeEach(() => {
       root = mkdtempSync(path.join(tmpdir(), 'clara-files-'));
-      if (where === 'in place') stopWaiting = waitInPlace();
+      waitForFiles(waiting);
     });
     afterEach(() => {
-      stopWaiting();
+      waitForFiles('in-pool');
       rmSync(root, { recursive: true, force: true });
     });
 
@@ -83,13 +82,23 @@ for (const where of ['in the pool', 'in place']) {
       assert.equal(readFileSync(at('other')).length, 0);
     });
 
-    it('that are pipes keep nobody waiting for a writer', async () => {
-      execFileSync('mkfifo', [at('pipe')]);
-      const pipe = await files.open(at('pipe'), 'r');
-      assert.equal((await pipe.stat()).isFIFO(), true);
-      await pipe.close();
-      assert.equal((await files.readFile(at('pipe'))).length, 0);
-    });
+    if (waiting === 'in-pool') {
+      it('that are pipes are read when their writer comes, and to its end', async () => {
+        execFileSync('mkfifo', [at('pipe')]);
+        const reading = files.readFile(at('pipe'), 'utf8');
+        const script = 'echo one; read -r _; echo two';
+        const writer = spawn('sh', ['-c', `{ ${script}; } > ${at('pipe')}`], { stdio: ['pipe', 'ignore', 'inherit'] });
+        writer.stdin!.end('go\n');
+        assert.equal(await reading, 'one\ntwo\n');
+      });
+    } else {
+      it('that are pipes keep nobody waiting for a writer', async () => {
+        execFileSync('mkfifo', [at('pipe')]);
+        const pipe = await files.open(at('pipe'), 'r');
+        assert.equal((await pipe.stat()).isFIFO(), true);
+        await pipe.close();
+      });
+    }
 
     it('are read whole, those of /proc too, which have no size', async () => {
       await files.writeFile(at('file'), 'häh');

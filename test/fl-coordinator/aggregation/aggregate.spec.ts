@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { ClaraError, type ErrorCode } from '../../../base/errors';
 import type { ServerOptimiser } from '../../../federation/strategy';
@@ -575,6 +576,45 @@ describe('aggregation', () => {
       };
       await rejectsWith('not-found', aggregate(request), 'updates/a');
       await rejectsWith('not-found', aggregate({ ...request, base: 'nothing' }), 'nothing');
+    });
+
+    it('to go on without the model, which fails while updates are still being opened, and closes those', async () => {
+      await store.put('base', base);
+      for (const site of ['a', 'b']) await store.put(`updates/${site}`, base);
+      let baseOpened = 0;
+      let open = 0;
+      const failing = Object.create(store) as DirectoryStore;
+      failing.openForRanges = async (key) => {
+        if (key === 'base' && ++baseOpened > 1) throw new ClaraError('unavailable', 'base is not to be had');
+        // Later than the failure, by some turns of the event loop.
+        for (let turns = 0; key !== 'base' && turns < 5; turns++) await setImmediate();
+        const reader = await store.openForRanges(key);
+        open++;
+        return {
+          size: reader.size,
+          read: (offset, target) => reader.read(offset, target),
+          close: async () => {
+            open--;
+            await reader.close();
+          },
+        };
+      };
+      const contributions = ['a', 'b'].map((site) => ({ site, key: `updates/${site}`, weight: 1 }));
+      const strategy = strategyOf('weighted-mean');
+      const { signal } = new AbortController();
+      const request = { store: failing, base: 'base', contributions, strategy, excluded: [], target: 'model', signal };
+      // One that nobody waits for ends the process of a coordinator.
+      const unhandled: unknown[] = [];
+      const onUnhandled = (error: unknown) => unhandled.push(error);
+      process.on('unhandledRejection', onUnhandled);
+      try {
+        await rejectsWith('unavailable', aggregate(request), 'base is not to be had');
+      } finally {
+        process.off('unhandledRejection', onUnhandled);
+      }
+      assert.deepEqual(unhandled, []);
+      assert.equal(baseOpened, 2);
+      assert.equal(open, 0);
     });
   });
 });

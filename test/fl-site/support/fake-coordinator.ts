@@ -201,7 +201,7 @@ export class FakeCoordinator {
             }
             first = false;
             if (offset !== upload.bytes.length) {
-              throw new ClaraError('precondition-failed', `no gap before ${offset}`);
+              throw new ClaraError('unavailable', `no gap before ${offset}`);
             }
             upload.bytes = Buffer.concat([upload.bytes, data]);
             this.#happened();

@@ -2426,7 +2426,7 @@ export const Federation: GenService<{
   /**
    * Bytes of an update. Request metadata `clara-task` names the task; the first chunk carries the header and starts at
    * the durable offset that UploadStatus answered, or at 0 when nothing of it was sent before. A chunk that starts anywhere
-   * else is answered with FAILED_PRECONDITION: ask for the status and go on there. The receipt means: verified and durable.
+   * else is answered with UNAVAILABLE: ask for the status and go on there. The receipt means: verified and durable.
    *
    * @generated from rpc federation.v1.Federation.Upload
    */
