@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { pbkdf2 } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { writeFileDurably } from '../../base/durable-file';
 import * as files from '../../base/files';
 import { hasSystemCode } from '../../base/system-codes';
 import { type FileWaiting, waitForFiles } from '../../base/waiting';
+import { until } from '../support/until';
 
 const digest = promisify(pbkdf2);
 const failsWith = (code: string) => (error: unknown) => hasSystemCode(error, code);
@@ -99,6 +102,23 @@ for (const waiting of ['in-pool', 'looks-at-once', 'in-place'] as const satisfie
         await pipe.close();
       });
     }
+
+    it('that were forgotten are closed when their memory is collected', async () => {
+      writeFileSync(at('forgotten'), '');
+      const isOpen = () =>
+        readdirSync('/proc/self/fd').some((fd) => {
+          const link = `/proc/self/fd/${fd}`;
+          return existsSync(link) && readlinkSync(link) === at('forgotten');
+        });
+      await files.open(at('forgotten'), 'r');
+      assert.equal(isOpen(), true);
+      setFlagsFromString('--expose-gc');
+      const collect = runInNewContext('gc') as () => void;
+      await until(async () => {
+        collect();
+        return !isOpen();
+      }, 'the file is closed');
+    });
 
     it('are read whole, those of /proc too, which have no size', async () => {
       await files.writeFile(at('file'), 'häh');
