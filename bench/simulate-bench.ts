@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { ClaraError } from '../base/errors';
+import { lookAtOnceWhenLocal } from '../cli/file-waiting';
 import type { PlanInput } from '../federation/plan';
 import { endedRounds } from '../simulation/history';
 import { Simulation } from '../simulation/simulation';
@@ -39,6 +40,8 @@ export async function benchSimulate(wanted: SimulateCase): Promise<SimulateResul
   const loadBefore = loadAverage();
   await mkdir(wanted.workspace, { recursive: true });
   const folder = await mkdtemp(path.join(path.resolve(wanted.workspace), 'clara-simulate-'));
+  // As `clara-fed simulate` does.
+  await lookAtOnceWhenLocal([folder]);
   const threads = wanted.threads ?? availableParallelism();
   const began = performance.now();
   try {

@@ -10,6 +10,7 @@ import { endedRounds, type RoundRecord } from '../../simulation/history';
 import { coordinatorFolder, FEDERATION, Simulation } from '../../simulation/simulation';
 import type { Problem } from '../../simulation/site-thread-messages';
 import { saveModel } from '../fetch-model';
+import { lookAtOnceWhenLocal } from '../file-waiting';
 import { type ModelFile, planToSubmit } from '../initial-model';
 import { simulationPage } from '../report/simulation-page';
 import type { Terminal } from '../terminal';
@@ -36,6 +37,7 @@ export async function simulate(
   const { plan: submitted, model } = await planToSubmit(text, path.dirname(path.resolve(planFile)));
   const settings = simulateSettings(planDocument(submitted), input);
   const workspace = await SimulationWorkspace.open(input.workspace);
+  void lookAtOnceWhenLocal([workspace.root]);
   try {
     await runInWorkspace({ settings, model, workspace, terminal, signal, began, keep: input.keep === true });
   } finally {
