@@ -49,6 +49,8 @@ const later = {
   exactStat: promisify<number, { bigint: true }, BigIntStats>(fstat),
   chmod: promisify(fchmod),
   close: promisify(close),
+  read: promisify(read),
+  write: promisify(write),
   sync: promisify(fsync),
   truncate: promisify(ftruncate),
 };
@@ -92,12 +94,7 @@ export class OpenFile {
   ): Promise<{ bytesRead: number }> {
     const most = Math.min(length, MOST_AT_ONCE);
     if (isInPlace()) return { bytesRead: readSync(this.#open, target, offset, most, position) };
-    const bytesRead = await this.#inPool(
-      (fd) =>
-        new Promise<number>((resolve, reject) => {
-          read(fd, target, offset, most, position, (error, count) => (error ? reject(error) : resolve(count)));
-        }),
-    );
+    const { bytesRead } = await this.#inPool((fd) => later.read(fd, target, offset, most, position));
     return { bytesRead };
   }
 
@@ -110,12 +107,7 @@ export class OpenFile {
   ): Promise<{ bytesWritten: number }> {
     const most = Math.min(length, MOST_AT_ONCE);
     if (isInPlace()) return { bytesWritten: writeSync(this.#open, bytes, offset, most, position) };
-    const bytesWritten = await this.#inPool(
-      (fd) =>
-        new Promise<number>((resolve, reject) => {
-          write(fd, bytes, offset, most, position, (error, count) => (error ? reject(error) : resolve(count)));
-        }),
-    );
+    const { bytesWritten } = await this.#inPool((fd) => later.write(fd, bytes, offset, most, position));
     return { bytesWritten };
   }
 
