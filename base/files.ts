@@ -1,11 +1,11 @@
 import * as sync from 'node:fs';
 import * as pool from 'node:fs/promises';
+import { fileWaiting } from './file-waiting';
 import { type OpenFlags, open } from './open-file';
-import { fileWaiting } from './waiting';
 
 /**
  * Files by name, as in `node:fs/promises`, for whoever does many small things with them. Open ones are of our own
- * (open-file.ts), and who waits for them is said in one place (waiting.ts).
+ * (open-file.ts), and who waits for them is said in one place (file-waiting.ts).
  */
 
 // Rare ones.

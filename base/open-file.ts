@@ -20,11 +20,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import { fileWaiting } from './waiting';
+import { fileWaiting } from './file-waiting';
 
 /**
  * Open files. They do what Node's FileHandle does, which costs several times as much: a round of a small model is some hundreds
- * of operations. Who waits for them: see waiting.ts.
+ * of operations. Who waits for them: see file-waiting.ts.
  */
 
 const CREATING = constants.O_CREAT | constants.O_TRUNC;

@@ -1,5 +1,5 @@
+import { waitForFiles } from '../base/file-waiting';
 import { isOnLocalDisk } from '../base/local-disk';
-import { waitForFiles } from '../base/waiting';
 
 /**
  * For a service that has started: it may look at files itself, without the pool of threads, when all its folders are on disks

@@ -8,9 +8,9 @@ import { promisify } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { writeFileDurably } from '../../base/durable-file';
+import { type FileWaiting, waitForFiles } from '../../base/file-waiting';
 import * as files from '../../base/files';
 import { hasSystemCode } from '../../base/system-codes';
-import { type FileWaiting, waitForFiles } from '../../base/waiting';
 import { until } from '../support/until';
 
 const digest = promisify(pbkdf2);
